@@ -1,0 +1,173 @@
+#include "agent/journal/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace driveprep::journal {
+namespace {
+
+[[noreturn]] void fail(sqlite3* connection, const std::string& file, const std::string& attempt) {
+  const int code = sqlite3_errcode(connection);
+  std::string remedy;
+  switch (code) {
+    case SQLITE_FULL: remedy = "Free some space on the file system of the job directory."; break;
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+      remedy = "Make the job directory writable for this user, or move it elsewhere.";
+      break;
+    case SQLITE_BUSY: remedy = "Wait for the other run of driveprep on this job to end."; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      remedy = "Restore the file from a copy; without it the drives must be prepared anew.";
+      break;
+    default: break;
+  }
+  const ErrorKind kind = code == SQLITE_BUSY     ? ErrorKind::kBusy
+                         : code == SQLITE_CORRUPT || code == SQLITE_NOTADB
+                             ? ErrorKind::kJournalMismatch
+                             : ErrorKind::kWrite;
+  throw Error(kind, "journal-database", attempt + " " + file + ": " + sqlite3_errmsg(connection),
+              remedy);
+}
+
+}  // namespace
+
+void Statement::Finalise::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+Statement::Statement(sqlite3* connection, sqlite3_stmt* statement, std::string file)
+    : connection_(connection), statement_(statement), file_(std::move(file)) {}
+
+Statement& Statement::bind(int index, std::int64_t value) {
+  if (sqlite3_bind_int64(statement_.get(), index, value) != SQLITE_OK) {
+    fail(connection_, file_, "bind a value in");
+  }
+  return *this;
+}
+
+Statement& Statement::bind(int index, std::string_view text) {
+  if (sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_TRANSIENT,
+                          SQLITE_UTF8) != SQLITE_OK) {
+    fail(connection_, file_, "bind a text in");
+  }
+  return *this;
+}
+
+Statement& Statement::bind(int index, ByteView blob) {
+  if (sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(), SQLITE_TRANSIENT) !=
+      SQLITE_OK) {
+    fail(connection_, file_, "bind a blob in");
+  }
+  return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+  if (sqlite3_bind_null(statement_.get(), index) != SQLITE_OK) {
+    fail(connection_, file_, "bind a null in");
+  }
+  return *this;
+}
+
+bool Statement::step() {
+  switch (sqlite3_step(statement_.get())) {
+    case SQLITE_ROW: return true;
+    case SQLITE_DONE: reset(); return false;
+    default: {
+      try {
+        fail(connection_, file_, "use");
+      } catch (...) {
+        sqlite3_reset(statement_.get());
+        throw;
+      }
+    }
+  }
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+}
+
+void Statement::reset() { sqlite3_reset(statement_.get()); }
+
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string Statement::text(int column) const {
+  const ByteView raw(static_cast<const std::byte*>(sqlite3_column_blob(statement_.get(), column)),
+                     static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)));
+  return std::string(as_text(raw));
+}
+
+Bytes Statement::blob(int column) const {
+  const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement_.get(), column));
+  return Bytes(data, data + sqlite3_column_bytes(statement_.get(), column));
+}
+
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+
+Database::Database(const std::filesystem::path& file, Mode mode)
+    : name_(file.empty() ? "the temporary database" : file.string()) {
+  sqlite3* raw = nullptr;
+  const int flags = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY
+                                            : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int result = sqlite3_open_v2(file.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  connection_.reset(raw);
+  if (result != SQLITE_OK) fail(raw, name_, "open");
+  sqlite3_busy_timeout(raw, 5000);
+  switch (mode) {
+    case Mode::kDurable:
+      execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
+      break;
+    case Mode::kScratch:
+      execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;");
+      break;
+    case Mode::kReadOnly: execute("PRAGMA query_only=ON;"); break;
+  }
+}
+
+void Database::execute(const std::string& sql) {
+  if (sqlite3_exec(connection_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    fail(connection_.get(), name_, "use");
+  }
+}
+
+Statement Database::prepare(const std::string& sql) {
+  sqlite3_stmt* raw = nullptr;
+  if (sqlite3_prepare_v2(connection_.get(), sql.c_str(), static_cast<int>(sql.size()), &raw,
+                         nullptr) != SQLITE_OK) {
+    fail(connection_.get(), name_, "prepare a statement for");
+  }
+  return Statement(connection_.get(), raw, name_);
+}
+
+std::int64_t Database::last_insert_id() const {
+  return sqlite3_last_insert_rowid(connection_.get());
+}
+
+Transaction::Transaction(Database& database) : database_(database) {
+  database_.execute("BEGIN IMMEDIATE");
+}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  try {
+    database_.execute("ROLLBACK");
+  } catch (...) {
+    // The connection is unusable; SQLite rolls back by itself when it closes.
+  }
+}
+
+void Transaction::commit() {
+  database_.execute("COMMIT");
+  open_ = false;
+}
+
+}  // namespace driveprep::journal

@@ -1,0 +1,100 @@
+#include "base/encoding.h"
+
+#include <array>
+
+namespace driveprep {
+namespace {
+
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64Url =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+std::string hex(ByteView bytes, std::string_view digits) {
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (std::byte b : bytes) {
+    text.push_back(digits[std::to_integer<unsigned>(b) >> 4]);
+    text.push_back(digits[std::to_integer<unsigned>(b) & 15]);
+  }
+  return text;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::string encode64(ByteView bytes, std::string_view alphabet) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  unsigned accumulator = 0;
+  int bits = 0;
+  for (std::byte b : bytes) {
+    accumulator = (accumulator << 8 | std::to_integer<unsigned>(b)) & 0xFFFF;
+    bits += 8;
+    while (bits >= 6) {
+      bits -= 6;
+      text.push_back(alphabet[accumulator >> bits & 63]);
+    }
+  }
+  if (bits > 0) text.push_back(alphabet[accumulator << (6 - bits) & 63]);
+  return text;
+}
+
+std::optional<Bytes> decode64(std::string_view text, std::string_view alphabet) {
+  if (text.size() % 4 == 1) return std::nullopt;
+  Bytes bytes;
+  bytes.reserve(text.size() * 3 / 4);
+  unsigned accumulator = 0;
+  int bits = 0;
+  for (char c : text) {
+    const std::size_t value = alphabet.find(c);
+    if (value == std::string_view::npos) return std::nullopt;
+    accumulator = (accumulator << 6 | static_cast<unsigned>(value)) & 0xFFFF;
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes.push_back(static_cast<std::byte>(accumulator >> bits & 0xFF));
+    }
+  }
+  if ((accumulator & ((1U << bits) - 1)) != 0) return std::nullopt;
+  return bytes;
+}
+
+}  // namespace
+
+std::string hex_lower(ByteView bytes) { return hex(bytes, "0123456789abcdef"); }
+std::string hex_upper(ByteView bytes) { return hex(bytes, "0123456789ABCDEF"); }
+
+std::optional<Bytes> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  Bytes bytes;
+  bytes.reserve(text.size() / 2);
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_digit(text[i]);
+    const int low = hex_digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<std::byte>(high << 4 | low));
+  }
+  return bytes;
+}
+
+std::string base64(ByteView bytes) {
+  std::string text = encode64(bytes, kBase64);
+  text.resize((text.size() + 3) / 4 * 4, '=');
+  return text;
+}
+
+std::optional<Bytes> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+  return decode64(text, kBase64);
+}
+
+std::string base64url(ByteView bytes) { return encode64(bytes, kBase64Url); }
+std::optional<Bytes> from_base64url(std::string_view text) { return decode64(text, kBase64Url); }
+
+}  // namespace driveprep

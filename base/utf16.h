@@ -1,0 +1,20 @@
+// Strict conversion between UTF-8 and UTF-16: no replacement characters, no lone surrogates.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace driveprep {
+
+// nullopt for input that is not well-formed (overlong forms, surrogates, values above U+10FFFF).
+std::optional<std::u16string> utf16_from_utf8(std::string_view text);
+std::optional<std::string> utf8_from_utf16(std::u16string_view text);
+
+// UTF-16LE bytes without a terminator, and back (an odd length is not well-formed).
+Bytes utf16le(std::u16string_view text);
+std::optional<std::u16string> from_utf16le(ByteView bytes);
+
+}  // namespace driveprep

@@ -1,0 +1,101 @@
+#include "drive/block/file_device.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/posix.h"
+#include "drive/block/aligned_buffer.h"
+
+namespace driveprep::block {
+namespace {
+
+// O_DIRECT is a property of the open file description, so it takes a second open of the same file.
+// A file system that does not know it refuses at the open or at the first read.
+UniqueFd open_direct(int fd) {
+  const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  UniqueFd direct(::open(self.c_str(), access | O_DIRECT | O_CLOEXEC));
+  if (!direct.valid()) return direct;
+  AlignedBuffer probe(kDirectAlignment);
+  if (::pread(direct.get(), probe.span().data(), probe.size(), 0) < 0) return UniqueFd();
+  return direct;
+}
+
+}  // namespace
+
+FileDevice::FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector)
+    : fd_(std::move(fd)),
+      direct_fd_(open_direct(fd_.get())),
+      name_(std::move(name)),
+      size_(size),
+      sector_(sector) {}
+
+void FileDevice::read(std::uint64_t offset, MutableByteView out) const {
+  check_range(*this, offset, out.size(), "read");
+  if (!direct_fd_.valid()) {
+    posix::pread_exact(fd_.get(), offset, out, name_, ErrorKind::kWrite);
+    return;
+  }
+  if (is_direct_aligned(offset, out)) {
+    posix::pread_exact(direct_fd_.get(), offset, out, name_, ErrorKind::kWrite);
+    return;
+  }
+  // Unaligned: read the surrounding aligned window. The last one may end beyond the device.
+  const std::uint64_t first = round_down(offset, kDirectAlignment);
+  const std::uint64_t last = round_up(offset + out.size(), kDirectAlignment);
+  AlignedBuffer window(last - first);
+  const std::size_t got = posix::pread_up_to(direct_fd_.get(), first, window.span(), name_,
+                                             ErrorKind::kWrite);
+  if (first + got < offset + out.size()) {
+    throw Error(ErrorKind::kWrite, "file-too-short",
+                name_ + " ends after " + std::to_string(first + got) + " bytes; expected " +
+                    std::to_string(size_));
+  }
+  const ByteView wanted = window.span().subspan(offset - first, out.size());
+  std::copy(wanted.begin(), wanted.end(), out.begin());
+}
+
+void FileDevice::refuse_if_failed() const {
+  if (!failed_) return;
+  throw Error(ErrorKind::kWrite, "device-failed",
+              name_ + " failed earlier in this run: nothing more is written to it",
+              "Look at the first error of this drive; use another drive if the medium is at fault.");
+}
+
+void FileDevice::write(std::uint64_t offset, ByteView data) {
+  check_range(*this, offset, data.size(), "write");
+  refuse_if_failed();
+  try {
+    const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
+    posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
+                      ErrorKind::kWrite);
+  } catch (const Error&) {
+    failed_ = true;
+    throw;
+  }
+}
+
+void FileDevice::flush() {
+  refuse_if_failed();
+  try {
+    posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite);
+  } catch (const Error&) {
+    failed_ = true;
+    throw;
+  }
+}
+
+std::unique_ptr<FileDevice> open_image_read_only(const std::string& path, SectorSize sector) {
+  UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kBusy);
+  const struct stat status = posix::fstat(fd.get(), path, ErrorKind::kBusy);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::kRefused, "not-an-image", path + " is not a regular file");
+  }
+  return std::make_unique<FileDevice>(std::move(fd), path,
+                                      static_cast<std::uint64_t>(status.st_size), sector);
+}
+
+}  // namespace driveprep::block

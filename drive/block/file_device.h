@@ -1,0 +1,45 @@
+// Devices behind a file descriptor: image files and, later, whole disks.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "base/unique_fd.h"
+#include "drive/block/block_device.h"
+
+namespace driveprep::block {
+
+// Reads and writes one file descriptor. Aligned transfers go through a second, O_DIRECT descriptor
+// where the file system allows it, so that they neither fill nor come out of the page cache.
+class FileDevice : public BlockDevice {
+ public:
+  // `fd`: open for reading and writing (or reading only: then write is an internal error).
+  // `size`: bytes; `sector`: what an image file cannot tell itself.
+  FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector);
+
+  std::uint64_t size() const override { return size_; }
+  SectorSize sector_size() const override { return sector_; }
+  std::string name() const override { return name_; }
+  void read(std::uint64_t offset, MutableByteView out) const override;
+  void write(std::uint64_t offset, ByteView data) override;
+  void flush() override;
+
+  // Whether reads and aligned writes bypass the page cache; to be reported with a verification.
+  bool bypasses_cache() const { return direct_fd_.valid(); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  void refuse_if_failed() const;
+
+  UniqueFd fd_;
+  UniqueFd direct_fd_;
+  std::string name_;
+  std::uint64_t size_;
+  SectorSize sector_;
+  std::atomic<bool> failed_{false};
+};
+
+// Opens an existing image file for reading only.
+std::unique_ptr<FileDevice> open_image_read_only(const std::string& path, SectorSize sector);
+
+}  // namespace driveprep::block

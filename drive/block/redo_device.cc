@@ -1,0 +1,172 @@
+#include "drive/block/redo_device.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/posix.h"
+#include "drive/block/aligned_buffer.h"
+
+namespace driveprep::block {
+namespace {
+
+constexpr std::array<std::uint8_t, 8> kMagic = {'D', 'P', 'R', 'E', 'D', 'O', 0, 1};
+constexpr std::size_t kHeaderSize = 8 + 3 * 8 + 32;
+constexpr std::size_t kRecordHeaderSize = 16;
+constexpr std::size_t kCopyBytes = 1 << 20;
+
+struct Header {
+  std::uint64_t number = 0;
+  std::uint64_t record_count = 0;
+  std::uint64_t total_bytes = 0;  // everything after the header
+  Sha256 digest{};
+};
+
+Bytes serialise(const Header& header) {
+  ByteWriter writer;
+  writer.bytes(std::as_bytes(std::span(kMagic)));
+  writer.u64(header.number).u64(header.record_count).u64(header.total_bytes);
+  writer.bytes(header.digest);
+  return writer.take();
+}
+
+Header parse_header(ByteView raw) {
+  ByteReader reader(raw);
+  const ByteView magic = reader.take(kMagic.size());
+  if (!std::ranges::equal(magic, std::as_bytes(std::span(kMagic)))) {
+    throw FormatError("not a redo file");
+  }
+  Header header;
+  header.number = reader.u64();
+  header.record_count = reader.u64();
+  header.total_bytes = reader.u64();
+  const ByteView digest = reader.take(header.digest.size());
+  std::copy(digest.begin(), digest.end(), header.digest.begin());
+  return header;
+}
+
+}  // namespace
+
+RedoDevice::RedoDevice(BlockDevice& below, std::filesystem::path redo_path)
+    : below_(below), path_(std::move(redo_path)) {}
+
+void RedoDevice::begin(std::uint64_t number) {
+  require(!recording_, "a redo recording is already open");
+  if (!file_.valid()) {
+    file_ = posix::open(path_, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite, 0600);
+  }
+  // The old header must be gone before new records overwrite what it vouches for.
+  posix::ftruncate(file_.get(), 0, path_.string(), ErrorKind::kWrite);
+  records_.clear();
+  digest_ = Digest(Digest::Algorithm::kSha256);
+  number_ = number;
+  position_ = kHeaderSize;
+  recording_ = true;
+}
+
+void RedoDevice::write(std::uint64_t offset, ByteView data) {
+  if (!recording_) {
+    below_.write(offset, data);
+    return;
+  }
+  check_range(*this, offset, data.size(), "write");
+  ByteWriter header;
+  header.u64(offset).u64(data.size());
+  digest_.update(header.view());
+  digest_.update(data);
+  posix::pwrite_all(file_.get(), position_, header.view(), path_.string(), ErrorKind::kWrite);
+  position_ += kRecordHeaderSize;
+  posix::pwrite_all(file_.get(), position_, data, path_.string(), ErrorKind::kWrite);
+  records_.push_back({offset, data.size(), position_});
+  position_ += data.size();
+}
+
+Sha256 RedoDevice::seal() {
+  require(recording_, "no redo recording is open");
+  Header header;
+  header.number = number_;
+  header.record_count = records_.size();
+  header.total_bytes = position_ - kHeaderSize;
+  const Bytes digest = digest_.finish();
+  std::copy(digest.begin(), digest.end(), header.digest.begin());
+  posix::pwrite_all(file_.get(), 0, serialise(header), path_.string(), ErrorKind::kWrite);
+  posix::fsync(file_.get(), path_.string(), ErrorKind::kWrite);
+  posix::fsync_directory(path_.parent_path().empty() ? "." : path_.parent_path(),
+                         ErrorKind::kWrite);
+  return header.digest;
+}
+
+void RedoDevice::apply() {
+  require(recording_, "no redo recording is open");
+  copy_to_device(records_);
+  recording_ = false;
+  records_.clear();
+}
+
+void RedoDevice::abandon() {
+  recording_ = false;
+  records_.clear();
+}
+
+bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
+  require(!recording_, "replay during a recording");
+  std::optional<UniqueFd> file = posix::open_if_exists(path_, O_RDWR | O_NOFOLLOW, ErrorKind::kWrite);
+  if (!file) return false;
+  file_ = std::move(*file);
+
+  Bytes raw(kHeaderSize);
+  if (posix::pread_up_to(file_.get(), 0, raw, path_.string(), ErrorKind::kWrite) < kHeaderSize) {
+    return false;
+  }
+  std::vector<Record> records;
+  try {
+    const Header header = parse_header(raw);
+    if (header.number != number || header.digest != digest) return false;
+    const auto file_size = static_cast<std::uint64_t>(
+        posix::fstat(file_.get(), path_.string(), ErrorKind::kWrite).st_size);
+    if (file_size < kHeaderSize || header.total_bytes > file_size - kHeaderSize) return false;
+
+    Digest check(Digest::Algorithm::kSha256);
+    Bytes piece(kCopyBytes);
+    std::uint64_t position = kHeaderSize;
+    for (std::uint64_t i = 0; i < header.record_count; ++i) {
+      Bytes head(kRecordHeaderSize);
+      posix::pread_exact(file_.get(), position, head, path_.string(), ErrorKind::kWrite);
+      check.update(head);
+      ByteReader reader(head);
+      Record record{reader.u64(), reader.u64(), position + kRecordHeaderSize};
+      if (record.length > header.total_bytes) return false;
+      for (std::uint64_t done = 0; done < record.length; done += piece.size()) {
+        const MutableByteView part =
+            MutableByteView(piece).first(std::min<std::uint64_t>(piece.size(), record.length - done));
+        posix::pread_exact(file_.get(), record.file_position + done, part, path_.string(),
+                           ErrorKind::kWrite);
+        check.update(part);
+      }
+      position = record.file_position + record.length;
+      records.push_back(record);
+    }
+    const Bytes found = check.finish();
+    if (!std::ranges::equal(found, digest)) return false;
+  } catch (const FormatError&) {
+    return false;
+  }
+  copy_to_device(records);
+  return true;
+}
+
+void RedoDevice::copy_to_device(const std::vector<Record>& records) {
+  AlignedBuffer buffer(kCopyBytes);
+  for (const Record& record : records) {
+    for (std::uint64_t done = 0; done < record.length; done += buffer.size()) {
+      const MutableByteView part =
+          buffer.span().first(std::min<std::uint64_t>(buffer.size(), record.length - done));
+      posix::pread_exact(file_.get(), record.file_position + done, part, path_.string(),
+                         ErrorKind::kWrite);
+      below_.write(record.offset + done, part);
+    }
+  }
+  below_.flush();
+}
+
+}  // namespace driveprep::block
