@@ -1,0 +1,72 @@
+// May this target be written? The words of the answer, the same for image files and disks.
+//
+//   facts (gathered without writing) -> judge (a pure function) -> Verdict -> vet -> Vetted... -> arm
+//
+// A fact that could not be read is kept with the reason why, and refuses. Reason codes are stable.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/guid.h"
+
+namespace driveprep::guard {
+
+// A value that was read, or why it could not be.
+template <typename T>
+class Fact {
+ public:
+  Fact() = default;
+  Fact(T value) : value_(std::move(value)) {}  // NOLINT: a value is a fact
+  static Fact unreadable(std::string why) {
+    Fact fact;
+    fact.why_not_ = std::move(why);
+    return fact;
+  }
+
+  bool known() const { return value_.has_value(); }
+  const T& value() const { return value_.value(); }
+  const std::string& why_not() const { return why_not_; }
+
+ private:
+  std::optional<T> value_;
+  std::string why_not_ = "it was not looked at";
+};
+
+// One reason against a target.
+struct Reason {
+  std::string code;  // stable: "image-too-small", "image-busy", ...
+  ErrorKind kind = ErrorKind::kRefused;
+  std::string message;
+  std::string remedy;
+};
+
+struct Verdict {
+  std::vector<Reason> reasons;  // the worst first; empty: allowed
+
+  bool allowed() const { return reasons.empty(); }
+  bool has(const std::string& code) const;
+  // Throws the first reason as an Error that tells the others too; returns when allowed.
+  void throw_if_refused() const;
+};
+
+// What has been agreed to for one target. A value: asking the operator is the caller's business.
+struct Consent {
+  bool format = false;  // FormatOption is Format
+  bool silent = false;  // SilentOrPromptOnFormat is SilentMode
+  // The drive id as typed by the operator or given by --confirm for this target.
+  std::optional<std::string> confirmed_id;
+
+  // From the journal of this job: the target was armed before, with consent, and its preparation
+  // is being continued.
+  struct Begun {
+    std::string identity;           // as recorded by an earlier run: ImageIdentity::to_string()
+    std::optional<Guid> disk_guid;  // once the partition table was written
+  };
+  std::optional<Begun> begun;
+};
+
+}  // namespace driveprep::guard

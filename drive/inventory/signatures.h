@@ -1,0 +1,73 @@
+// What is on a disk or image already: partition tables, file systems, encryption, members of arrays.
+// libblkid is met here and nowhere else.
+//
+// Nothing in this header writes. A content that libblkid does not know is found by looking for any
+// byte that is not zero.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/units.h"
+
+namespace driveprep::inventory {
+
+enum class Usage {
+  kPartitionTable,
+  kFilesystem,
+  kCrypto,
+  kRaidMember,  // LVM, md, ZFS and other parts of something larger
+  kOther,
+};
+
+struct Signature {
+  std::string type;     // libblkid's name: "gpt", "ntfs", "BitLocker", "LVM2_member", ...
+  Usage usage = Usage::kOther;
+  std::string label;    // printable only; empty when there is none
+  std::string uuid;     // empty when there is none
+  std::uint64_t offset = 0;  // byte offset of the magic bytes, from the start of the disk
+  std::uint64_t length = 0;  // bytes of the magic
+  ByteRange area;       // the whole disk, or the partition it was found in
+};
+
+struct Signatures {
+  std::vector<Signature> found;       // outer ones first
+  std::vector<ByteRange> partitions;  // of the tables found, in order of their number
+
+  bool empty() const { return found.empty() && partitions.empty(); }
+};
+
+// Every signature on the whole disk and inside each of its partitions, also those with a bad
+// checksum, a GPT whose protective MBR is gone, and several at one place.
+// `fd`: open for reading. `size`: bytes. `sector`: what an image file cannot tell itself.
+// Throws kBusy "probe-failed" when something cannot be read: an unreadable disk is not an empty one.
+Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
+                            const std::string& name);
+
+// Where and how hard the search for unknown data looked.
+enum class Search {
+  kComplete,  // every byte that the file system holds for the file was read
+  kSampled,   // first and last 16 MiB, and 1 MiB in every 64 MiB of the rest
+};
+
+struct Contents {
+  Signatures signatures;
+  std::optional<std::uint64_t> first_data;  // byte offset of the first non-zero byte seen
+  Search search = Search::kComplete;
+  Sha256 digest{};          // of everything that was looked at; equal for equal contents
+  // For the operator: "empty", "GPT, NTFS 'Backup', ext4", "unknown data at offset 1048576".
+  std::string description;
+
+  bool holds_something() const { return !signatures.empty() || !first_data.empty(); }
+};
+
+// Looks at everything allocated to the file when that is at most 1 GiB, else at a sample.
+Contents examine_contents(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
+
+// "GPT, BitLocker volume 'X', NTFS": what is found, in words, each once.
+std::string describe(const Signatures& signatures);
+
+}  // namespace driveprep::inventory
