@@ -16,7 +16,7 @@ Result one_shot(ByteView data, const EVP_MD* algorithm) {
   Result result;
   unsigned length = 0;
   const int ok = EVP_Digest(data.data(), data.size(),
-                            uchars(result), &length, algorithm,
+                            uchars(MutableByteView(result)), &length, algorithm,
                             nullptr);
   require(ok == 1 && length == result.size(), "EVP_Digest failed");
   return result;
