@@ -1,0 +1,86 @@
+// The envelope that keeps one secret of a drive beside the job: a JWE in the general JSON
+// serialisation (RFC 7516, section 7.2.1), content encryption A256GCM, keys wrapped by RSA-OAEP-256.
+//
+// The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are in the
+// unprotected header of each recipient, so that the content key can be wrapped again under another
+// key without touching the ciphertext. Layout: docs/key-envelopes.md.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file_time.h"
+#include "base/guid.h"
+#include "base/secret_bytes.h"
+#include "keywrap/key_store.h"
+
+namespace driveprep::keywrap {
+
+enum class Purpose {
+  kRecoveryPassword,  // "bitlocker-recovery-password"
+  kVolumeKey,         // "bitlocker-volume-key"
+};
+std::string_view to_string(Purpose purpose);
+
+// What the envelope belongs to. `job` and `drive` are 1 to 256 bytes of valid UTF-8 without control
+// characters; `drive` is the drive id exactly as the manifest has it.
+struct Binding {
+  std::string job;
+  std::string drive;
+  Purpose purpose = Purpose::kRecoveryPassword;
+
+  friend bool operator==(const Binding&, const Binding&) = default;
+};
+
+// What the envelope holds. `value` is text: the recovery password with its hyphens, or the volume
+// key in base64url. Printable ASCII without '"' and '\', at most 1024 characters.
+struct Payload {
+  SecretBytes value;
+  Guid protector_id;  // of the BitLocker protector that the secret opens
+  FileTime created;   // whole seconds are kept
+};
+
+struct Recipient {
+  std::string kid;
+  Bytes encrypted_key;
+};
+
+// A parsed envelope: nothing secret in it, nothing of it verified yet except its form.
+struct Envelope {
+  Binding binding;
+  std::string protected_header;  // base64url, exactly as authenticated
+  std::vector<Recipient> recipients;  // at least one
+  std::array<std::byte, 12> iv{};
+  Bytes ciphertext;
+  std::array<std::byte, 16> tag{};
+
+  // Throws Error kKey "envelope-corrupt" (also for too large, unknown or duplicate members) or
+  // "envelope-algorithm" (other than A256GCM and RSA-OAEP-256).
+  static Envelope parse(std::string_view text);
+  // One line of JSON with a line feed.
+  std::string to_json() const;
+};
+
+// Encrypts under a fresh content key, wraps that under the key version `kid`, unwraps it again and
+// compares before anything is returned. A recovery password is checked first: 8 groups of 6 digits,
+// each divisible by 11 with a quotient of at most 65535 ("envelope-value-invalid").
+// Returns the JSON text; not secret.
+std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
+                 std::string_view kid);
+
+struct Opened {
+  Payload payload;
+  std::string kid;                    // the key version that opened it
+  std::vector<std::string> warnings;  // for the operator, for example that the key has expired
+};
+
+// Errors, kind kKey: those of Envelope::parse; "envelope-binding-mismatch" before any key is
+// touched; "envelope-key-foreign" when no recipient's key belongs to `keys`; the state codes of
+// KeyStore when none of the recipients' keys can be used; "envelope-not-opened", one and the same
+// for a wrong key, an altered text and a payload that is not what was sealed.
+Opened open(std::string_view text, const Binding& expected, KeyStore& keys);
+
+}  // namespace driveprep::keywrap
