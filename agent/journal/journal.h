@@ -1,0 +1,96 @@
+// The journal of a job: what has happened, durable (JOB/journal.db, SQLite in WAL mode, full
+// synchronous). A function that changes something has reached the disk when it returns.
+//
+// One process writes (it holds the JobLock), any number may read meanwhile. All functions may be
+// called from several threads. Errors: kWrite "journal-database" when the job directory is full or
+// not writable; kJournalMismatch "journal-version" for a file of another driveprep,
+// "journal-other-job", and "journal-database" for a damaged file; kInternal for an unknown drive.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/journal/records.h"
+#include "agent/journal/sqlite.h"
+
+namespace driveprep::journal {
+
+class Journal {
+ public:
+  enum class Access { kReadWrite, kReadOnly };
+
+  // kReadWrite creates JOB/journal.db (0600) when it is missing. kReadOnly never writes into the
+  // job directory and works when that is read-only; a missing journal is an Error of kind kUsage,
+  // "journal-missing".
+  static std::unique_ptr<Journal> open(const std::filesystem::path& job_directory, Access access);
+  // For reading; nullptr when there is no journal yet.
+  static std::unique_ptr<Journal> open_existing(const std::filesystem::path& job_directory);
+
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+  ~Journal();
+
+  std::optional<JobRecord> job() const;
+  // Stores the job. When one is there already its id must be the same; `created` is then kept.
+  void set_job(const JobRecord& job);
+
+  // In the order in which they were added.
+  std::vector<Drive> drives() const;
+  std::optional<Drive> drive(std::string_view id) const;
+  // A new drive in state planned, or new target, planned files and planned bytes of a known one
+  // (the rest of it stays). `state`, `created` and the optional facts of `drive` are not looked at.
+  void add_drive(const Drive& drive);
+  // Back to planned: identity, volume, manifest, verification, checkpoint and failures are forgotten.
+  void reset_drive(std::string_view id, std::string_view detail);
+  void set_state(std::string_view id, DriveState state, std::string_view detail);
+  void set_identity(std::string_view id, const DriveIdentity& identity);
+  void set_volume(std::string_view id, const VolumeFacts& volume);
+  void set_envelope_kid(std::string_view id, std::string_view kid);
+  void set_manifest(std::string_view id, const ManifestFacts& manifest);
+  // The result of a verification together with the state that follows from it, at once.
+  void set_verification(std::string_view id, const Verification& verification, DriveState state,
+                        std::string_view detail);
+
+  std::optional<Checkpoint> checkpoint(std::string_view drive) const;
+  // The commit point: replaces the last checkpoint of the drive (whose number must be lower), adds
+  // `failed` (a second failure of a file replaces its first) and removes the failures of the files
+  // in `recovered`, at once.
+  void commit_checkpoint(std::string_view drive, const Checkpoint& checkpoint,
+                         std::span<const Failure> failed = {},
+                         std::span<const std::uint64_t> recovered = {});
+  // `number` must be the last one committed.
+  void mark_applied(std::string_view drive, std::uint64_t number);
+
+  std::uint64_t failure_count(std::string_view drive) const;
+  // At most `limit` failures with file numbers from `first` on, ascending. There may be millions:
+  // page with first = last number + 1.
+  std::vector<Failure> failures(std::string_view drive, std::uint64_t first = 0,
+                                std::size_t limit = 1000) const;
+  void add_failures(std::string_view drive, std::span<const Failure> failures);
+  void clear_failures(std::string_view drive);
+
+  // `details`: one JSON object, "{}" when empty. Kind and drive must not hold control characters.
+  void add_event(std::string_view kind, std::string_view drive = {},
+                 std::string_view details = {});
+  std::vector<Event> events(std::int64_t first = 1, std::size_t limit = 1000) const;
+  // Recomputes the hash chain: the sequence number of the first event that does not fit, if any.
+  std::optional<std::int64_t> first_broken_event() const;
+
+ private:
+  Journal(Database database, std::string name, std::filesystem::path private_copy);
+  void create_schema();
+  void change(const char* sql, std::string_view drive, auto&&... values);
+
+  mutable std::mutex mutex_;
+  mutable Database database_;
+  std::string name_;
+  std::filesystem::path private_copy_;  // a directory that is removed at the end; mostly empty
+};
+
+}  // namespace driveprep::journal
