@@ -1,0 +1,67 @@
+// Making a new BitLocker volume: keys, protectors and metadata, and writing them in the order that
+// makes an unfinished volume never look finished.
+//
+// Order for a volume in a partition:
+//   erase_volume_header    at the start: nothing recognises the partition any more
+//   write_metadata         the three copies
+//   (NTFS through EncryptedDevice)
+//   write_boot_region      the commit: the volume header is the last sector written
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/file_time.h"
+#include "base/guid.h"
+#include "base/secret_bytes.h"
+#include "bitlocker/cipher.h"
+#include "bitlocker/layout.h"
+#include "bitlocker/recovery_password.h"
+#include "drive/block/block_device.h"
+
+namespace driveprep::bitlocker {
+
+struct VolumeRequest {
+  Cipher cipher = Cipher::kXtsAes256;  // one of the four without Elephant
+  VolumeLayout layout;                 // from place_metadata
+  const RecoveryPassword& recovery_password;
+  std::optional<SecretBytes> password{};  // UTF-8, 8 to 256 UTF-16 code units
+  bool external_key = false;
+  std::string description;  // UTF-8, at most 255 code units: "<computer> <label> <date>"
+  FileTime created = FileTime::now();
+};
+
+// A key file as Windows would save it beside a volume.
+struct ExternalKeyFile {
+  std::string name;     // "<PROTECTOR GUID>.BEK"
+  SecretBytes content;  // 156 bytes
+};
+
+struct CreatedVolume {
+  Bytes metadata;  // one copy: 64 KiB; the three copies are the same
+  Guid volume_id;
+  Guid recovery_protector;
+  std::optional<Guid> password_protector;
+  std::optional<Guid> external_key_protector;
+  SecretBytes fvek;
+  std::optional<ExternalKeyFile> external_key;
+};
+
+// Nothing is written. Errors (kUsage): "bitlocker-password-length", "bitlocker-password-text",
+// "bitlocker-description"; (kInternal) for a cipher that is only read.
+CreatedVolume create_volume(const VolumeRequest& request);
+
+// Zeros over the first 8 KiB of the partition, flushed.
+void erase_volume_header(block::BlockDevice& partition);
+
+// The three copies, the last one first, each flushed before the next is begun: `metadata` is 64 KiB.
+void write_metadata(block::BlockDevice& partition, const VolumeLayout& layout, ByteView metadata);
+
+// What stands before 8 KiB on the finished drive. First random filler over all but the first sector
+// and a flush, then the volume header and a flush: when this returns the volume is complete.
+// `ntfs_boot_sector`: the plain first sector of the NTFS inside; its geometry is taken over.
+void write_boot_region(block::BlockDevice& partition, const VolumeLayout& layout,
+                       ByteView ntfs_boot_sector);
+
+}  // namespace driveprep::bitlocker

@@ -1,0 +1,64 @@
+// Opening a BitLocker volume with one of its keys.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/guid.h"
+#include "base/secret_bytes.h"
+#include "bitlocker/cipher.h"
+#include "bitlocker/layout.h"
+#include "bitlocker/metadata.h"
+#include "bitlocker/recovery_password.h"
+#include "bitlocker/sector_cipher.h"
+#include "drive/block/block_device.h"
+
+namespace driveprep::bitlocker {
+
+struct PasswordCredential {
+  SecretBytes utf8;
+};
+struct ExternalKeyCredential {
+  SecretBytes file;  // content of the .BEK file, 156 or 180 bytes
+};
+// The key that lies open in the metadata of a volume whose protection is suspended.
+struct ClearKeyCredential {};
+
+using Credential =
+    std::variant<RecoveryPassword, PasswordCredential, ExternalKeyCredential, ClearKeyCredential>;
+
+struct OpenOptions {
+  // Look for the metadata here instead of asking the volume header: for a volume whose header is
+  // not written yet.
+  std::optional<std::array<std::uint64_t, 3>> metadata_offsets;
+  // Open although the metadata is not what the holder of the key once signed.
+  bool accept_wrong_integrity = false;
+};
+
+struct OpenedVolume {
+  VolumeLayout layout;
+  Metadata metadata;
+  Guid volume_id;
+  Guid protector;           // the one that opened
+  unsigned copy_used = 0;   // 1..3: the metadata copy that was read
+  bool has_clear_key = false;  // anybody can open this volume: warn
+  SecretBytes vmk;
+  std::shared_ptr<const SectorCipher> cipher;
+};
+
+// Reads the volume header and the first metadata copy that is sound (signature, version, CRC, its own
+// place), unwraps the volume master key with the first protector of the credential's kind that it
+// fits, checks the integrity hash and unwraps the FVEK. Nothing is written.
+//
+// Errors:
+//   kRefused  "not-bitlocker", "bitlocker-vista", "bitlocker-converting", "bitlocker-decrypted",
+//             "bitlocker-cipher-unknown", "bitlocker-stretching-unknown", "no-such-protector"
+//   kVerification  "bitlocker-metadata-damaged" (no sound copy), "bitlocker-integrity"
+//   kKey      "key-does-not-open", "bad-external-key", "bitlocker-password-text"
+OpenedVolume open_volume(const block::ReadableDevice& partition, const Credential& credential,
+                         const OpenOptions& options = {});
+
+}  // namespace driveprep::bitlocker
