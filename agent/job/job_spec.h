@@ -1,0 +1,142 @@
+// job.json: what the job is called, where it goes, who gets the drives back, and how they are
+// encrypted. Members are described in docs/job-directory.md and samples/job.schema.json.
+//
+// Parsing is strict: an unknown or repeated member, a wrong type or a bad value is an Error of kind
+// kUsage that names the file and the JSON pointer. Comments (// and /* */) are allowed.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace driveprep::job {
+
+struct ReturnAddress {
+  std::string recipient_name;
+  std::string company_name;       // may be empty
+  std::string street_address1;
+  std::string street_address2;    // may be empty
+  std::string city;
+  std::string state_or_province;  // may be empty
+  std::string postal_code;
+  std::string country_or_region;
+  std::string phone;
+  std::string email;
+};
+
+// The carrier that brings the drives back, and the customer's account with it.
+struct ReturnShipping {
+  std::string carrier_name;
+  std::string carrier_account_number;
+};
+
+// Who is told about the job. Taken from the return address where job.json does not say.
+struct Contact {
+  std::string name;
+  std::string phone;
+  std::vector<std::string> emails;
+};
+
+// The identity under which the service reaches a customer-managed key.
+struct Identity {
+  enum class Type { kSystemAssigned, kUserAssigned };
+  Type type = Type::kSystemAssigned;
+  std::string user_assigned_id;  // ARM id; only with kUserAssigned
+};
+
+// How this workstation signs in to the vault. Secrets are named by file, never written in job.json.
+struct Credential {
+  std::string source = "auto";
+  std::string tenant_id;
+  std::string client_id;
+  std::optional<std::filesystem::path> client_secret_file;
+  std::optional<std::filesystem::path> certificate_file;
+  std::optional<std::filesystem::path> token_file;
+};
+
+// A customer-managed key outside this machine: named by one URL, or by vault, name and version.
+// The URL is not judged here.
+struct EncryptionKey {
+  std::string key_url;      // exclusive with vault_uri
+  std::string vault_uri;
+  std::string key_version;  // empty: the newest
+  std::string vault_resource_id;
+  std::optional<Identity> identity;
+  std::string cloud = "public";
+  Credential credential;
+};
+
+struct Encryption {
+  // Directory of the local key store; absolute.
+  std::filesystem::path key_store;
+  // Name of the key in the local store, or in the vault of `encryption_key`.
+  std::string key_name = "driveprep";
+  std::optional<EncryptionKey> encryption_key;
+};
+
+enum class Cipher { kXtsAes256, kXtsAes128, kAesCbc128, kAesCbc256 };
+std::string_view to_string(Cipher cipher);
+
+struct BitLocker {
+  Cipher cipher = Cipher::kXtsAes256;
+  bool external_key = false;                           // also make an external key (BEK) protector
+  std::optional<std::filesystem::path> password_file;  // also a password protector; absolute
+  std::string description;                             // shown by Windows; empty: a default
+};
+
+// What to do with things that cannot travel as they are.
+struct SourcePolicy {
+  // A name that NTFS cannot hold, or two names that differ only in case.
+  enum class IllegalNames { kSubstitute, kRefuse };
+  enum class Symlinks { kRefuse, kSkip, kFollow };
+  // FIFOs, sockets, devices.
+  enum class Specials { kRefuse, kSkip };
+  // Files this user may not read. kReport plans them; copying then reports them by name and the
+  // drive ends incomplete.
+  enum class Unreadable { kReport, kRefuse, kSkip };
+
+  IllegalNames illegal_names = IllegalNames::kSubstitute;
+  Symlinks symlinks = Symlinks::kRefuse;
+  Specials specials = Specials::kRefuse;
+  Unreadable unreadable = Unreadable::kReport;
+};
+
+struct JobSpec {
+  std::string name;
+  // Files lie below a directory of this name on every drive: 3-30 of letters, digits, '_', '-', '#'.
+  std::string session;
+  std::string location;
+  std::string storage_account_id;
+  std::string storage_account_location;  // may be empty
+  ReturnAddress return_address;
+  std::optional<ReturnShipping> return_shipping;
+  Contact contact;
+  std::map<std::string, std::string> tags;
+  std::string diagnostics_path = "waimportexport";
+  std::string log_level = "Error";       // "Error" or "Verbose"
+  bool backup_drive_manifest = false;
+  Encryption encryption;
+  BitLocker bitlocker;
+  SourcePolicy sources;
+};
+
+// JSON pointers of every member that the parser knows and met a place for ("/bitlocker/cipher").
+using MemberSet = std::set<std::string>;
+
+// `text` is the content of `file`; relative paths in it start at the directory of `file`.
+// `known`, when given, receives the members the parser looked for: the schema test compares it.
+JobSpec parse_job_spec(std::string_view text, const std::filesystem::path& file,
+                       MemberSet* known = nullptr);
+JobSpec load_job_spec(const std::filesystem::path& file);
+
+// $XDG_DATA_HOME/driveprep/keystore, else ~/.local/share/driveprep/keystore.
+std::filesystem::path default_key_store();
+
+// nullopt when `session` may name a session; else the reason ("has 2 characters; 3 to 30 are ...").
+std::optional<std::string> check_session_id(std::string_view session);
+
+}  // namespace driveprep::job

@@ -1,0 +1,48 @@
+// From a job and the sizes of its drives to a plan: scans the sources, checks every name, size and
+// destination, packs the files onto the drives. Writes nothing but the plan itself.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/job/job_directory.h"
+#include "agent/plan/plan_store.h"
+#include "base/error.h"
+
+namespace driveprep::plan {
+
+// What the planner must know about a drive, in the order of driveset.csv.
+struct DriveInput {
+  std::string drive_id;
+  std::filesystem::path target;  // device or image; an image inside a source is refused
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t sector_size = 512;
+};
+
+// Called now and then from the scan; may be empty.
+using ScanProgress = std::function<void(std::uint64_t files, std::uint64_t bytes)>;
+
+// Several things are wrong at once. what() tells how many and lists up to 100 of them.
+class PlanRefused : public Error {
+ public:
+  PlanRefused(std::string code, const std::string& summary, std::vector<Finding> problems,
+              std::uint64_t total, std::string remedy);
+  const std::vector<Finding>& problems() const { return problems_; }
+  std::uint64_t total() const { return total_; }
+
+ private:
+  std::vector<Finding> problems_;
+  std::uint64_t total_;
+};
+
+inline constexpr std::size_t kMaxProblemsListed = 100;
+
+// `database`: where the plan is kept (replaced whole, or untouched on failure); empty for a private
+// temporary one that vanishes with the store.
+PlanStore build_plan(const job::Job& job, const std::vector<DriveInput>& drives,
+                     const std::filesystem::path& database, const ScanProgress& progress = {});
+
+}  // namespace driveprep::plan

@@ -1,0 +1,166 @@
+// A plan: every file of the data set, where it comes from, on which drive it goes, under which name
+// and in which order. It is a value: complete once built, read-only, with a digest over everything
+// that matters; two plans are the same exactly when their digests are.
+//
+// It lives in a database so that ten million files need no memory. A PlanStore and its cursors
+// belong to one thread; another thread opens the file for itself.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/job/dataset.h"
+#include "agent/journal/sqlite.h"
+#include "base/digest.h"
+#include "base/file_time.h"
+
+namespace driveprep::plan {
+
+struct Times {
+  FileTime created;
+  FileTime modified;
+  FileTime accessed;
+};
+
+// A directory on a drive. The one without a parent is the session directory, in the volume's root.
+struct Directory {
+  std::int64_t id = 0;
+  std::optional<std::int64_t> parent;
+  std::u16string ntfs_name;
+  // Of the source directory; none for those that exist only in the destination's prefix.
+  std::optional<Times> times;
+};
+
+struct FileItem {
+  std::uint64_t number = 0;  // 0, 1, 2 ... on its drive: the order of writing
+  std::int64_t directory_id = 0;
+  std::u16string ntfs_name;
+  std::filesystem::path source_path;
+  std::string blob_path;  // "container/name", UTF-8, the true name
+  std::string file_path;  // "\session\container\...\name", UTF-8, as it is on the drive
+  std::uint64_t size = 0;
+  Times times;
+  job::ItemType type = job::ItemType::kBlockBlob;
+  job::Disposition disposition = job::Disposition::kRename;
+  std::size_t dataset_row = 0;  // index into Dataset::rows
+};
+
+// A metadata or properties file that the manifest of a drive refers to; lies in the session
+// directory under a name that no container can have.
+struct Attachment {
+  std::size_t dataset_row = 0;
+  job::BlobFileKind kind = job::BlobFileKind::kMetadata;
+  std::int64_t directory_id = 0;
+  std::u16string ntfs_name;
+  std::string file_path;  // "\session\metadata-1.xml"
+  std::string content;
+};
+
+struct DrivePlan {
+  std::size_t index = 0;
+  std::string drive_id;
+  std::filesystem::path target;  // device or image
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t sector_size = 512;
+  std::uint32_t cluster_bytes = 4096;
+  std::uint64_t usable_bytes = 0;    // for data, see capacity.h
+  std::uint64_t estimated_bytes = 0; // of them this plan takes
+  std::uint64_t files = 0;
+  std::uint64_t directories = 0;
+  std::uint64_t bytes = 0;           // sum of the sizes of the files
+};
+
+// Something the operator should know: a substitute name, a link left out, ... `subject` is the path
+// or blob concerned, `detail` the rest of the sentence.
+struct Finding {
+  std::string code;
+  std::string subject;
+  std::string detail;
+};
+
+struct FindingCount {
+  std::string code;
+  std::uint64_t count = 0;
+};
+
+class PlanStore;
+
+// Files of one drive in the order of writing. Must not outlive its store.
+class FileCursor {
+ public:
+  // Fills `item` with the next file; false at the end.
+  bool next(FileItem& item);
+
+ private:
+  friend class PlanStore;
+  FileCursor(const PlanStore& store, journal::Statement statement);
+
+  const PlanStore* store_;
+  journal::Statement statement_;
+  std::int64_t directory_ = -1;
+  std::int64_t source_ = -1;
+  std::string blob_prefix_;
+  std::string file_prefix_;
+  std::filesystem::path source_directory_;
+};
+
+// Directories of one drive, parents before children. Must not outlive its store.
+class DirectoryCursor {
+ public:
+  bool next(Directory& directory);
+
+ private:
+  friend class PlanStore;
+  explicit DirectoryCursor(journal::Statement statement);
+  journal::Statement statement_;
+};
+
+class PlanStore {
+ public:
+  // Opens a finished plan. "plan-missing", "plan-unfinished" (kJournalMismatch) when it is none.
+  static PlanStore open(const std::filesystem::path& file);
+
+  const std::string& session() const { return session_; }
+  const Sha256& digest() const { return digest_; }
+  std::string digest_text() const;  // hexadecimal, lower case
+  const std::vector<DrivePlan>& drives() const { return drives_; }
+  std::uint64_t total_files() const;
+  std::uint64_t total_bytes() const;
+
+  FileCursor files(std::size_t drive, std::uint64_t first_number = 0) const;
+  DirectoryCursor directories(std::size_t drive) const;
+  // Cheap; an unknown id is an internal error.
+  Directory directory(std::int64_t id) const;
+  // "\session\container\dir", UTF-8.
+  std::string directory_path(std::int64_t id) const;
+  // Those whose dataset row has at least one file on the drive.
+  std::vector<Attachment> attachments(std::size_t drive) const;
+
+  std::vector<FindingCount> finding_counts() const;
+  std::vector<Finding> findings(std::size_t limit) const;
+
+ private:
+  friend class PlanBuilder;
+  friend class FileCursor;
+  explicit PlanStore(std::unique_ptr<journal::Database> database);
+
+  struct Place {
+    std::string blob_prefix;
+    std::string file_prefix;
+  };
+  Place place(std::int64_t directory) const;
+  std::filesystem::path source_directory(std::int64_t id) const;
+
+  // Behind a pointer: cursors keep their statements when the store moves.
+  std::unique_ptr<journal::Database> database_;
+  mutable std::unique_ptr<journal::Statement> one_directory_;
+  std::string session_;
+  Sha256 digest_{};
+  std::vector<DrivePlan> drives_;
+};
+
+}  // namespace driveprep::plan
