@@ -56,4 +56,8 @@ struct ImageFacts {
 // Looks, without writing. Never throws for what it finds: what cannot be read is an unreadable fact.
 ImageFacts gather_image_facts(const ImageRequest& request);
 
+// The same through a descriptor that was opened without following a link and holds the exclusive
+// lock.
+ImageFacts gather_image_facts_of(const ImageRequest& request, int locked_fd);
+
 }  // namespace driveprep::guard

@@ -50,7 +50,7 @@ Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
 // Where and how hard the search for unknown data looked.
 enum class Search {
   kComplete,  // every byte that the file system holds for the file was read
-  kSampled,   // first and last 16 MiB, and 1 MiB in every 64 MiB of the rest
+  kSampled,   // first and last 16 MiB, the start of the first extents, up to 1024 places between
 };
 
 struct Contents {
@@ -61,7 +61,7 @@ struct Contents {
   // For the operator: "empty", "GPT, NTFS 'Backup', ext4", "unknown data at offset 1048576".
   std::string description;
 
-  bool holds_something() const { return !signatures.empty() || !first_data.empty(); }
+  bool holds_something() const { return !signatures.empty() || first_data.has_value(); }
 };
 
 // Looks at everything allocated to the file when that is at most 1 GiB, else at a sample.
