@@ -25,9 +25,9 @@ class Journal {
  public:
   enum class Access { kReadWrite, kReadOnly };
 
-  // kReadWrite creates JOB/journal.db (0600) when it is missing. kReadOnly never writes into the
-  // job directory and works when that is read-only; a missing journal is an Error of kind kUsage,
-  // "journal-missing".
+  // kReadWrite creates JOB/journal.db (0600) when it is missing. kReadOnly changes nothing in the
+  // journal and works in a read-only directory too (in a writable one SQLite may leave its empty -wal
+  // and -shm files); a missing journal is an Error of kind kUsage, "journal-missing".
   static std::unique_ptr<Journal> open(const std::filesystem::path& job_directory, Access access);
   // For reading; nullptr when there is no journal yet.
   static std::unique_ptr<Journal> open_existing(const std::filesystem::path& job_directory);
@@ -83,14 +83,11 @@ class Journal {
   std::optional<std::int64_t> first_broken_event() const;
 
  private:
-  Journal(Database database, std::string name, std::filesystem::path private_copy);
-  void create_schema();
-  void change(const char* sql, std::string_view drive, auto&&... values);
+  Journal(Database database, std::filesystem::path private_copy);
 
   mutable std::mutex mutex_;
   mutable Database database_;
-  std::string name_;
-  std::filesystem::path private_copy_;  // a directory that is removed at the end; mostly empty
+  std::filesystem::path private_copy_;  // a directory to remove at the end, or empty
 };
 
 }  // namespace driveprep::journal

@@ -48,7 +48,7 @@ struct VolumeFacts {
   std::uint32_t cluster_size = 0;
   std::array<std::uint64_t, 3> metadata_offsets{};
   std::uint64_t header_backup_offset = 0;  // where the relocated first sectors lie
-  std::uint64_t d_offset = 0;              // the start of the area that holds them, as planned
+  std::uint64_t d_offset = 0;              // the auxiliary region "D" of Windows 8 and later
   Guid volume;                             // the volume identifier in the metadata
   Guid recovery_protector;
   std::uint64_t ntfs_serial = 0;

@@ -11,6 +11,7 @@ namespace {
 
 [[noreturn]] void fail(sqlite3* connection, const std::string& file, const std::string& attempt) {
   const int code = sqlite3_errcode(connection);
+  ErrorKind kind = ErrorKind::kWrite;
   std::string remedy;
   switch (code) {
     case SQLITE_FULL: remedy = "Free some space on the file system of the job directory."; break;
@@ -18,19 +19,43 @@ namespace {
     case SQLITE_CANTOPEN:
       remedy = "Make the job directory writable for this user, or move it elsewhere.";
       break;
-    case SQLITE_BUSY: remedy = "Wait for the other run of driveprep on this job to end."; break;
+    case SQLITE_IOERR:
+      remedy = "Check the file system of the job directory and the kernel log (dmesg).";
+      break;
+    case SQLITE_BUSY:
+      kind = ErrorKind::kBusy;
+      remedy = "Wait for the other run of driveprep on this job to end.";
+      break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+      kind = ErrorKind::kJournalMismatch;
       remedy = "Restore the file from a copy; without it the drives must be prepared anew.";
+      break;
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+      kind = ErrorKind::kInternal;
+      remedy = "This is a bug in driveprep: please report it with the log of this run.";
       break;
     default: break;
   }
-  const ErrorKind kind = code == SQLITE_BUSY     ? ErrorKind::kBusy
-                         : code == SQLITE_CORRUPT || code == SQLITE_NOTADB
-                             ? ErrorKind::kJournalMismatch
-                             : ErrorKind::kWrite;
   throw Error(kind, "journal-database", attempt + " " + file + ": " + sqlite3_errmsg(connection),
               remedy);
+}
+
+// Only the characters with a meaning in a URI path need escaping.
+std::string immutable_uri(const std::filesystem::path& file) {
+  std::string uri = "file://";
+  for (const char c : std::filesystem::absolute(file).string()) {
+    switch (c) {
+      case '%': uri += "%25"; break;
+      case '?': uri += "%3F"; break;
+      case '#': uri += "%23"; break;
+      default: uri.push_back(c);
+    }
+  }
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -48,7 +73,9 @@ Statement& Statement::bind(int index, std::int64_t value) {
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
-  if (sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_TRANSIENT,
+  // A null pointer would bind NULL instead of the empty text.
+  const char* data = text.data() == nullptr ? "" : text.data();
+  if (sqlite3_bind_text64(statement_.get(), index, data, text.size(), SQLITE_TRANSIENT,
                           SQLITE_UTF8) != SQLITE_OK) {
     fail(connection_, file_, "bind a text in");
   }
@@ -56,8 +83,11 @@ Statement& Statement::bind(int index, std::string_view text) {
 }
 
 Statement& Statement::bind(int index, ByteView blob) {
-  if (sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(), SQLITE_TRANSIENT) !=
-      SQLITE_OK) {
+  const int result =
+      blob.empty() ? sqlite3_bind_zeroblob(statement_.get(), index, 0)
+                   : sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(),
+                                         SQLITE_TRANSIENT);
+  if (result != SQLITE_OK) {
     fail(connection_, file_, "bind a blob in");
   }
   return *this;
@@ -116,9 +146,11 @@ void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(c
 Database::Database(const std::filesystem::path& file, Mode mode)
     : name_(file.empty() ? "the temporary database" : file.string()) {
   sqlite3* raw = nullptr;
-  const int flags = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY
-                                            : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int result = sqlite3_open_v2(file.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const bool reading = mode == Mode::kReadOnly || mode == Mode::kImmutable;
+  const int flags = (reading ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+                    (mode == Mode::kImmutable ? SQLITE_OPEN_URI : 0);
+  const std::string location = mode == Mode::kImmutable ? immutable_uri(file) : file.string();
+  const int result = sqlite3_open_v2(location.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   connection_.reset(raw);
   if (result != SQLITE_OK) fail(raw, name_, "open");
   sqlite3_busy_timeout(raw, 5000);
@@ -129,7 +161,8 @@ Database::Database(const std::filesystem::path& file, Mode mode)
     case Mode::kScratch:
       execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;");
       break;
-    case Mode::kReadOnly: execute("PRAGMA query_only=ON;"); break;
+    case Mode::kReadOnly:
+    case Mode::kImmutable: execute("PRAGMA query_only=ON;"); break;
   }
 }
 
@@ -151,6 +184,8 @@ Statement Database::prepare(const std::string& sql) {
 std::int64_t Database::last_insert_id() const {
   return sqlite3_last_insert_rowid(connection_.get());
 }
+
+std::int64_t Database::changes() const { return sqlite3_changes64(connection_.get()); }
 
 Transaction::Transaction(Database& database) : database_(database) {
   database_.execute("BEGIN IMMEDIATE");

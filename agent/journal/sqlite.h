@@ -53,6 +53,7 @@ class Database {
     kDurable,    // WAL, synchronous=FULL: a committed transaction survives a power cut
     kScratch,    // no journal, no syncs: rebuilt when lost
     kReadOnly,   // must exist
+    kImmutable,  // must exist and not change meanwhile: no locks, no -wal or -shm file is made
   };
   // An empty path is a private temporary database that spills to disk and vanishes on close.
   Database(const std::filesystem::path& file, Mode mode);
@@ -61,6 +62,8 @@ class Database {
   void execute(const std::string& sql);
   Statement prepare(const std::string& sql);
   std::int64_t last_insert_id() const;
+  // Rows that the last statement inserted, updated or deleted.
+  std::int64_t changes() const;
   const std::string& name() const { return name_; }
 
  private:

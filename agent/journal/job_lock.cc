@@ -1,0 +1,62 @@
+#include "agent/journal/job_lock.h"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+
+#include "base/posix.h"
+
+namespace driveprep::journal {
+namespace {
+
+[[noreturn]] void busy(const std::filesystem::path& job, int fd, const std::string& lock) {
+  std::array<std::byte, 32> raw{};
+  const std::size_t got = posix::pread_up_to(fd, 0, raw, lock, ErrorKind::kBusy);
+  std::string holder(as_text(ByteView(raw).first(got)));
+  holder.resize(std::min(holder.find_first_not_of("0123456789"), holder.size()));
+  throw Error(ErrorKind::kBusy, "job-busy",
+              "another run of driveprep works on " + job.string() +
+                  (holder.empty() ? "" : " (process " + holder + ")"),
+              "Wait for it to end, or stop it with SIGINT, then run the same command again.");
+}
+
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace
+
+JobLock::JobLock(const std::filesystem::path& job_directory) {
+  const std::filesystem::path path = job_directory / ".lock";
+  const std::string name = path.string();
+  // Whoever removes the file while we wait for nothing leaves us with a lock on an inode without a
+  // name; then the next round finds the new file.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    UniqueFd fd = posix::open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, ErrorKind::kWrite);
+    const struct stat opened = posix::fstat(fd.get(), name, ErrorKind::kWrite);
+    if (!S_ISREG(opened.st_mode)) {
+      throw Error(ErrorKind::kUsage, "job-lock-file", name + " is not a regular file",
+                  "Remove it; driveprep makes its own.");
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EWOULDBLOCK) busy(job_directory, fd.get(), name);
+      throw Error::from_errno(ErrorKind::kWrite, "lock-failed", "lock " + name, errno,
+                              "Move the job directory to a local file system.");
+    }
+    struct stat named {};
+    if (::lstat(path.c_str(), &named) != 0 || !same_file(opened, named)) continue;
+    posix::ftruncate(fd.get(), 0, name, ErrorKind::kWrite);
+    posix::pwrite_all(fd.get(), 0, as_bytes(std::to_string(::getpid()) + "\n"), name,
+                      ErrorKind::kWrite);
+    fd_ = std::move(fd);
+    return;
+  }
+  throw Error(ErrorKind::kBusy, "job-busy", name + " keeps being replaced by another process",
+              "Find the program that removes this file while driveprep starts.");
+}
+
+}  // namespace driveprep::journal
