@@ -33,7 +33,10 @@ using Probe = std::unique_ptr<std::remove_pointer_t<blkid_probe>, FreeProbe>;
                           "Check that the medium can be read; see the kernel log (dmesg).");
 }
 
-Probe open_probe(int fd, const ByteRange& area, SectorSize sector, const std::string& name) {
+enum class Tables { kLookFor, kIgnore };
+
+Probe open_probe(int fd, const ByteRange& area, SectorSize sector, Tables tables,
+                 const std::string& name) {
   errno = 0;
   Probe probe(blkid_new_probe());
   if (!probe) probe_failed(name, area, ENOMEM);
@@ -47,7 +50,7 @@ Probe open_probe(int fd, const ByteRange& area, SectorSize sector, const std::st
   blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE |
                                                      BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID |
                                                      BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
-  blkid_probe_enable_partitions(probe.get(), 1);
+  blkid_probe_enable_partitions(probe.get(), tables == Tables::kLookFor ? 1 : 0);
   blkid_probe_set_partitions_flags(probe.get(), BLKID_PARTS_MAGIC | BLKID_PARTS_FORCE_GPT);
   return probe;
 }
@@ -148,10 +151,12 @@ Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
   Signatures result;
   if (size == 0) return result;
   const ByteRange whole{0, size};
-  collect(open_probe(fd, whole, sector, name).get(), whole, name, result.found);
-  result.partitions = partitions_of(open_probe(fd, whole, sector, name).get(), size);
+  collect(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), whole, name, result.found);
+  result.partitions = partitions_of(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), size);
+  // Inside a partition the end mark of a boot sector would pass for an MBR.
   for (const ByteRange& partition : result.partitions) {
-    collect(open_probe(fd, partition, sector, name).get(), partition, name, result.found);
+    collect(open_probe(fd, partition, sector, Tables::kIgnore, name).get(), partition, name,
+            result.found);
   }
   return result;
 }

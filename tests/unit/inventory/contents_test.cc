@@ -1,0 +1,89 @@
+#include <catch2/catch.hpp>
+
+#include "drive/inventory/signatures.h"
+#include "tests/support/scratch.h"
+
+using namespace driveprep;
+using namespace driveprep::inventory;
+
+namespace {
+
+Contents examine(const std::filesystem::path& path) {
+  const UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kSource);
+  return examine_contents(fd.get(), std::filesystem::file_size(path), SectorSize(512),
+                          path.string());
+}
+
+void put(const std::filesystem::path& path, std::uint64_t offset, ByteView data) {
+  const UniqueFd fd = posix::open(path, O_RDWR, ErrorKind::kWrite);
+  posix::pwrite_all(fd.get(), offset, data, path.string(), ErrorKind::kWrite);
+}
+
+}  // namespace
+
+TEST_CASE("a sparse image holds nothing, however large") {
+  test::ScratchDirectory scratch;
+  const Contents contents = examine(scratch.image("disk0.img", 15 * kTiB));
+  CHECK_FALSE(contents.holds_something());
+  CHECK(contents.search == Search::kComplete);
+  CHECK(contents.description == "empty");
+}
+
+TEST_CASE("zeros that were written are as empty as holes") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", 64 * kMiB);
+  const Contents sparse = examine(path);
+  put(path, 5 * kMiB, Bytes(kMiB));
+  const Contents written = examine(path);
+  CHECK_FALSE(written.holds_something());
+  CHECK(written.digest == sparse.digest);
+}
+
+TEST_CASE("a single unknown byte anywhere is found, and told with its offset") {
+  test::ScratchDirectory scratch;
+  const std::uint64_t offset =
+      GENERATE(as<std::uint64_t>(), 0, 4095, 33'333'333, 64 * kMiB - 1);
+  const auto path = scratch.image("disk0.img", 64 * kMiB);
+  put(path, offset, Bytes{std::byte{7}});
+  const Contents contents = examine(path);
+  CHECK(contents.holds_something());
+  CHECK(contents.first_data == offset);
+  CHECK(contents.description == "unknown data at offset " + std::to_string(offset));
+}
+
+TEST_CASE("the digest tells contents apart and depends on nothing else") {
+  test::ScratchDirectory scratch;
+  const auto one = scratch.image("one.img", 64 * kMiB);
+  const auto two = scratch.image("two.img", 64 * kMiB);
+  put(one, 8 * kMiB, test::pattern(kMiB));
+  put(two, 8 * kMiB + 512 * kKiB, ByteView(test::pattern(kMiB)).subspan(512 * kKiB));
+  put(two, 8 * kMiB, ByteView(test::pattern(kMiB)).first(512 * kKiB));
+  put(two, 9 * kMiB, Bytes(64 * kKiB));
+  CHECK(examine(one).digest == examine(two).digest);
+  put(two, 8 * kMiB + 77, Bytes{std::byte{0}});
+  CHECK(examine(one).digest != examine(two).digest);
+}
+
+TEST_CASE("more than 1 GiB of data is sampled, and the sample finds data at the ends") {
+  test::ScratchDirectory scratch;
+  const std::uint64_t size = 4 * kGiB;
+  const auto path = scratch.image("disk0.img", size);
+  {
+    // Zeros that take up space without being written one by one.
+    const UniqueFd fd = posix::open(path, O_RDWR, ErrorKind::kWrite);
+    const Bytes zeros(16 * kMiB);
+    try {
+      for (std::uint64_t at = 0; at <= kGiB; at += zeros.size()) {
+        posix::pwrite_all(fd.get(), kGiB + at, zeros, path.string(), ErrorKind::kWrite);
+      }
+    } catch (const Error& error) {
+      WARN("skipped: no room for 1 GiB: " << error.what());
+      return;
+    }
+  }
+  const Contents zeros = examine(path);
+  CHECK(zeros.search == Search::kSampled);
+  CHECK(zeros.description == "empty as far as samples tell");
+  put(path, size - 1, Bytes{std::byte{1}});
+  CHECK(examine(path).first_data == size - 1);
+}
