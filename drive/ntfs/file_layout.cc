@@ -1,0 +1,175 @@
+#include "drive/ntfs/file_layout.h"
+
+#include <algorithm>
+#include <array>
+
+namespace driveprep::ntfs::library {
+namespace {
+
+Attribute open_data(Mount& mount, ntfs_inode* inode) {
+  Attribute data(ntfs_attr_open(inode, AT_DATA, AT_UNNAMED, 0));
+  if (!data) mount.fail("open the data of record " + std::to_string(inode->mft_no));
+  return data;
+}
+
+// The record of the first extent of the data, where the sizes are.
+void set_sizes(Mount& mount, ntfs_inode* inode, std::uint64_t allocated, std::uint64_t size,
+               std::uint64_t valid_length) {
+  Search search(ntfs_attr_get_search_ctx(inode, nullptr));
+  if (!search || ntfs_attr_lookup(AT_DATA, AT_UNNAMED, 0, CASE_SENSITIVE, 0, nullptr, 0,
+                                  search.get()) != 0) {
+    mount.fail("find the data of record " + std::to_string(inode->mft_no));
+  }
+  ATTR_RECORD* record = search->attr;
+  require(record->non_resident != 0, "the data of a file with clusters is resident");
+  require((record->flags & (ATTR_IS_COMPRESSED | ATTR_IS_ENCRYPTED | ATTR_IS_SPARSE)) == 0 &&
+              record->compression_unit == 0,
+          "a file was created compressed, encrypted or sparse");
+  record->allocated_size = static_cast<sle64>(allocated);
+  record->data_size = static_cast<sle64>(size);
+  record->initialized_size = static_cast<sle64>(valid_length);
+  ntfs_inode_mark_dirty(search->ntfs_ino);
+}
+
+}  // namespace
+
+std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute) {
+  std::vector<ByteRange> ranges;
+  if (!NAttrNonResident(attribute)) return ranges;
+  if (ntfs_attr_map_whole_runlist(attribute) != 0) {
+    mount.fail("read the clusters of record " + std::to_string(attribute->ni->mft_no));
+  }
+  const std::uint64_t cluster = mount.volume()->cluster_size;
+  const runlist_element* run = attribute->rl;
+  for (; run != nullptr && run->length != 0; ++run) {
+    if (run->lcn < 0) {
+      throw Error(ErrorKind::kVerification, "file-layout",
+                  "record " + std::to_string(attribute->ni->mft_no) + " on " + mount.name() +
+                      " has a hole in its data",
+                  "Prepare the drive again.");
+    }
+    const ByteRange range{static_cast<std::uint64_t>(run->lcn) * cluster,
+                          static_cast<std::uint64_t>(run->length) * cluster};
+    if (!ranges.empty() && ranges.back().end() == range.offset) {
+      ranges.back().length += range.length;
+    } else {
+      ranges.push_back(range);
+    }
+  }
+  return ranges;
+}
+
+FileInfo read_info(Mount& mount, ntfs_inode* inode, Content content) {
+  FileInfo info;
+  info.record = inode->mft_no;
+  info.attributes = inode->flags;
+  info.times = {{inode->creation_time}, {inode->last_data_change_time}, {inode->last_access_time}};
+  if (is_directory(inode)) {
+    info.attributes |= kAttributeDirectory;
+    return info;
+  }
+  const Attribute data = open_data(mount, inode);
+  if (NAttrCompressed(data.get()) || NAttrEncrypted(data.get()) || NAttrSparse(data.get())) {
+    throw Error(ErrorKind::kVerification, "file-layout",
+                "record " + std::to_string(inode->mft_no) + " on " + mount.name() +
+                    " is compressed, encrypted or sparse",
+                "Prepare the drive again.");
+  }
+  info.size = static_cast<std::uint64_t>(data->data_size);
+  info.valid_length = static_cast<std::uint64_t>(data->initialized_size);
+  if (NAttrNonResident(data.get())) {
+    info.ranges = read_ranges(mount, data.get());
+    return info;
+  }
+  info.resident = true;
+  info.valid_length = info.size;
+  if (content == Content::kRead && info.size != 0) {
+    require(info.size <= mount.volume()->mft_record_size, "resident data exceeds its record");
+    info.content.resize(info.size);
+    if (ntfs_attr_pread(data.get(), 0, static_cast<s64>(info.size), info.content.data()) !=
+        static_cast<s64>(info.size)) {
+      mount.fail("read the data of record " + std::to_string(inode->mft_no));
+    }
+  }
+  return info;
+}
+
+void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
+                   std::span<const ByteRange> ranges, std::uint64_t valid_length) {
+  const std::uint64_t cluster = mount.volume()->cluster_size;
+  const Attribute data = open_data(mount, inode);
+  if (ntfs_attr_force_non_resident(data.get()) != 0) {
+    mount.fail("move the data of record " + std::to_string(inode->mft_no) + " out of its record");
+  }
+
+  // The library owns and may reallocate the list, in blocks of 4096 bytes.
+  const std::size_t bytes = round_up((ranges.size() + 1) * sizeof(runlist_element), 4096);
+  auto* runs = static_cast<runlist_element*>(std::calloc(1, bytes));
+  if (runs == nullptr) throw std::bad_alloc();
+  VCN vcn = 0;
+  std::size_t count = 0;
+  for (const ByteRange& range : ranges) {
+    runs[count++] = {vcn, static_cast<LCN>(range.offset / cluster),
+                     static_cast<s64>(range.length / cluster)};
+    vcn += static_cast<s64>(range.length / cluster);
+  }
+  runs[count] = {vcn, LCN_ENOENT, 0};
+  std::free(data->rl);
+  data->rl = runs;
+  const std::uint64_t allocated = static_cast<std::uint64_t>(vcn) * cluster;
+  data->allocated_size = static_cast<s64>(allocated);
+  data->data_size = static_cast<s64>(size);
+  data->initialized_size = static_cast<s64>(valid_length);
+  NAttrSetNonResident(data.get());
+  NAttrSetFullyMapped(data.get());
+  NAttrSetRunlistDirty(data.get());
+  if (ntfs_attr_update_mapping_pairs(data.get(), 0) != 0) {
+    mount.fail("record the clusters of record " + std::to_string(inode->mft_no));
+  }
+  set_sizes(mount, inode, allocated, size, valid_length);
+
+  // What the directory's index shows.
+  inode->data_size = static_cast<s64>(size);
+  inode->allocated_size = static_cast<s64>(allocated);
+  set_nino_flag(inode, KnownSize);
+  NInoFileNameSetDirty(inode);
+  ntfs_inode_mark_dirty(inode);
+}
+
+void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length) {
+  std::uint64_t allocated = 0;
+  std::uint64_t size = 0;
+  {
+    const Attribute data = open_data(mount, inode);
+    require(NAttrNonResident(data.get()), "the valid length of a resident file does not change");
+    allocated = static_cast<std::uint64_t>(data->allocated_size);
+    size = static_cast<std::uint64_t>(data->data_size);
+  }
+  require(valid_length <= size, "more of a file is valid than it has bytes");
+  set_sizes(mount, inode, allocated, size, valid_length);
+  ntfs_inode_mark_dirty(inode);
+}
+
+bool store_in_record(Mount& mount, ntfs_inode* inode, ByteView content) {
+  const MFT_RECORD* record = inode->mrec;
+  if (round_up(content.size(), 8) > record->bytes_allocated - record->bytes_in_use) return false;
+  const Attribute data = open_data(mount, inode);
+  if (ntfs_attr_pwrite(data.get(), 0, static_cast<s64>(content.size()), content.data()) !=
+      static_cast<s64>(content.size())) {
+    mount.fail("write the data of record " + std::to_string(inode->mft_no));
+  }
+  require(!NAttrNonResident(data.get()), "data that fits into its record was moved out of it");
+  return true;
+}
+
+void set_times(Mount& mount, ntfs_inode* inode, const FileTimes& times) {
+  const std::array<std::uint64_t, 3> ticks = {times.creation.ticks, times.modification.ticks,
+                                              times.access.ticks};
+  char raw[sizeof ticks];
+  std::memcpy(raw, ticks.data(), sizeof raw);
+  if (ntfs_inode_set_times(inode, raw, sizeof raw, 0) != 0) {
+    mount.fail("set the times of record " + std::to_string(inode->mft_no));
+  }
+}
+
+}  // namespace driveprep::ntfs::library

@@ -1,0 +1,37 @@
+// How a file lies on the volume, read from and put into its record. Internal to this module.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "drive/ntfs/library.h"
+#include "drive/ntfs/types.h"
+#include "drive/ntfs/volume_reader.h"
+
+namespace driveprep::ntfs::library {
+
+enum class Content { kSkip, kRead };
+
+// What the record of `inode` says. kRead: the bytes of a resident file are read too. Throws
+// kVerification "file-layout" for compressed, encrypted or sparse data.
+FileInfo read_info(Mount& mount, ntfs_inode* inode, Content content);
+
+// Clusters of one attribute's data in file order, neighbours joined.
+std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute);
+
+// Gives the freshly created, empty file `inode` these whole clusters. Their bits in $Bitmap are the
+// caller's business.
+void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
+                   std::span<const ByteRange> ranges, std::uint64_t valid_length);
+
+// Changes how much of a non-resident file is valid.
+void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length);
+
+// Writes the data of a freshly created file into its record if it fits there without moving
+// anything out; returns whether it did.
+bool store_in_record(Mount& mount, ntfs_inode* inode, ByteView content);
+
+void set_times(Mount& mount, ntfs_inode* inode, const FileTimes& times);
+
+}  // namespace driveprep::ntfs::library

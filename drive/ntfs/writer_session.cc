@@ -1,0 +1,438 @@
+#include "drive/ntfs/writer_session.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "drive/ntfs/bit_runs.h"
+#include "drive/ntfs/file_layout.h"
+#include "drive/ntfs/format.h"
+
+namespace driveprep::ntfs {
+namespace {
+
+constexpr std::u16string_view kReservedDirectory = u"System Volume Information";
+// Clusters marked ahead for file data: 1 GiB.
+constexpr std::uint64_t kPortionBytes = kGiB;
+// The library moves its search position this far after every allocation without a hint.
+constexpr LCN kLibrarySkip = 4096;
+// Clusters kept for the library beyond what records need, so that it never meets a full volume.
+constexpr std::uint64_t kSpareClusters = 32;
+constexpr std::uint64_t kMinZoneClusters = 64;
+
+Geometry read_geometry(block::BlockDevice& device) {
+  Bytes boot(512);
+  device.read(0, boot);
+  const Geometry geometry = parse_boot_sector(boot);
+  if (geometry.cluster_size < BlockCache::kBlock) {
+    throw Error(ErrorKind::kUsage, "cluster-size",
+                "the volume on " + device.name() + " has clusters of " +
+                    std::to_string(geometry.cluster_size) + " bytes, less than 4096",
+                "Format with clusters of 4096 bytes or more.");
+  }
+  return geometry;
+}
+
+}  // namespace
+
+std::uint64_t WriterSession::Bitmap::total_clusters() const {
+  return static_cast<std::uint64_t>(mount_.volume()->nr_clusters);
+}
+
+std::uint64_t WriterSession::Bitmap::free_clusters() const {
+  return static_cast<std::uint64_t>(std::max<s64>(mount_.volume()->free_clusters, 0));
+}
+
+void WriterSession::Bitmap::read(std::uint64_t first_byte, MutableByteView out) {
+  const auto length = static_cast<s64>(out.size());
+  if (ntfs_attr_pread(mount_.volume()->lcnbmp_na, static_cast<s64>(first_byte), length,
+                      out.data()) != length) {
+    mount_.fail("read $Bitmap");
+  }
+}
+
+void WriterSession::Bitmap::mark(std::uint64_t first, std::uint64_t count, bool used) {
+  ntfs_volume* volume = mount_.volume();
+  const auto start = static_cast<s64>(first);
+  const auto length = static_cast<s64>(count);
+  const int failed = used ? ntfs_bitmap_set_run(volume->lcnbmp_na, start, length)
+                          : ntfs_bitmap_clear_run(volume->lcnbmp_na, start, length);
+  if (failed != 0) mount_.fail("change $Bitmap");
+  volume->free_clusters += used ? -length : length;
+}
+
+WriterSession::WriterSession(block::BlockDevice& device, DataSink& sink,
+                             const WriterOptions& options)
+    : cache_(device, options.cache_cap),
+      storage_(cache_),
+      mount_(storage_, device.name(), library::Access::kReadWrite),
+      geometry_(read_geometry(device)),
+      packer_(sink, geometry_.cluster_size),
+      planned_records_(options.planned_records) {
+  count_free_clusters(device, options);
+  set_zones(options);
+  open_.push_back({FILE_root, nullptr});
+  reopen_directories();
+  choose_security();
+}
+
+// The library may write while it unmounts; it writes into the cache, which is dropped.
+WriterSession::~WriterSession() {
+  while (open_.size() > 1) {
+    ntfs_inode* inode = open_.back().inode;
+    open_.pop_back();
+    if (inode != nullptr && open_.back().inode != nullptr) {
+      ntfs_inode_close_in_dir(inode, open_.back().inode);
+    } else if (inode != nullptr) {
+      ntfs_inode_close(inode);
+    }
+  }
+  if (!open_.empty() && open_[0].inode != nullptr) ntfs_inode_close(open_[0].inode);
+}
+
+// Past the cache: $Bitmap of 16 TB is 488 MB.
+void WriterSession::count_free_clusters(block::BlockDevice& device, const WriterOptions& options) {
+  ntfs_volume* volume = mount_.volume();
+  if (options.free_clusters) {
+    volume->free_clusters = static_cast<s64>(*options.free_clusters);
+  } else {
+    std::uint64_t free = 0;
+    std::uint64_t bit = 0;
+    block::AlignedBuffer buffer(kMiB);
+    for (const ByteRange& range : library::read_ranges(mount_, volume->lcnbmp_na)) {
+      for (std::uint64_t done = 0; done < range.length && bit < bitmap_.total_clusters();) {
+        const std::uint64_t length = std::min<std::uint64_t>(buffer.size(), range.length - done);
+        device.read(range.offset + done, buffer.span().first(length));
+        const std::uint64_t bits = std::min(length * 8, bitmap_.total_clusters() - bit);
+        for (std::uint64_t at = 0; at < bits; at += 64) {
+          std::uint64_t word = 0;
+          const std::uint64_t width = std::min<std::uint64_t>(64, bits - at);
+          std::memcpy(&word, buffer.span().data() + at / 8, (width + 7) / 8);
+          if (width < 64) word &= (std::uint64_t{1} << width) - 1;
+          free += width - static_cast<std::uint64_t>(std::popcount(word));
+        }
+        bit += bits;
+        done += length;
+      }
+    }
+    volume->free_clusters = static_cast<s64>(free);
+  }
+  volume->free_mft_records = ntfs_attr_get_free_bits(volume->mftbmp_na);
+  NVolSetFreeSpaceKnown(volume);
+}
+
+// The library keeps an eighth of the volume for $MFT and puts everything else behind it. The zones
+// are sized from the plan instead: records first, then the indexes of directories, then data.
+void WriterSession::set_zones(const WriterOptions& options) {
+  ntfs_volume* volume = mount_.volume();
+  const std::uint64_t total = bitmap_.total_clusters();
+  const auto zone = [&](double bytes, std::uint64_t most) {
+    const auto clusters = static_cast<std::uint64_t>(bytes / geometry_.cluster_size) + 1;
+    return std::min(std::max(clusters, kMinZoneClusters), std::max<std::uint64_t>(most, 1));
+  };
+  const auto records = static_cast<double>(options.planned_records);
+  const std::uint64_t record_zone = zone(records * geometry_.record_size * 1.1, total / 8 * 3);
+  // One index entry: 16 bytes of header, 66 of the name's attribute, the name twice a unit, at 60 %
+  // fill of the blocks.
+  const std::uint64_t index_zone =
+      zone(records * (88 + 2.0 * options.average_name_units) / 0.6, total / 8);
+  const std::uint64_t zone_end = std::min(geometry_.mft.value + record_zone, total / 2);
+  volume->mft_zone_end = static_cast<LCN>(zone_end);
+  volume->data1_zone_pos = volume->mft_zone_end;
+  index_position_ = volume->data1_zone_pos;
+  mark_zone_fresh(geometry_.mft.value, zone_end);
+  const std::uint64_t portion =
+      std::min(kPortionBytes / geometry_.cluster_size, std::max<std::uint64_t>(total / 64, 1));
+  allocator_.emplace(bitmap_, zone_end + index_zone, portion);
+}
+
+// $MFT grows into clusters that are free now: what they hold is nothing, and need not be read.
+void WriterSession::mark_zone_fresh(std::uint64_t first, std::uint64_t end) {
+  first = round_down(first, 8);
+  Bytes bits((end - first + 7) / 8);
+  bitmap_.read(first / 8, bits);
+  BitRunScanner scanner(false, [&](std::uint64_t at, std::uint64_t count) {
+    cache_.set_fresh({at * geometry_.cluster_size, count * geometry_.cluster_size});
+    return true;
+  });
+  scanner.feed(first, bits, end - first);
+  scanner.finish();
+}
+
+// One descriptor for all files and one for all directories, inherited from the root.
+void WriterSession::choose_security() {
+  SECURITY_CONTEXT context{};
+  context.vol = volume();
+  file_security_ = ntfs_inherited_id(&context, current(), FALSE);
+  directory_security_ = ntfs_inherited_id(&context, current(), TRUE);
+  if (file_security_ == 0 || directory_security_ == 0) mount_.fail("inherit the root's security");
+  pack_indexes();
+}
+
+// Index blocks lie one behind the other, not 4096 clusters apart.
+void WriterSession::pack_indexes() {
+  ntfs_volume* v = volume();
+  if (v->data1_zone_pos == index_position_) return;
+  const LCN end_of_last = v->data1_zone_pos - kLibrarySkip;
+  if (end_of_last > index_position_) index_position_ = end_of_last;
+  v->data1_zone_pos = index_position_;
+}
+
+library::Inode WriterSession::create(std::u16string_view name, bool directory) {
+  require(!name.empty() && name.size() <= 255, "a name has no or more than 255 UTF-16 units");
+  const library::LibraryName units(name);
+  library::Inode inode(ntfs_create(current(), directory ? directory_security_ : file_security_,
+                                   units.data(), units.length(), directory ? S_IFDIR : S_IFREG));
+  if (!inode) mount_.fail("create " + library::printable(name));
+  ++(directory ? directories_created_ : files_created_);
+  return inode;
+}
+
+library::Inode WriterSession::open(std::u16string_view name) {
+  errno = 0;
+  const MFT_REF reference = library::look_up(current(), name);
+  if (reference == 0) {
+    if (errno != ENOENT) mount_.fail("look up " + library::printable(name));
+    return nullptr;
+  }
+  library::Inode inode(ntfs_inode_open(volume(), reference));
+  if (!inode) mount_.fail("open " + library::printable(name));
+  return inode;
+}
+
+// Always with the parent at hand: the plain close opens the parent a second time, from the device.
+void WriterSession::close_in_current(library::Inode inode, std::u16string_view name) {
+  if (ntfs_inode_close_in_dir(inode.release(), current()) != 0) {
+    mount_.fail("close " + library::printable(name));
+  }
+  pack_indexes();
+}
+
+void WriterSession::hide(ntfs_inode* inode) {
+  inode->flags = static_cast<FILE_ATTR_FLAGS>(inode->flags | FILE_ATTR_HIDDEN | FILE_ATTR_SYSTEM);
+  NInoFileNameSetDirty(inode);
+  ntfs_inode_mark_dirty(inode);
+}
+
+void WriterSession::give_to_data(ByteRange range) {
+  cache_.forget(range);
+  data_ranges_.add(range);
+}
+
+void WriterSession::enter_directory(std::u16string_view name) {
+  library::Inode inode = open(name);
+  if (!inode) {
+    inode = create(name, true);
+    pack_indexes();
+  } else if (!library::is_directory(inode.get())) {
+    throw Error(ErrorKind::kInternal, "name-not-directory",
+                library::printable(name) + " on " + mount_.name() + " is a file, not a directory",
+                "Prepare the drive again from the start.");
+  }
+  const MFT_REF reference = MK_MREF(inode->mft_no, inode->mrec->sequence_number);
+  open_.push_back({reference, inode.release()});
+}
+
+void WriterSession::leave_directory(const std::optional<FileTimes>& times) {
+  require(depth() != 0, "the root directory cannot be left");
+  if (times) library::set_times(mount_, current(), *times);
+  ntfs_inode* inode = open_.back().inode;
+  open_.pop_back();
+  if (ntfs_inode_close_in_dir(inode, current()) != 0) mount_.fail("close a directory");
+  pack_indexes();
+}
+
+void WriterSession::close_directories() {
+  for (std::size_t i = open_.size(); i-- > 0;) {
+    ntfs_inode* inode = std::exchange(open_[i].inode, nullptr);
+    const int failed = i == 0 ? ntfs_inode_close(inode)
+                              : ntfs_inode_close_in_dir(inode, open_[i - 1].inode);
+    if (failed != 0) mount_.fail("write out a directory");
+  }
+}
+
+void WriterSession::reopen_directories() {
+  for (OpenDirectory& directory : open_) {
+    directory.inode = ntfs_inode_open(volume(), directory.reference);
+    if (directory.inode == nullptr) mount_.fail("open a directory again");
+  }
+}
+
+bool WriterSession::has_room(std::uint64_t bytes) const {
+  const std::uint64_t created = files_created_ + directories_created_;
+  const std::uint64_t to_come = planned_records_ > created ? planned_records_ - created : 0;
+  // Records that $MFT does not hold yet; those of its zone are free clusters, too.
+  const std::uint64_t records = std::min(to_come * geometry_.record_size / geometry_.cluster_size,
+                                         bitmap_.total_clusters() / 8);
+  return clusters_for(bytes) + kSpareClusters + records <= allocator_->available();
+}
+
+std::vector<ClusterRun> WriterSession::take(std::uint64_t clusters) {
+  std::vector<ClusterRun> runs = allocator_->take(clusters);
+  for (const ClusterRun& run : runs) give_to_data(bytes_of(run));
+  return runs;
+}
+
+void WriterSession::release(std::span<const ByteRange> ranges) {
+  for (const ByteRange& range : ranges) {
+    data_ranges_.remove(range);
+    allocator_->release(
+        {range.offset / geometry_.cluster_size, range.length / geometry_.cluster_size});
+  }
+}
+
+void WriterSession::write_small(std::u16string_view name, const FileTimes& times,
+                                ByteView content) {
+  library::Inode inode = create(name, false);
+  if (!content.empty() && !library::store_in_record(mount_, inode.get(), content)) {
+    const std::vector<ClusterRun> runs = take(clusters_for(content.size()));
+    require(!runs.empty(), "clusters that were counted as free were not found");
+    std::vector<ByteRange> ranges;
+    for (const ClusterRun& run : runs) ranges.push_back(bytes_of(run));
+    library::assign_ranges(mount_, inode.get(), content.size(), ranges, content.size());
+    packer_.add(runs, content);
+  }
+  library::set_times(mount_, inode.get(), times);
+  close_in_current(std::move(inode), name);
+}
+
+void WriterSession::write_file(std::u16string_view name, const FileTimes& times,
+                               std::uint64_t size, std::span<const ByteRange> ranges,
+                               std::uint64_t valid_length) {
+  std::uint64_t total = 0;
+  for (const ByteRange& range : ranges) {
+    require(range.offset % geometry_.cluster_size == 0 && range.length != 0 &&
+                range.length % geometry_.cluster_size == 0,
+            "a range of a file is not whole clusters");
+    total += range.length;
+  }
+  require(total == clusters_for(size) * geometry_.cluster_size && valid_length <= size,
+          "the ranges of a file do not fit its size");
+  library::Inode inode = create(name, false);
+  if (size != 0) library::assign_ranges(mount_, inode.get(), size, ranges, valid_length);
+  library::set_times(mount_, inode.get(), times);
+  close_in_current(std::move(inode), name);
+}
+
+void WriterSession::set_valid_length(std::u16string_view name, std::uint64_t valid_length,
+                                     const FileTimes& times) {
+  library::Inode inode = open(name);
+  if (!inode) internal_error("no file " + library::printable(name) + " to change");
+  library::change_valid_length(mount_, inode.get(), valid_length);
+  library::set_times(mount_, inode.get(), times);
+  close_in_current(std::move(inode), name);
+}
+
+std::optional<ExistingFile> WriterSession::find(std::u16string_view name) {
+  const library::Inode inode = open(name);
+  if (!inode) return std::nullopt;
+  FileInfo info = library::read_info(mount_, inode.get(), library::Content::kSkip);
+  return ExistingFile{info.is_directory(), info.size, info.valid_length, info.times,
+                      std::move(info.ranges)};
+}
+
+void WriterSession::remove(std::u16string_view name) {
+  library::Inode inode = open(name);
+  if (!inode) internal_error("no file " + library::printable(name) + " to remove");
+  require(!library::is_directory(inode.get()), "a directory is not removed");
+  const MFT_REF reference = MK_MREF(inode->mft_no, inode->mrec->sequence_number);
+  const FileInfo info = library::read_info(mount_, inode.get(), library::Content::kSkip);
+  inode.reset();
+
+  // The library closes the directory itself, and for that opens its parent: all must be closed.
+  close_directories();
+  ntfs_inode* directory = ntfs_inode_open(volume(), open_.back().reference);
+  if (directory == nullptr) mount_.fail("open a directory again");
+  ntfs_inode* doomed = ntfs_inode_open(volume(), reference);
+  if (doomed == nullptr) mount_.fail("open " + library::printable(name));
+  const library::LibraryName units(name);
+  if (ntfs_delete(volume(), nullptr, doomed, directory, units.data(), units.length()) != 0) {
+    mount_.fail("remove " + library::printable(name));
+  }
+  reopen_directories();
+  // Not before the next checkpoint: until then the device's $MFT still owns these clusters.
+  for (const ByteRange& range : info.ranges) {
+    bitmap_.mark(range.offset / geometry_.cluster_size, range.length / geometry_.cluster_size,
+                 true);
+  }
+  release(info.ranges);
+  pack_indexes();
+}
+
+bool WriterSession::is_free(const ClusterRun& run) {
+  const std::uint64_t first = round_down(run.first, 8);
+  Bytes bits((run.end() - first + 7) / 8);
+  bitmap_.read(first / 8, bits);
+  for (std::uint64_t n = run.first; n < run.end(); ++n) {
+    const std::uint64_t at = n - first;
+    if ((std::to_integer<unsigned>(bits[at / 8]) >> (at % 8) & 1U) != 0) return false;
+  }
+  return true;
+}
+
+void WriterSession::reserve_one(const ReservedFile& file) {
+  const std::uint64_t cluster = geometry_.cluster_size;
+  const std::uint64_t first = file.range.offset / cluster;
+  const ClusterRun run{first, (file.range.end() + cluster - 1) / cluster - first};
+  const ByteRange whole = bytes_of(run);
+  const auto refuse = [&](const char* why) {
+    throw Error(ErrorKind::kInternal, "reserved-range",
+                library::printable(file.name) + " at byte " + std::to_string(file.range.offset) +
+                    " of " + mount_.name() + " " + why,
+                "Prepare the drive again from the start.");
+  };
+  if (run.count == 0 || run.end() > bitmap_.total_clusters()) refuse("is not inside the volume");
+  if (const std::optional<ExistingFile> found = find(file.name)) {
+    if (found->ranges != std::vector{whole}) refuse("is already there in another place");
+    data_ranges_.add(whole);
+    return;
+  }
+  if (!is_free(run)) refuse("lies in clusters that are in use");
+  bitmap_.mark(run.first, run.count, true);
+  give_to_data(whole);
+  library::Inode inode = create(file.name, false);
+  const std::uint64_t size = file.range.end() - whole.offset;
+  library::assign_ranges(mount_, inode.get(), size, std::span(&whole, 1), size);
+  hide(inode.get());
+  close_in_current(std::move(inode), file.name);
+}
+
+void WriterSession::reserve(std::span<const ReservedFile> files) {
+  require(depth() == 0, "ranges are reserved from the root directory");
+  allocator_->settle();
+  const bool exists = open(kReservedDirectory) != nullptr;
+  enter_directory(kReservedDirectory);
+  if (!exists) hide(current());
+  for (const ReservedFile& file : files) reserve_one(file);
+  leave_directory(std::nullopt);
+}
+
+void WriterSession::sync(ntfs_inode* inode, const char* what) {
+  if (inode != nullptr && ntfs_inode_sync(inode) != 0) {
+    mount_.fail(std::string("write out ") + what);
+  }
+}
+
+void WriterSession::flush_metadata(bool mark_dirty) {
+  allocator_->settle();
+  close_directories();
+  ntfs_volume* v = volume();
+  const le16 flags = static_cast<le16>(mark_dirty ? v->flags | VOLUME_IS_DIRTY
+                                                  : v->flags & ~VOLUME_IS_DIRTY);
+  if (flags != v->flags && ntfs_volume_write_flags(v, flags) != 0) {
+    mount_.fail("change the volume's dirty mark");
+  }
+  sync(v->secure_ni, "$Secure");
+  sync(v->lcnbmp_ni, "$Bitmap");
+  sync(v->mftmirr_ni, "$MFTMirr");
+  sync(v->mft_ni, "$MFT");
+  mount_.check();
+  cache_.flush(data_ranges_);
+  reopen_directories();
+}
+
+std::uint64_t WriterSession::records_used() const {
+  return static_cast<std::uint64_t>(mount_.volume()->mft_na->initialized_size) /
+         geometry_.record_size;
+}
+
+}  // namespace driveprep::ntfs
