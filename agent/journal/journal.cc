@@ -187,9 +187,10 @@ Journal::~Journal() {
 
 std::optional<JobRecord> Journal::job() const {
   std::scoped_lock lock(mutex_);
-  Statement row = database_.prepare("SELECT id, session, plan_digest, created FROM job");
+  Statement row = database_.prepare("SELECT id, session, plan_digest, inputs_digest, created FROM job");
   if (!row.step()) return std::nullopt;
-  return JobRecord{row.text(0), row.text(1), sha256_column(row, 2), time_column(row, 3)};
+  return JobRecord{row.text(0), row.text(1), sha256_column(row, 2), sha256_column(row, 3),
+                   time_column(row, 4)};
 }
 
 void Journal::set_job(const JobRecord& job) {
@@ -205,12 +206,14 @@ void Journal::set_job(const JobRecord& job) {
     }
   }
   database_
-      .prepare("INSERT INTO job VALUES (1, ?, ?, ?, ?) ON CONFLICT (only) DO UPDATE SET "
-               "session = excluded.session, plan_digest = excluded.plan_digest")
+      .prepare("INSERT INTO job VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (only) DO UPDATE SET "
+               "session = excluded.session, plan_digest = excluded.plan_digest, "
+               "inputs_digest = excluded.inputs_digest")
       .bind(1, job.id)
       .bind(2, job.session)
       .bind(3, ByteView(job.plan_digest))
-      .bind(4, to_sql(job.created))
+      .bind(4, ByteView(job.inputs_digest))
+      .bind(5, to_sql(job.created))
       .run();
   transaction.commit();
 }

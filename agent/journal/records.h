@@ -17,6 +17,7 @@ struct JobRecord {
   std::string id;
   std::string session;  // the directory on the drives, and the start of every blob list's Id
   Sha256 plan_digest{};
+  Sha256 inputs_digest{};  // of the job files that the plan was made from
   FileTime created;
 };
 

@@ -14,6 +14,7 @@ CREATE TABLE job (
   id TEXT NOT NULL,
   session TEXT NOT NULL,
   plan_digest BLOB NOT NULL,
+  inputs_digest BLOB NOT NULL,
   created INTEGER NOT NULL);
 CREATE TABLE drive (
   number INTEGER PRIMARY KEY,

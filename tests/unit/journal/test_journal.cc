@@ -12,7 +12,8 @@ namespace {
 using Access = Journal::Access;
 
 JobRecord sample_job() {
-  return {"job-1", "photos#1", sha256(as_bytes("plan")), FileTime{133'000'000'000'000'000}};
+  return {"job-1", "photos#1", sha256(as_bytes("plan")), sha256(as_bytes("inputs")),
+          FileTime{133'000'000'000'000'000}};
 }
 
 Drive sample_drive(const std::string& id = "ZC1A0F7K") {
@@ -64,6 +65,7 @@ TEST_CASE("what was stored is there after the program has ended") {
   CHECK(journal->job()->id == "job-1");
   CHECK(journal->job()->session == "photos#1");
   CHECK(journal->job()->plan_digest == sample_job().plan_digest);
+  CHECK(journal->job()->inputs_digest == sample_job().inputs_digest);
   CHECK(journal->job()->created == sample_job().created);
 
   const std::vector<Drive> drives = journal->drives();

@@ -1,0 +1,47 @@
+// The commands, one file each. A command takes its options as values, prints results on standard
+// output and returns the exit status; what goes wrong it throws as an Error.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret_bytes.h"
+
+namespace driveprep::cli {
+
+struct CommonOptions {
+  std::string job;    // the job directory
+  bool json = false;  // results as one JSON document
+};
+
+struct PlanOptions : CommonOptions {
+  bool all = false;  // list every file
+};
+
+struct PrepareOptions : CommonOptions {
+  std::vector<std::string> confirm;  // drive ids whose contents may be destroyed
+  std::string plan_digest;           // only if the plan has this digest
+};
+
+struct VerifyOptions : CommonOptions {
+  std::vector<std::string> drives;  // empty: all that have been written
+};
+
+struct RequestOptions : CommonOptions {
+  bool reveal_keys = false;
+};
+
+struct KeyShowOptions : CommonOptions {
+  std::string drive;
+};
+
+int run_init(const CommonOptions& options);
+int run_plan(const PlanOptions& options);
+int run_prepare(const PrepareOptions& options);
+int run_verify(const VerifyOptions& options);
+int run_status(const CommonOptions& options);
+int run_request(const RequestOptions& options);
+int run_key_show(const KeyShowOptions& options);
+
+}  // namespace driveprep::cli

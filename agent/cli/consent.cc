@@ -1,0 +1,56 @@
+#include "agent/cli/consent.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "agent/cli/output.h"
+#include "agent/prepare/drive_preparation.h"
+#include "agent/report/sizes.h"
+
+namespace driveprep::cli {
+namespace {
+
+std::string ask_for_drive_id(const guard::ImageFacts& facts) {
+  note("\n" + printable(facts.request.path.string()) + " (" +
+       report::human_bytes(facts.identity.value().size) +
+       ") is not empty: " + printable(facts.contents.value().description));
+  note("Everything on it will be destroyed. Type its drive id (" + facts.request.drive_id +
+       ") to agree:");
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer;
+}
+
+}  // namespace
+
+guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
+                                    const journal::Journal& journal,
+                                    const std::vector<std::string>& confirmed) {
+  guard::ImageRequest request;
+  request.path = row.kind == job::DriveRow::Kind::kSerial ? "serial:" + row.serial : row.path;
+  request.drive_id = row.drive_id;
+  request.sector = SectorSize(row.sector_size);
+  for (const job::DatasetRow& source : job.dataset.rows) request.sources.push_back(source.base_path);
+  guard::ImageFacts facts = guard::gather_image_facts(request);
+
+  guard::Consent consent;
+  consent.format = true;
+  consent.silent = !row.prompt_on_format;
+  if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
+    consent.confirmed_id = row.drive_id;
+  }
+  consent.begun = prepare::begun_before(journal.drive(row.drive_id));
+
+  const guard::Verdict verdict = guard::judge(facts, consent);
+  const bool only_consent_missing =
+      verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
+  // An answer out of a pipe is no consent.
+  if (only_consent_missing && ::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
+    consent.confirmed_id = ask_for_drive_id(facts);
+  }
+  return guard::vet(std::move(facts), std::move(consent));
+}
+
+}  // namespace driveprep::cli

@@ -1,0 +1,20 @@
+// The operator's agreement that what is on a drive may be destroyed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/journal.h"
+#include "drive/guard/image_target.h"
+
+namespace driveprep::cli {
+
+// Looks at the image of one row of the driveset and judges it. When only consent is missing and
+// there is a terminal, shows what is on the image and asks for the drive id to be typed; one try.
+// Throws what speaks against it. `confirmed`: the drive ids given with --confirm.
+guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
+                                    const journal::Journal& journal,
+                                    const std::vector<std::string>& confirmed);
+
+}  // namespace driveprep::cli

@@ -1,0 +1,118 @@
+#include "agent/cli/job_session.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+
+#include <algorithm>
+
+#include "base/posix.h"
+#include "drive/guard/image_target.h"
+
+namespace driveprep::cli {
+namespace {
+
+constexpr std::uint64_t kCsvLimit = 16 * kMiB;
+
+keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
+  if (job.spec.encryption.encryption_key) {
+    throw Error(ErrorKind::kUsage, "cmk-not-supported",
+                job.directory.job_file().string() +
+                    ": /encryption names a customer-managed key; this version wraps recovery "
+                    "passwords with the local key store only",
+                "Remove the key from /encryption to use the local key store.");
+  }
+  keywrap::LocalKeyStore::Options options;
+  options.directory = job.spec.encryption.key_store;
+  return options;
+}
+
+}  // namespace
+
+std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
+
+std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job) {
+  return keywrap::LocalKeyStore::open(key_store_options(job));
+}
+
+std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job) {
+  return keywrap::LocalKeyStore::open_or_create(key_store_options(job));
+}
+
+std::vector<plan::DriveInput> drive_inputs(const job::Job& job) {
+  std::vector<plan::DriveInput> inputs;
+  for (const job::DriveRow& row : job.driveset.rows) {
+    guard::ImageRequest request;
+    request.path = row.kind == job::DriveRow::Kind::kSerial ? "serial:" + row.serial : row.path;
+    request.drive_id = row.drive_id;
+    request.sector = SectorSize(row.sector_size);
+    const guard::ImageFacts facts = guard::gather_image_facts(request);
+    if (!facts.identity.known() || !facts.regular.known() || !facts.regular.value()) {
+      guard::Consent consent;
+      consent.format = true;
+      consent.silent = true;
+      guard::judge(facts, consent).throw_if_refused();
+    }
+    plan::DriveInput input;
+    input.drive_id = row.drive_id;
+    input.target = row.path;
+    input.disk_bytes = facts.identity.value().size;
+    input.sector_size = row.sector_size;
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+Sha256 inputs_digest(const job::Job& job) {
+  std::string text = posix::read_file(job.directory.dataset_file(), kCsvLimit, ErrorKind::kUsage);
+  text += '\0';
+  text += posix::read_file(job.directory.driveset_file(), kCsvLimit, ErrorKind::kUsage);
+  text += '\0';
+  text += job.spec.session;
+  text += '\0';
+  text += job::to_string(job.spec.bitlocker.cipher);
+  text += job.spec.bitlocker.external_key ? "+bek" : "";
+  text += job.spec.bitlocker.password_file ? "+password" : "";
+  const job::SourcePolicy& sources = job.spec.sources;
+  for (const int choice : {static_cast<int>(sources.illegal_names),
+                           static_cast<int>(sources.symlinks), static_cast<int>(sources.specials),
+                           static_cast<int>(sources.unreadable)}) {
+    text += std::to_string(choice);
+  }
+  return sha256(as_bytes(text));
+}
+
+std::shared_ptr<spdlog::logger> open_log(const job::JobDirectory& directory,
+                                         const std::string& command) {
+  std::error_code error;
+  std::filesystem::create_directories(directory.logs(), error);
+  if (error) {
+    throw Error(ErrorKind::kWrite, "log-directory",
+                "make " + directory.logs().string() + ": " + error.message(),
+                "Make the job directory writable for this user.");
+  }
+  std::string time = FileTime::now().iso8601();
+  std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
+  const std::filesystem::path file = directory.logs() / (command + "-" + time + ".log");
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+    auto logger = std::make_shared<spdlog::logger>(command, std::move(sink));
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    logger->flush_on(spdlog::level::info);
+    return logger;
+  } catch (const spdlog::spdlog_ex& failure) {
+    throw Error(ErrorKind::kWrite, "log-file", failure.what(),
+                "Make the job directory writable and free some space on it.");
+  }
+}
+
+std::unique_ptr<journal::Journal> open_begun(const job::JobDirectory& directory) {
+  directory.check_readable();
+  std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(directory.root());
+  if (!journal || !journal->job()) {
+    throw Error(ErrorKind::kUsage, "job-not-begun",
+                "nothing has been prepared yet in " + directory.root().string(),
+                "Run driveprep prepare first.");
+  }
+  return journal;
+}
+
+}  // namespace driveprep::cli

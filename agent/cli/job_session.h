@@ -1,0 +1,39 @@
+// What most commands begin with: the job's files, its journal, its key store, its log.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <spdlog/logger.h>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/journal.h"
+#include "agent/plan/build_plan.h"
+#include "base/digest.h"
+#include "keywrap/local_key_store.h"
+
+namespace driveprep::cli {
+
+// "driveprep 0.1.0".
+std::string program_name();
+
+// The key store of the job: the local one. A job that names a customer-managed key is refused
+// (kUsage "cmk-not-supported").
+std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job);
+std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job);
+
+// What the planner needs of each drive of the driveset. Throws what speaks against an image that
+// cannot be measured (missing, not a file).
+std::vector<plan::DriveInput> drive_inputs(const job::Job& job);
+
+// Over everything that decides what is written: the two CSV files, session, encryption, policies.
+Sha256 inputs_digest(const job::Job& job);
+
+// JOB/logs/<command>-<UTC time>.log.
+std::shared_ptr<spdlog::logger> open_log(const job::JobDirectory& directory,
+                                         const std::string& command);
+
+// The journal of a job that has been begun; kUsage "job-not-begun" when there is none.
+std::unique_ptr<journal::Journal> open_begun(const job::JobDirectory& directory);
+
+}  // namespace driveprep::cli

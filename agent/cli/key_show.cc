@@ -1,0 +1,51 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/job_session.h"
+#include "agent/cli/output.h"
+#include "agent/journal/job_lock.h"
+#include "agent/prepare/drive_preparation.h"
+#include "base/posix.h"
+
+namespace driveprep::cli {
+namespace {
+
+// Straight from locked memory to the descriptor: no stream buffer keeps a copy.
+void write_secret(std::string_view before, std::string_view secret, std::string_view after) {
+  std::fflush(stdout);
+  posix::write_all(STDOUT_FILENO, as_bytes(before), "standard output", ErrorKind::kWrite);
+  posix::write_all(STDOUT_FILENO, as_bytes(secret), "standard output", ErrorKind::kWrite);
+  posix::write_all(STDOUT_FILENO, as_bytes(after), "standard output", ErrorKind::kWrite);
+}
+
+}  // namespace
+
+int run_key_show(const KeyShowOptions& options) {
+  const job::Job job = job::load_job(options.job);
+  open_begun(job.directory);
+  const journal::JobLock lock(job.directory.root());
+  const std::unique_ptr<journal::Journal> journal =
+      journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+  const std::optional<journal::Drive> drive = journal->drive(options.drive);
+  if (!drive || !drive->volume) {
+    throw Error(ErrorKind::kUsage, "drive-unknown",
+                "this job has no drive " + options.drive + " with a recovery password",
+                "driveprep status lists the drives of the job.");
+  }
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+  const bitlocker::RecoveryPassword password =
+      prepare::open_envelope(job.directory, journal->job()->id, options.drive, *keys);
+  journal->add_event("key-shown", options.drive);
+  if (options.json) {
+    write_secret("{\"schema\": 1, \"drive\": \"" + options.drive + "\", \"protector\": \"" +
+                     drive->volume->recovery_protector.lower() + "\", \"recovery_password\": \"",
+                 password.text(), "\"}\n");
+  } else {
+    write_secret("", password.text(), "\n");
+  }
+  return 0;
+}
+
+}  // namespace driveprep::cli

@@ -1,0 +1,76 @@
+#include "agent/cli/output.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/utf16.h"
+
+namespace driveprep::cli {
+
+void print_json(const nlohmann::ordered_json& document) {
+  // Names out of file systems need not be UTF-8.
+  print(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void print(const std::string& text) { std::fprintf(stdout, "%s\n", text.c_str()); }
+
+void note(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  // Counts characters, not bytes: enough for names in most scripts.
+  const auto width = [](const std::string& cell) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(cell, [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(widths[i] - width(row[i]) + 2, ' ');
+    }
+    text += line + "\n";
+  }
+  if (!text.empty()) text.pop_back();
+  return text;
+}
+
+nlohmann::ordered_json error_json(const Error& error) {
+  return {{"code", error.code()},
+          {"kind", to_string(error.kind())},
+          {"exit", static_cast<int>(error.kind())},
+          {"message", error.what()},
+          {"remedy", error.remedy()}};
+}
+
+void print_error(const Error& error) {
+  note("driveprep: " + printable(error.what()));
+  if (!error.remedy().empty()) note("  what to do: " + error.remedy());
+  note("  (" + error.code() + ", exit status " + std::to_string(static_cast<int>(error.kind())) +
+       ")");
+}
+
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n') || byte == 0x7F) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      shown += escaped;
+    } else {
+      shown += c;
+    }
+  }
+  if (utf16_from_utf8(shown)) return shown;
+  std::string ascii;
+  for (const char c : shown) ascii += (c & 0x80) ? '?' : c;
+  return ascii;
+}
+
+}  // namespace driveprep::cli

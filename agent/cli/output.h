@@ -1,0 +1,28 @@
+// Printing: results on standard output, everything else on standard error.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace driveprep::cli {
+
+// One JSON document, indented, with a line feed.
+void print_json(const nlohmann::ordered_json& document);
+void print(const std::string& text);  // a line feed is added
+void note(const std::string& text);   // to standard error
+
+// Columns padded to their widest cell; the first row is the heading.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+// {"code", "kind", "exit", "message", "remedy"}.
+nlohmann::ordered_json error_json(const Error& error);
+// "error: ...", and the remedy on a line of its own.
+void print_error(const Error& error);
+
+// Text of names out of files: control characters and terminal escapes are made visible.
+std::string printable(const std::string& text);
+
+}  // namespace driveprep::cli

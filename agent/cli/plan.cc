@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/job_session.h"
+#include "agent/cli/output.h"
+#include "agent/cli/plan_output.h"
+#include "agent/request/bodies.h"
+
+namespace driveprep::cli {
+namespace {
+
+constexpr std::size_t kFilesShown = 20;  // of each drive, without --all
+
+void print_files(const plan::PlanStore& plan, const plan::DrivePlan& drive, bool all) {
+  print("\nDrive " + drive.drive_id + ":");
+  plan::FileCursor cursor = plan.files(drive.index);
+  plan::FileItem item;
+  std::size_t shown = 0;
+  while ((all || shown < kFilesShown) && cursor.next(item)) {
+    print("  " + printable(item.source_path.string()) + " -> " + printable(item.blob_path));
+    ++shown;
+  }
+  if (drive.files > shown) {
+    print("  ... and " + report::human_count(drive.files - shown) + " more (--all shows them)");
+  }
+}
+
+nlohmann::ordered_json files_json(const plan::PlanStore& plan, const plan::DrivePlan& drive) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  plan::FileCursor cursor = plan.files(drive.index);
+  plan::FileItem item;
+  while (cursor.next(item)) {
+    files.push_back({{"source", item.source_path.string()},
+                     {"blob", item.blob_path},
+                     {"file", item.file_path},
+                     {"bytes", item.size}});
+  }
+  return files;
+}
+
+}  // namespace
+
+int run_plan(const PlanOptions& options) {
+  const job::Job job = job::load_job(options.job);
+  const plan::PlanStore plan = plan::build_plan(job, drive_inputs(job), {}, scan_note());
+  if (options.json) {
+    nlohmann::ordered_json document = plan_json(plan);
+    if (options.all) {
+      for (const plan::DrivePlan& drive : plan.drives()) {
+        document["drives"][drive.index]["placement"] = files_json(plan, drive);
+      }
+    }
+    print_json(document);
+    return 0;
+  }
+  print_plan(plan);
+  for (const plan::DrivePlan& drive : plan.drives()) print_files(plan, drive, options.all);
+  print("\nNothing was written. Next: driveprep prepare " + options.job);
+  return 0;
+}
+
+}  // namespace driveprep::cli

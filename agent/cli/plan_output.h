@@ -1,0 +1,18 @@
+// A plan as text and as JSON, for `plan` and `prepare`.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "agent/plan/build_plan.h"
+#include "agent/plan/plan_store.h"
+#include "agent/report/sizes.h"
+
+namespace driveprep::cli {
+
+nlohmann::ordered_json plan_json(const plan::PlanStore& plan);
+// Drives, totals, findings, digest.
+void print_plan(const plan::PlanStore& plan);
+// Tells on a terminal how far the scan of the sources is.
+plan::ScanProgress scan_note();
+
+}  // namespace driveprep::cli

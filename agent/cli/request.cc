@@ -1,0 +1,96 @@
+#include "agent/request/bodies.h"
+
+#include "agent/cli/commands.h"
+#include "agent/cli/job_session.h"
+#include "agent/cli/output.h"
+#include "agent/cli/request_parameters.h"
+#include "agent/journal/job_lock.h"
+#include "agent/prepare/drive_preparation.h"
+#include "base/atomic_file.h"
+
+namespace driveprep::cli {
+namespace {
+
+struct Shipped {
+  std::vector<request::DriveEntry> entries;
+  std::vector<SecretBytes> passwords;  // behind the pointers of the entries
+};
+
+Shipped finished_drives(const job::Job& job, const journal::Journal& journal) {
+  Shipped shipped;
+  for (const journal::Drive& drive : journal.drives()) {
+    if (drive.planned_files == 0) continue;
+    if (drive.state != journal::DriveState::kFinished) {
+      throw Error(ErrorKind::kUsage, "drive-not-finished",
+                  "drive " + drive.id + " is " + std::string(journal::to_string(drive.state)) +
+                      ": a job can only be created with finished drives",
+                  "Run driveprep prepare " + job.directory.root().string() + " first.");
+    }
+    request::DriveEntry entry;
+    entry.drive_id = drive.id;
+    entry.manifest_hash = drive.manifest->md5_hex;
+    shipped.entries.push_back(std::move(entry));
+  }
+  return shipped;
+}
+
+}  // namespace
+
+int run_request(const RequestOptions& options) {
+  const job::Job job = job::load_job(options.job);
+  open_begun(job.directory);
+  job.directory.check_writable();
+  const journal::JobLock lock(job.directory.root());
+  const std::unique_ptr<journal::Journal> journal =
+      journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+  Shipped shipped = finished_drives(job, *journal);
+  const request::JobParameters parameters = request_parameters(job.spec);
+  request::check_databox_parameters(parameters);
+  request::check_import_export_parameters(parameters);
+
+  if (options.reveal_keys) {
+    const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+    for (const request::DriveEntry& entry : shipped.entries) {
+      const bitlocker::RecoveryPassword password =
+          prepare::open_envelope(job.directory, journal->job()->id, entry.drive_id, *keys);
+      shipped.passwords.push_back(SecretBytes::copy_of(password.text()));
+    }
+    for (std::size_t i = 0; i < shipped.entries.size(); ++i) {
+      shipped.entries[i].recovery_password = &shipped.passwords[i];
+      // Recorded before they can leave: a record without a file is harmless, the reverse is not.
+      journal->add_event("keys-revealed", shipped.entries[i].drive_id,
+                         "{\"to\":\"requests\"}");
+    }
+  }
+  const SecretBytes databox = request::databox_body(parameters, shipped.entries);
+  const SecretBytes classic = request::import_export_body(parameters, shipped.entries);
+  std::filesystem::create_directories(job.directory.requests());
+  const mode_t mode = options.reveal_keys ? 0600 : 0644;
+  const auto databox_file = job.directory.requests() / "databox.json";
+  const auto classic_file = job.directory.requests() / "importexport.json";
+  write_file_atomically(databox_file, databox.span(), mode);
+  write_file_atomically(classic_file, classic.span(), mode);
+
+  if (options.json) {
+    print_json({{"schema", 1},
+                {"databox", databox_file.string()},
+                {"importexport", classic_file.string()},
+                {"drives", shipped.entries.size()},
+                {"keys_revealed", options.reveal_keys}});
+    return 0;
+  }
+  print("wrote " + databox_file.string() + "  (Data Box, api-version " +
+        std::string(request::kDataBoxApiVersion) + ")");
+  print("wrote " + classic_file.string() + "  (classic Import/Export, api-version " +
+        std::string(request::kImportExportApiVersion) + ")");
+  if (options.reveal_keys) {
+    print("Both files hold the recovery passwords of " + std::to_string(shipped.entries.size()) +
+          " drives (mode 0600; recorded in the journal). Delete them once the job exists.");
+  } else {
+    print("The recovery passwords are left out; --reveal-keys puts them in for the moment of "
+          "sending.");
+  }
+  return 0;
+}
+
+}  // namespace driveprep::cli

@@ -1,0 +1,48 @@
+#include "agent/cli/stop_signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <thread>
+
+namespace driveprep::cli {
+namespace {
+
+std::atomic<bool> stop{false};
+std::atomic<int> exit_status{0};
+
+int status_of(int signal_number) { return signal_number == SIGTERM ? 143 : 130; }
+
+void say(std::string_view text) {
+  if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+}
+
+void wait_for_signals(sigset_t signals) {
+  for (;;) {
+    int signal_number = 0;
+    if (sigwait(&signals, &signal_number) != 0) continue;
+    if (stop.exchange(true)) ::_exit(status_of(signal_number));
+    exit_status = status_of(signal_number);
+    say("\ndriveprep: stopping at the next checkpoint; run the same command again to continue "
+        "(once more: stop at once)\n");
+  }
+}
+
+}  // namespace
+
+void watch_stop_signals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread(wait_for_signals, signals).detach();
+}
+
+const std::atomic<bool>& stop_requested() { return stop; }
+int stop_exit_status() { return exit_status; }
+
+}  // namespace driveprep::cli

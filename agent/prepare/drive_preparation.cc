@@ -1,0 +1,349 @@
+#include "agent/prepare/drive_preparation.h"
+
+#include <utility>
+
+#include "agent/manifest/drive_info.h"
+#include "agent/prepare/manifest_builder.h"
+#include "agent/prepare/volume_copier.h"
+#include "agent/prepare/volume_creation.h"
+#include "base/posix.h"
+#include "base/utf16.h"
+#include "bitlocker/create.h"
+#include "bitlocker/open.h"
+#include "drive/ntfs/volume_writer.h"
+#include "keywrap/envelope.h"
+
+namespace driveprep::prepare {
+namespace {
+
+using journal::DriveState;
+
+constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
+
+std::string plural(std::uint64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+class DrivePreparation {
+ public:
+  DrivePreparation(const PrepareContext& context, std::size_t drive_index,
+                   const guard::VettedImage& vetted, report::DriveProgress& progress)
+      : context_(context),
+        index_(drive_index),
+        vetted_(vetted),
+        progress_(progress),
+        plan_(plan::PlanStore::open(context.plan_file)),
+        drive_(plan_.drives().at(drive_index)) {}
+
+  void run(DriveOutcome& outcome) {
+    guard::ArmedImage image = guard::arm(vetted_);
+    const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
+    std::optional<journal::Checkpoint> checkpoint = context_.journal.checkpoint(drive_.drive_id);
+    const bool rejected = known && known->verification && known->verification->result != "ok";
+
+    std::uint64_t free_clusters_known = 0;
+    if (known && known->volume && checkpoint && !rejected) {
+      resume(image, *known, *checkpoint);
+    } else {
+      progress_.begin(report::Phase::kFormatting);
+      NewDrive made = create_drive(context_, drive_, image);
+      session_ = std::move(made.session);
+      facts_ = std::move(made.facts);
+      free_clusters_known = made.free_clusters;
+      checkpoint.reset();
+    }
+
+    const bool copied = checkpoint && context_.journal.drive(drive_.drive_id)->manifest;
+    if (!copied && !copy(outcome, checkpoint, free_clusters_known)) return;
+    verify_and_seal(outcome);
+  }
+
+ private:
+  std::filesystem::path file(const char* name) const {
+    return context_.job.directory.drive(drive_.drive_id) / name;
+  }
+
+  void resume(guard::ArmedImage& image, const journal::Drive& known,
+              const journal::Checkpoint& checkpoint) {
+    facts_ = *known.volume;
+    bitlocker::VolumeLayout layout = layout_of(facts_, image.device().sector_size());
+    const bitlocker::RecoveryPassword recovery_password = open_envelope(
+        context_.job.directory, context_.job_id, drive_.drive_id, context_.keys);
+    const block::ReadableSlice partition(image.device(),
+                                         {facts_.partition_offset, facts_.partition_length},
+                                         image.device().name() + " (partition 1)");
+    bitlocker::OpenOptions options;
+    options.metadata_offsets = facts_.metadata_offsets;
+    const bitlocker::OpenedVolume opened =
+        bitlocker::open_volume(partition, recovery_password.clone(), options);
+    if (opened.volume_id != facts_.volume) {
+      throw Error(ErrorKind::kJournalMismatch, "drive-other-volume",
+                  image.device().name() + " holds BitLocker volume " + opened.volume_id.lower() +
+                      ", the journal began " + facts_.volume.lower(),
+                  "Put back the image that was begun, or prepare the drive in a new job.");
+    }
+    session_ = std::make_unique<DriveSession>(image, facts_, std::move(layout), opened.cipher,
+                                              file("redo"));
+    if (!checkpoint.applied) {
+      if (!session_->redo().replay(checkpoint.number, checkpoint.redo_digest)) {
+        throw Error(ErrorKind::kJournalMismatch, "redo-missing",
+                    "checkpoint " + std::to_string(checkpoint.number) + " of drive " +
+                        drive_.drive_id + " needs " + file("redo").string() +
+                        ", which is missing or damaged",
+                    "Restore that file, or start the drive over in a new job directory.");
+      }
+      context_.journal.mark_applied(drive_.drive_id, checkpoint.number);
+    }
+    context_.log.info("drive {}: continuing after checkpoint {}, {} files done", drive_.drive_id,
+                      checkpoint.number, checkpoint.files_done);
+  }
+
+  // True when everything is on the drive, the manifest included.
+  bool copy(DriveOutcome& outcome, const std::optional<journal::Checkpoint>& checkpoint,
+            std::uint64_t free_clusters_known) {
+    const std::string& id = drive_.drive_id;
+    CopyPipeline::Options pipeline_options;
+    pipeline_options.buffers = context_.buffers;
+    pipeline_options.group = std::min<std::size_t>(16, context_.buffers / 3);
+    pipeline_options.on_written = [this](std::uint64_t bytes) { progress_.add_bytes(bytes); };
+    CopyPipeline pipeline(session_->volume(), session_->partition(), facts_.cluster_size,
+                          std::move(pipeline_options));
+
+    ntfs::WriterOptions writer_options;
+    writer_options.planned_records = drive_.files + drive_.directories + 8;
+    if (free_clusters_known > 0) writer_options.free_clusters = free_clusters_known;
+    ntfs::VolumeWriter writer(session_->volume(), pipeline, writer_options);
+    manifest::HashSpoolWriter spool(file("hashes.spool"),
+                                    checkpoint ? checkpoint->spool_length : 0);
+    Checkpointer checkpointer(id, checkpoint ? checkpoint->number : 0, writer, pipeline,
+                              session_->partition(), session_->redo(), spool, context_.journal);
+
+    CopyState state;
+    if (checkpoint) {
+      state = {checkpoint->next_file, checkpoint->bytes_done, checkpoint->files_done,
+               checkpoint->partial};
+    } else {
+      std::vector<ntfs::ReservedFile> reserved;
+      for (const bitlocker::ReservedFile& owned : session_->layout().reserved_files()) {
+        reserved.push_back({utf16_from_utf8(owned.name).value(), owned.range});
+      }
+      writer.reserve(reserved);
+      checkpointer.make(Checkpointer::Kind::kMore, state);
+    }
+    context_.journal.set_state(id, DriveState::kWriting, "copying");
+    progress_.begin(report::Phase::kCopying, drive_.bytes, drive_.files,
+                    state.bytes_done + (state.partial ? state.partial->valid_length : 0),
+                    state.files_done);
+
+    ReadRequest request;
+    request.plan_file = context_.plan_file;
+    request.drive = index_;
+    request.retries = failed_before();
+    request.stop = context_.stop;
+    VolumeCopier copier({plan_, index_, writer, pipeline, spool, checkpointer}, hooks());
+    const CopyOutcome copied = copier.run(state, std::move(request));
+    outcome.failures = context_.journal.failure_count(id);
+    if (copied.stopped) {
+      outcome.stopped = true;
+      outcome.state = DriveState::kWriting;
+      context_.journal.set_state(id, DriveState::kWriting, "stopped by the operator");
+      return false;
+    }
+    if (outcome.failures > 0) {
+      const std::string detail = plural(outcome.failures, "source file") + " could not be copied";
+      outcome.state = DriveState::kIncomplete;
+      outcome.error.emplace(ErrorKind::kSource, "sources-failed", "drive " + id + ": " + detail,
+                            "Put those files right and run the same command again: only they are "
+                            "copied.");
+      context_.journal.set_state(id, DriveState::kIncomplete, detail);
+      return false;
+    }
+    finish(copier, writer, spool, checkpointer, copied.state);
+    return true;
+  }
+
+  void finish(VolumeCopier& copier, ntfs::VolumeWriter& writer, manifest::HashSpoolWriter& spool,
+              Checkpointer& checkpointer, const CopyState& state) {
+    progress_.begin(report::Phase::kFinishing);
+    copier.complete_directories();
+    const std::filesystem::path copy_of_manifest =
+        context_.job.directory.manifest_copy(drive_.drive_id);
+    const manifest::ManifestSummary summary =
+        build_manifest({.plan = plan_,
+                        .drive = index_,
+                        .creator = context_.creator,
+                        .spool = file("hashes.spool"),
+                        .spool_length = spool.sync(),
+                        .output = copy_of_manifest});
+    copier.write_root_file(u"DriveManifest.xml", copy_of_manifest);
+    checkpointer.make(Checkpointer::Kind::kLast, state);
+    writer.close();
+    manifest::write_drive_info(context_.job.directory.drive_info(drive_.drive_id),
+                               {.drive_id = drive_.drive_id, .manifest_md5_hex = summary.md5_hex});
+    context_.journal.set_manifest(drive_.drive_id, {summary.md5_hex, summary.bytes});
+  }
+
+  CopyHooks hooks() {
+    CopyHooks hooks;
+    hooks.on_files = [this](std::uint64_t files) { progress_.add_files(files); };
+    hooks.on_small_bytes = [this](std::uint64_t bytes) { progress_.add_bytes(bytes); };
+    hooks.on_failure = [this](const journal::Failure& failure) {
+      context_.log.error("drive {}: {} ({})", drive_.drive_id, failure.message, failure.code);
+    };
+    return hooks;
+  }
+
+  std::vector<std::uint64_t> failed_before() const {
+    constexpr std::size_t kPage = 1000;
+    std::vector<std::uint64_t> numbers;
+    for (std::uint64_t first = 0;;) {
+      const std::vector<journal::Failure> page =
+          context_.journal.failures(drive_.drive_id, first, kPage);
+      for (const journal::Failure& failure : page) numbers.push_back(failure.file);
+      if (page.size() < kPage) return numbers;
+      first = numbers.back() + 1;
+    }
+  }
+
+  VerifyReport verify(bool sealed) {
+    const std::string& id = drive_.drive_id;
+    const std::unique_ptr<block::FileDevice> disk = block::open_image_read_only(
+        vetted_.facts().request.path.string(), vetted_.facts().request.sector);
+    VerifyRequest request{
+        .disk = *disk,
+        .recovery_password =
+            open_envelope(context_.job.directory, context_.job_id, id, context_.keys),
+        .drive_id = id,
+        .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
+        .expected_bytes = drive_.bytes,
+        .expected_files = drive_.files,
+        .metadata_offsets = {},
+        .progress = &progress_,
+        .stop = context_.stop,
+    };
+    if (!sealed) request.metadata_offsets = facts_.metadata_offsets;
+    return verify_drive(std::move(request));
+  }
+
+  void verify_and_seal(DriveOutcome& outcome) {
+    const std::string& id = drive_.drive_id;
+    context_.journal.set_state(id, DriveState::kVerifying, "reading everything back");
+    progress_.begin(report::Phase::kVerifying, drive_.bytes, drive_.files);
+    outcome.verification = verify(false);
+    const VerifyReport& report = *outcome.verification;
+    if (report.stopped) {
+      outcome.stopped = true;
+      outcome.state = DriveState::kVerifying;
+      return;
+    }
+    journal::Verification record{FileTime::now(), report.blocks, report.bytes,
+                                 report.cache_bypassed, report.ok() ? "ok" : "blocks-differ"};
+    if (!report.ok()) {
+      const std::string detail = plural(report.mismatch_count, "block") + " differ when read back";
+      outcome.state = DriveState::kFailed;
+      outcome.error.emplace(ErrorKind::kVerification, "blocks-differ",
+                            "drive " + id + ": " + detail + ", the first in " +
+                                report.mismatches.front().blob,
+                            "Do not ship this drive: prepare it again, on another drive if it "
+                            "happens twice.");
+      context_.journal.set_verification(id, record, DriveState::kFailed, detail);
+      return;
+    }
+    progress_.begin(report::Phase::kSealing);
+    seal();
+    context_.journal.set_verification(id, record, DriveState::kFinished, "verified");
+    context_.journal.add_event("drive-finished", id);
+    outcome.state = DriveState::kFinished;
+  }
+
+  // The commit, and a last look at it through the front door.
+  void seal() {
+    Bytes boot_sector(session_->volume().sector_size().bytes());
+    session_->volume().read(0, boot_sector);
+    bitlocker::write_boot_region(session_->partition(), session_->layout(), boot_sector);
+    const std::unique_ptr<block::FileDevice> disk = block::open_image_read_only(
+        vetted_.facts().request.path.string(), vetted_.facts().request.sector);
+    const block::ReadableSlice partition(*disk, {facts_.partition_offset, facts_.partition_length},
+                                         disk->name() + " (partition 1)");
+    const bitlocker::OpenedVolume opened = bitlocker::open_volume(
+        partition,
+        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id, context_.keys));
+    if (opened.volume_id != facts_.volume) {
+      throw Error(ErrorKind::kVerification, "seal-differs",
+                  "the finished volume on " + disk->name() + " is not the one that was made");
+    }
+  }
+
+  const PrepareContext& context_;
+  const std::size_t index_;
+  const guard::VettedImage& vetted_;
+  report::DriveProgress& progress_;
+  plan::PlanStore plan_;
+  const plan::DrivePlan& drive_;
+  journal::VolumeFacts facts_;
+  std::unique_ptr<DriveSession> session_;
+};
+
+// Before anything is written a drive stays what it was; afterwards it has failed.
+void record_failure(const PrepareContext& context, DriveOutcome& outcome) {
+  try {
+    const std::optional<journal::Drive> drive = context.journal.drive(outcome.drive_id);
+    if (drive && drive->state != DriveState::kPlanned) {
+      context.journal.set_state(outcome.drive_id, DriveState::kFailed,
+                                outcome.error->code() + ": " + outcome.error->what());
+      outcome.state = DriveState::kFailed;
+    }
+  } catch (const Error& error) {
+    context.log.error("drive {}: the failure could not be recorded: {}", outcome.drive_id,
+                      error.what());
+  }
+}
+
+}  // namespace
+
+DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
+                           const guard::VettedImage& vetted, report::DriveProgress& progress) {
+  DriveOutcome outcome;
+  outcome.drive_id = progress.drive_id();
+  try {
+    DrivePreparation(context, drive_index, vetted, progress).run(outcome);
+  } catch (const Error& error) {
+    outcome.error = error;
+  } catch (const std::exception& error) {
+    outcome.error.emplace(ErrorKind::kInternal, "internal",
+                          "drive " + outcome.drive_id + ": " + error.what());
+  }
+  if (outcome.error) {
+    context.log.error("drive {}: {} ({})", outcome.drive_id, outcome.error->what(),
+                      outcome.error->code());
+    if (outcome.state != DriveState::kIncomplete && outcome.state != DriveState::kFailed) {
+      record_failure(context, outcome);
+    }
+  }
+  progress.begin(outcome.state == DriveState::kFinished ? report::Phase::kDone
+                 : outcome.stopped                      ? report::Phase::kWaiting
+                                                        : report::Phase::kFailed);
+  return outcome;
+}
+
+bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
+                                          const std::string& job_id, const std::string& drive_id,
+                                          keywrap::KeyStore& keys) {
+  const std::string text =
+      posix::read_file(directory.envelope(drive_id), kEnvelopeLimit, ErrorKind::kKey);
+  const keywrap::Opened opened =
+      keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys);
+  return bitlocker::RecoveryPassword::parse(opened.payload.value.text());
+}
+
+std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive) {
+  if (!drive || !drive->identity) return std::nullopt;
+  guard::Consent::Begun begun;
+  begun.identity = guard::ImageIdentity{drive->identity->device, drive->identity->inode,
+                                        drive->identity->size}
+                       .to_string();
+  if (drive->volume) begun.disk_guid = drive->volume->disk;
+  return begun;
+}
+
+}  // namespace driveprep::prepare

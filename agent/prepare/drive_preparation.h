@@ -1,0 +1,65 @@
+// All steps of one drive, from an allowed image to a verified, sealed drive; or from wherever an
+// earlier run stopped.
+//
+//   begin   keys, envelope, wipe, GPT, BitLocker metadata, NTFS, reserved files, first checkpoint
+//   copy    the data set, with checkpoints
+//   finish  directory times, manifest, last checkpoint
+//   verify  a fresh reader compares every block
+//   seal    the volume header, last: only now does the drive look like one
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <spdlog/logger.h>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/journal.h"
+#include "agent/plan/plan_store.h"
+#include "agent/prepare/verifier.h"
+#include "agent/report/drive_progress.h"
+#include "drive/guard/image_target.h"
+#include "keywrap/key_store.h"
+
+namespace driveprep::prepare {
+
+// What all drives of a run share. Everything must outlive the preparations.
+struct PrepareContext {
+  const job::Job& job;
+  std::filesystem::path plan_file;
+  std::string job_id;   // what envelopes are bound to
+  std::string creator;  // "driveprep 0.1.0"
+  journal::Journal& journal;
+  keywrap::KeyStore& keys;
+  std::string kid;      // the key version that wraps new recovery passwords
+  spdlog::logger& log;
+  std::size_t buffers = 44;  // of 4 MiB, for each drive
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct DriveOutcome {
+  std::string drive_id;
+  journal::DriveState state = journal::DriveState::kPlanned;
+  bool stopped = false;
+  std::uint64_t failures = 0;          // sources that could not be copied
+  std::optional<VerifyReport> verification;
+  std::optional<Error> error;          // why it is not finished
+};
+
+// Never throws an Error: what goes wrong with one drive is in its outcome and in the journal.
+DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
+                           const guard::VettedImage& vetted, report::DriveProgress& progress);
+
+// The recovery password of a drive out of its envelope beside the job.
+bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
+                                          const std::string& job_id, const std::string& drive_id,
+                                          keywrap::KeyStore& keys);
+
+// What earlier runs leave to be continued: consent that was given, for the guard.
+std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive);
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,28 @@
+#include "agent/prepare/drive_session.h"
+
+#include <utility>
+
+namespace driveprep::prepare {
+
+DriveSession::DriveSession(guard::ArmedImage& image, const journal::VolumeFacts& facts,
+                           bitlocker::VolumeLayout layout,
+                           std::shared_ptr<const bitlocker::SectorCipher> cipher,
+                           const std::filesystem::path& redo_file)
+    : layout_(std::move(layout)),
+      partition_(image.device(), {facts.partition_offset, facts.partition_length},
+                 image.device().name() + " (partition 1)"),
+      redo_(partition_, redo_file),
+      volume_(redo_, layout_, std::move(cipher)) {}
+
+bitlocker::VolumeLayout layout_of(const journal::VolumeFacts& facts, SectorSize sector) {
+  bitlocker::VolumeLayout layout;
+  layout.volume_size = facts.partition_length;
+  layout.sector_size = sector;
+  layout.cluster_size = facts.cluster_size;
+  layout.metadata = facts.metadata_offsets;
+  layout.header_backup = facts.header_backup_offset;
+  layout.reserved = facts.d_offset;
+  return layout;
+}
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,44 @@
+// One drive, open for preparation: the armed image and the devices stacked on it.
+//
+//   ArmedImage ─ Slice (partition) ─┬─ RedoDevice ─ EncryptedDevice ─ NTFS metadata
+//                                   └─ ciphertext of file data
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "agent/journal/journal.h"
+#include "bitlocker/encrypted_device.h"
+#include "bitlocker/recovery_password.h"
+#include "drive/block/redo_device.h"
+#include "drive/guard/image_target.h"
+
+namespace driveprep::prepare {
+
+class DriveSession {
+ public:
+  // `layout` and `cipher`: of the volume in the partition that `facts` describes.
+  DriveSession(guard::ArmedImage& image, const journal::VolumeFacts& facts,
+               bitlocker::VolumeLayout layout,
+               std::shared_ptr<const bitlocker::SectorCipher> cipher,
+               const std::filesystem::path& redo_file);
+  DriveSession(const DriveSession&) = delete;
+  DriveSession& operator=(const DriveSession&) = delete;
+
+  block::Slice& partition() { return partition_; }
+  block::RedoDevice& redo() { return redo_; }
+  bitlocker::EncryptedDevice& volume() { return volume_; }
+  const bitlocker::VolumeLayout& layout() const { return layout_; }
+
+ private:
+  bitlocker::VolumeLayout layout_;
+  block::Slice partition_;
+  block::RedoDevice redo_;
+  bitlocker::EncryptedDevice volume_;
+};
+
+// Where the layout of a volume is kept in the journal, and back.
+bitlocker::VolumeLayout layout_of(const journal::VolumeFacts& facts, SectorSize sector);
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,39 @@
+#include "agent/prepare/job_preparation.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace driveprep::prepare {
+namespace {
+
+// 176 MiB for the whole process; a drive needs enough of them to overlap reading and writing.
+constexpr std::size_t kBuffersInAll = 44;
+constexpr std::size_t kFewestBuffers = 8;
+
+}  // namespace
+
+std::vector<DriveOutcome> prepare_drives(PrepareContext context,
+                                         const std::vector<DriveTask>& tasks) {
+  std::vector<DriveOutcome> outcomes(tasks.size());
+  if (tasks.empty()) return outcomes;
+  context.buffers = std::max(kFewestBuffers, kBuffersInAll / tasks.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    threads.emplace_back([&, i] {
+      outcomes[i] =
+          prepare_drive(context, tasks[i].drive_index, tasks[i].vetted, *tasks[i].progress);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return outcomes;
+}
+
+int exit_status(std::size_t drives, const std::vector<ErrorKind>& failures) {
+  if (failures.empty()) return 0;
+  const bool one_kind = std::ranges::all_of(
+      failures, [&](ErrorKind kind) { return kind == failures.front(); });
+  if (one_kind && failures.size() == drives) return static_cast<int>(failures.front());
+  return static_cast<int>(drives == 1 ? failures.front() : ErrorKind::kSomeDrivesFailed);
+}
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,69 @@
+// Reads pieces of files from the decrypted volume and compares their hashes, several at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "base/digest.h"
+#include "drive/block/block_device.h"
+
+namespace driveprep::prepare {
+
+// One piece of the manifest and where it lies on the volume.
+struct CheckPiece {
+  std::shared_ptr<const std::string> blob;  // its path, for the report
+  std::uint64_t offset = 0;                 // in the file
+  std::uint64_t length = 0;
+  Md5 expected{};
+  std::vector<ByteRange> ranges;  // of the volume; together `length` bytes, the last may hold more
+};
+
+struct Mismatch {
+  std::string blob;
+  std::uint64_t offset = 0;
+  std::string what;  // "expected MD5 ..., found ...", "all zeros", "cannot be read: ..."
+};
+
+class PieceChecker {
+ public:
+  // `on_bytes` is called from several threads.
+  PieceChecker(const block::ReadableDevice& volume, std::size_t threads,
+               std::function<void(std::uint64_t)> on_bytes);
+  ~PieceChecker();
+
+  void add(CheckPiece piece);
+  void report(Mismatch mismatch);
+  // Waits for all pieces; throws if a thread failed otherwise than by a piece.
+  void finish();
+
+  std::uint64_t mismatch_count() const { return mismatch_count_; }
+  // The first hundred.
+  const std::vector<Mismatch>& mismatches() const { return mismatches_; }
+
+ private:
+  void run();
+  void check(std::vector<CheckPiece>& group);
+  void check_long(const CheckPiece& piece);
+  void compare(const CheckPiece& piece, const Md5& found, bool zeros);
+  void flush();
+
+  const block::ReadableDevice& volume_;
+  std::function<void(std::uint64_t)> on_bytes_;
+  std::vector<CheckPiece> group_;
+  BoundedQueue<std::vector<CheckPiece>> queue_;
+  std::mutex mutex_;
+  std::vector<Mismatch> mismatches_;
+  std::atomic<std::uint64_t> mismatch_count_{0};
+  std::exception_ptr error_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace driveprep::prepare

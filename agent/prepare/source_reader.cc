@@ -1,0 +1,287 @@
+#include "agent/prepare/source_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "agent/plan/capacity.h"
+#include "base/md5_lanes.h"
+#include "base/posix.h"
+
+namespace driveprep::prepare {
+namespace {
+
+constexpr std::size_t kBatchFiles = 128;
+constexpr std::size_t kBatchBytes = 1 << 20;
+
+bool same_time(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+SourceFailure changed(const plan::FileItem& item, const std::string& how) {
+  return {"source-changed", item.source_path.string() + " " + how};
+}
+
+// What differs between the file that was opened and the one that has been read, if anything.
+std::optional<SourceFailure> compare_after_reading(const plan::FileItem& item,
+                                                   const struct stat& before, int fd) {
+  struct stat after {};
+  if (::fstat(fd, &after) != 0) {
+    return SourceFailure{"source-unreadable",
+                         item.source_path.string() + ": " + std::strerror(errno)};
+  }
+  if (after.st_size != before.st_size) {
+    return changed(item, "changed its size from " + std::to_string(before.st_size) + " to " +
+                             std::to_string(after.st_size) + " bytes while it was read");
+  }
+  if (!same_time(after.st_mtim, before.st_mtim) || !same_time(after.st_ctim, before.st_ctim)) {
+    return changed(item, "was modified while it was read");
+  }
+  return std::nullopt;
+}
+
+manifest::BlobType blob_type(const plan::FileItem& item) {
+  return item.type == job::ItemType::kPageBlob ? manifest::BlobType::kPage
+                                               : manifest::BlobType::kBlock;
+}
+
+bool all_zero(ByteView bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+SourceReader::SourceReader(ReadRequest request, CopyPipeline& pipeline)
+    : request_(std::move(request)), pipeline_(pipeline) {
+  thread_ = std::thread([this] {
+    try {
+      run();
+    } catch (...) {
+      // The drive cannot go on without its sources' order: this is a fault of the plan or ours.
+      pipeline_.fail(std::current_exception());
+    }
+    finished_ = true;
+    messages_.close();
+  });
+}
+
+SourceReader::~SourceReader() {
+  abandoned_ = true;
+  {
+    std::scoped_lock lock(current_mutex_);
+    if (current_) current_->give_up();
+  }
+  messages_.close();
+  // An unfinished reader may be waiting for a buffer; the pipeline is of no use then anyway.
+  if (!finished_) pipeline_.buffers().close();
+  resumed_.release();
+  thread_.join();
+}
+
+SourceMessage SourceReader::next() {
+  std::optional<SourceMessage> message = messages_.pop();
+  if (!message) {
+    pipeline_.check();
+    internal_error("the source reader ended without a word");
+  }
+  return std::move(*message);
+}
+
+void SourceReader::resume() { resumed_.release(); }
+
+bool SourceReader::send(SourceMessage message) { return messages_.push(std::move(message)); }
+
+bool SourceReader::stop_requested() const {
+  return abandoned_ || pipeline_.failed() ||
+         (request_.stop != nullptr && request_.stop->load(std::memory_order_relaxed));
+}
+
+void SourceReader::pause_point() {
+  if (!pause_requested_.exchange(false)) return;
+  flush_batch();
+  flush_group();
+  if (send(Paused{})) resumed_.acquire();
+}
+
+void SourceReader::run() {
+  const plan::PlanStore plan = plan::PlanStore::open(request_.plan_file);
+  plan::FileItem item;
+  for (std::uint64_t number : request_.retries) {
+    plan::FileCursor cursor = plan.files(request_.drive, number);
+    require(cursor.next(item) && item.number == number, "a failed file is not in the plan");
+    // The source may have been put right since it failed: take it as it is now.
+    if (!read_item(item, 0, true)) break;
+  }
+  bool stopped = stop_requested();
+  plan::FileCursor cursor = plan.files(request_.drive, request_.first_number);
+  while (!stopped && cursor.next(item)) {
+    const std::uint64_t resume_from =
+        item.number == request_.first_number ? request_.partial_valid : 0;
+    stopped = !read_item(item, resume_from, false) || stop_requested();
+  }
+  flush_batch();
+  flush_group();
+  send(EndOfSources{stopped});
+}
+
+// False when the reading has to end.
+bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change) {
+  pause_point();
+  const int raw = ::open(item.source_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat status {};
+  std::optional<SourceFailure> failure;
+  UniqueFd fd(raw);
+  if (raw < 0) {
+    failure = SourceFailure{errno == ENOENT ? "source-missing" : "source-unreadable",
+                            item.source_path.string() + ": " + std::strerror(errno)};
+  } else if (::fstat(raw, &status) != 0 || !S_ISREG(status.st_mode)) {
+    failure = changed(item, "is no longer a regular file");
+  } else if (!accept_change && static_cast<std::uint64_t>(status.st_size) != item.size) {
+    failure = changed(item, "had " + std::to_string(item.size) + " bytes when it was planned and has " +
+                                std::to_string(status.st_size) + " now");
+  } else if (!accept_change && FileTime::from_timespec(status.st_mtim) != item.times.modified) {
+    failure = changed(item, "was modified after it was planned");
+  }
+  if (failure) {
+    flush_batch();
+    return send(Unopened{std::move(item), std::move(*failure)});
+  }
+  item.size = static_cast<std::uint64_t>(status.st_size);
+  item.times.modified = FileTime::from_timespec(status.st_mtim);
+  if (item.size < kSmallFileLimit && resume_from == 0) {
+    read_small(std::move(item), fd, status);
+    return true;
+  }
+  flush_batch();
+  return read_large(std::move(item), std::move(fd), status, resume_from);
+}
+
+void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before) {
+  SmallFile file;
+  file.begin = batch_.content.size();
+  batch_.content.resize(file.begin + item.size);
+  const MutableByteView target = MutableByteView(batch_.content).subspan(file.begin);
+  try {
+    const std::size_t got = posix::pread_up_to(fd.get(), 0, target, item.source_path.string(),
+                                               ErrorKind::kSource);
+    if (got != target.size()) {
+      file.failure = changed(item, "became shorter while it was read");
+    } else {
+      file.failure = compare_after_reading(item, before, fd.get());
+    }
+  } catch (const Error& error) {
+    file.failure = SourceFailure{"source-unreadable", error.what()};
+  }
+  file.item = std::move(item);
+  batch_.files.push_back(std::move(file));
+  if (batch_.files.size() >= kBatchFiles || batch_.content.size() >= kBatchBytes) flush_batch();
+}
+
+void SourceReader::flush_batch() {
+  if (batch_.files.empty()) return;
+  std::vector<ByteView> views;
+  for (const SmallFile& file : batch_.files) {
+    views.push_back(ByteView(batch_.content).subspan(file.begin, file.item.size));
+  }
+  std::vector<Md5> hashes(views.size());
+  md5_lanes(views, hashes);
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    SmallFile& file = batch_.files[i];
+    file.hash = hashes[i];
+    file.all_zero = file.item.type == job::ItemType::kPageBlob && all_zero(views[i]);
+  }
+  send(std::exchange(batch_, {}));
+}
+
+// The files before the last one of a group have had their clusters for long.
+void SourceReader::flush_group() {
+  if (group_.empty()) return;
+  std::vector<Block> group = std::exchange(group_, {});
+  if (group.back().file->wait_for_ranges()) pipeline_.submit(std::move(group));
+}
+
+bool SourceReader::read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
+                              std::uint64_t resume_from) {
+  auto file = std::make_shared<LargeFile>();
+  file->type = blob_type(item);
+  file->piece_length = file->type == manifest::BlobType::kPage
+                           ? kBufferBytes
+                           : static_cast<std::uint32_t>(plan::block_length(item.size));
+  file->resume_from = std::min(resume_from, item.size);
+  file->submitted = file->resume_from;
+  file->item = std::move(item);
+  file->hashes.resize(file->pieces_behind_resume());
+  if (file->type == manifest::BlobType::kPage) file->present.assign(file->hashes.size(), 1);
+  {
+    std::scoped_lock lock(current_mutex_);
+    current_ = file;
+    if (abandoned_) return false;
+  }
+  if (!send(LargeBegin{file})) return false;
+  bool stopped = false;
+  std::optional<SourceFailure> failure = read_blocks(*file, file, fd.get(), stopped);
+  if (stopped) return false;
+  if (!failure) failure = compare_after_reading(file->item, before, fd.get());
+  return send(LargeEnd{std::move(file), std::move(failure)});
+}
+
+std::optional<SourceFailure> SourceReader::read_blocks(LargeFile& file,
+                                                       std::shared_ptr<LargeFile> shared, int fd,
+                                                       bool& stopped) {
+  const std::string name = file.item.source_path.string();
+  // Pieces longer than a buffer (files above 195 GiB) are hashed here, in order; see the header of
+  // md5_lanes for why the others are not.
+  const bool hash_here = file.piece_length > kBufferBytes;
+  Digest piece_digest(Digest::Algorithm::kMd5);
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+
+  for (std::uint64_t offset = file.resume_from; offset < file.item.size; offset += kBufferBytes) {
+    pause_point();
+    if (stop_requested()) {
+      stopped = true;
+      return std::nullopt;
+    }
+    std::optional<block::AlignedBuffer> buffer = pipeline_.buffers().take();
+    if (!buffer) {
+      stopped = true;
+      return std::nullopt;
+    }
+    Block block;
+    block.offset = offset;
+    block.length = std::min<std::uint64_t>(kBufferBytes, file.item.size - offset);
+    block.buffer = std::move(*buffer);
+    block.hash = !hash_here;
+    ::posix_fadvise(fd, static_cast<off_t>(offset + kBufferBytes), 2 * kBufferBytes,
+                    POSIX_FADV_WILLNEED);
+    const MutableByteView content = block.buffer.span().first(block.length);
+    try {
+      if (posix::pread_up_to(fd, offset, content, name, ErrorKind::kSource) != block.length) {
+        pipeline_.buffers().give_back(std::move(block.buffer));
+        return changed(file.item, "became shorter while it was read");
+      }
+    } catch (const Error& error) {
+      pipeline_.buffers().give_back(std::move(block.buffer));
+      return SourceFailure{"source-unreadable", error.what()};
+    }
+    if (hash_here) {
+      piece_digest.update(content);
+      const std::uint64_t end = offset + block.length;
+      if (end % file.piece_length == 0 || end == file.item.size) {
+        const Bytes digest = piece_digest.finish();
+        const std::size_t slot = (end - 1 - file.resume_from) / file.piece_length;
+        std::copy(digest.begin(), digest.end(), file.hashes[slot].begin());
+        piece_digest = Digest(Digest::Algorithm::kMd5);
+      }
+    }
+    block.file = shared;
+    group_.push_back(std::move(block));
+    if (group_.size() >= pipeline_.group()) flush_group();
+  }
+  if (!file.wait_for_ranges()) stopped = true;
+  return std::nullopt;
+}
+
+}  // namespace driveprep::prepare

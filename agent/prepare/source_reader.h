@@ -1,0 +1,118 @@
+// Reads the sources of one drive in plan order, on a thread of its own.
+//
+// Small files arrive in batches, already hashed; a large file is announced, its blocks go to the
+// pipeline as soon as the receiver has given it clusters, and its end is announced again. Messages
+// come strictly in plan order. A source that cannot be read, or is not what was planned, is a
+// failure of that file and nothing else.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "agent/plan/plan_store.h"
+#include "agent/prepare/copy_pipeline.h"
+#include "agent/prepare/large_file.h"
+#include "base/bounded_queue.h"
+#include "base/unique_fd.h"
+
+namespace driveprep::prepare {
+
+// Files below this travel in batches; the others block by block.
+inline constexpr std::uint64_t kSmallFileLimit = 1024 * 1024;
+
+struct SourceFailure {
+  std::string code;     // "source-missing", "source-unreadable", "source-changed"
+  std::string message;  // names the file and the cause
+};
+
+struct SmallFile {
+  plan::FileItem item;  // size and times as found at the open
+  std::size_t begin = 0;  // of its content in the batch
+  Md5 hash{};
+  bool all_zero = false;
+  std::optional<SourceFailure> failure;
+};
+struct SmallBatch {
+  Bytes content;
+  std::vector<SmallFile> files;
+};
+struct LargeBegin {
+  std::shared_ptr<LargeFile> file;
+};
+struct LargeEnd {
+  std::shared_ptr<LargeFile> file;
+  std::optional<SourceFailure> failure;
+};
+// A file that could not be opened; nothing of it was announced.
+struct Unopened {
+  plan::FileItem item;
+  SourceFailure failure;
+};
+// Everything read so far has been submitted; the reader waits for resume().
+struct Paused {};
+// The last message. `stopped`: the run was asked to end before everything was read.
+struct EndOfSources {
+  bool stopped = false;
+};
+using SourceMessage =
+    std::variant<SmallBatch, LargeBegin, LargeEnd, Unopened, Paused, EndOfSources>;
+
+struct ReadRequest {
+  std::filesystem::path plan_file;
+  std::size_t drive = 0;
+  std::vector<std::uint64_t> retries;  // file numbers that failed before, ascending; read first
+  std::uint64_t first_number = 0;      // then everything from here on
+  std::uint64_t partial_valid = 0;     // bytes of file `first_number` that are safe already
+  const std::atomic<bool>* stop = nullptr;  // set: stop at the next block
+};
+
+class SourceReader {
+ public:
+  // Starts reading. Blocks of large files go to `pipeline`, which must outlive this.
+  SourceReader(ReadRequest request, CopyPipeline& pipeline);
+  SourceReader(const SourceReader&) = delete;
+  SourceReader& operator=(const SourceReader&) = delete;
+  ~SourceReader();
+
+  // The next message; throws what ended the reader (or the pipeline) early.
+  SourceMessage next();
+  // Asks for a Paused message. After it, resume() continues the reading.
+  void request_pause() { pause_requested_ = true; }
+  void resume();
+
+ private:
+  void run();
+  bool stop_requested() const;
+  void pause_point();
+  bool send(SourceMessage message);
+
+  bool read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change);
+  void read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before);
+  bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
+                  std::uint64_t resume_from);
+  std::optional<SourceFailure> read_blocks(LargeFile& file, std::shared_ptr<LargeFile> shared,
+                                           int fd, bool& stopped);
+  void flush_batch();
+  void flush_group();
+
+  ReadRequest request_;
+  CopyPipeline& pipeline_;
+  BoundedQueue<SourceMessage> messages_{8};
+  std::atomic<bool> pause_requested_{false};
+  std::binary_semaphore resumed_{0};
+  std::atomic<bool> abandoned_{false};
+  std::atomic<bool> finished_{false};
+  SmallBatch batch_;
+  std::vector<Block> group_;
+  std::shared_ptr<LargeFile> current_;  // announced, perhaps waiting for clusters
+  std::mutex current_mutex_;
+  std::thread thread_;
+};
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,48 @@
+// Reads a drive back as its receiver will: partition table, BitLocker with the delivered recovery
+// password, NTFS, the manifest on it, and every block the manifest names. Nothing the writer knew is
+// used, and the page cache is bypassed where the file system allows it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/prepare/piece_checker.h"
+#include "agent/report/drive_progress.h"
+#include "bitlocker/recovery_password.h"
+#include "drive/block/file_device.h"
+
+namespace driveprep::prepare {
+
+struct VerifyRequest {
+  const block::FileDevice& disk;  // opened for reading, by itself
+  bitlocker::RecoveryPassword recovery_password;
+  std::string drive_id;
+  std::string manifest_md5;       // as announced; empty: not compared
+  std::uint64_t expected_bytes = 0;  // for the progress
+  std::uint64_t expected_files = 0;
+  // Before the volume header is written: where the metadata copies are.
+  std::optional<std::array<std::uint64_t, 3>> metadata_offsets;
+  report::DriveProgress* progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct VerifyReport {
+  std::uint64_t files = 0;
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;
+  bool cache_bypassed = false;
+  bool stopped = false;
+  std::uint64_t mismatch_count = 0;
+  std::vector<Mismatch> mismatches;  // the first hundred
+
+  bool ok() const { return !stopped && mismatch_count == 0; }
+};
+
+// A drive that cannot be opened, or whose structures are wrong, throws (kinds kKey, kRefused,
+// kVerification); blocks that differ are in the report.
+VerifyReport verify_drive(VerifyRequest request);
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,144 @@
+#include "agent/prepare/volume_creation.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/posix.h"
+#include "bitlocker/create.h"
+#include "drive/layout/gpt.h"
+#include "drive/layout/wipe.h"
+#include "drive/ntfs/format.h"
+#include "keywrap/envelope.h"
+
+namespace driveprep::prepare {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+// As Windows describes a volume: computer, label, date.
+std::string description(const job::JobSpec& spec) {
+  if (!spec.bitlocker.description.empty()) return spec.bitlocker.description;
+  return host_name() + " " + spec.session + " " + FileTime::now().iso8601().substr(0, 10);
+}
+
+std::optional<SecretBytes> read_password(const job::JobSpec& spec) {
+  if (!spec.bitlocker.password_file) return std::nullopt;
+  const std::filesystem::path& path = *spec.bitlocker.password_file;
+  const UniqueFd fd = posix::open(path, O_RDONLY | O_NOFOLLOW, ErrorKind::kUsage);
+  constexpr std::size_t kLongest = 1024;
+  SecretBytes password(kLongest);
+  const std::size_t size =
+      posix::pread_up_to(fd.get(), 0, password.span(), path.string(), ErrorKind::kUsage);
+  password.truncate(size);
+  // A trailing newline is not part of the password.
+  while (!password.empty() &&
+         (password.text().back() == '\n' || password.text().back() == '\r')) {
+    password.truncate(password.size() - 1);
+  }
+  return password;
+}
+
+void store_keys(const PrepareContext& context, const std::string& drive_id,
+                const bitlocker::RecoveryPassword& recovery_password,
+                const bitlocker::CreatedVolume& created) {
+  keywrap::Payload payload;
+  payload.value = SecretBytes::copy_of(recovery_password.text());
+  payload.protector_id = created.recovery_protector;
+  payload.created = FileTime::now();
+  const std::string envelope =
+      keywrap::seal({context.job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, payload,
+                    context.keys, context.kid);
+  write_file_atomically(context.job.directory.envelope(drive_id), as_bytes(envelope), 0600);
+  if (created.external_key) {
+    write_file_atomically(context.job.directory.drive(drive_id) / created.external_key->name,
+                          created.external_key->content.span(), 0600);
+  }
+}
+
+}  // namespace
+
+NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
+                      guard::ArmedImage& image) {
+  const job::JobSpec& spec = context.job.spec;
+  const std::string& id = plan.drive_id;
+  block::FileDevice& disk = image.device();
+  const ByteRange partition = layout::partition_range(disk.size());
+  const SectorSize sector = disk.sector_size();
+
+  ntfs::FormatRequest format;
+  format.volume_bytes = partition.length;
+  format.sector = sector;
+  format.partition_start = Lba{partition.offset / sector.bytes()};
+  format.label = spec.session;
+  const ntfs::FormattedVolume formatted = ntfs::format_volume(format);
+
+  bitlocker::VolumeLayout layout = bitlocker::place_metadata(
+      partition.length, sector, formatted.geometry().cluster_size, formatted.occupied());
+  const bitlocker::Cipher cipher =
+      bitlocker::cipher_from_name(job::to_string(spec.bitlocker.cipher)).value();
+  const bitlocker::RecoveryPassword recovery_password = bitlocker::RecoveryPassword::random();
+  bitlocker::CreatedVolume created = bitlocker::create_volume({
+      .cipher = cipher,
+      .layout = layout,
+      .recovery_password = recovery_password,
+      .password = read_password(spec),
+      .external_key = spec.bitlocker.external_key,
+      .description = description(spec),
+  });
+
+  layout::GptRequest table;
+  table.disk_guid = Guid::random();
+  table.partition_guid = Guid::random();
+
+  NewDrive made;
+  made.free_clusters = formatted.free_clusters();
+  made.facts.disk = table.disk_guid;
+  made.facts.partition = table.partition_guid;
+  made.facts.partition_offset = partition.offset;
+  made.facts.partition_length = partition.length;
+  made.facts.cipher = std::string(bitlocker::to_string(cipher));
+  made.facts.cluster_size = formatted.geometry().cluster_size;
+  made.facts.metadata_offsets = layout.metadata;
+  made.facts.header_backup_offset = layout.header_backup;
+  made.facts.d_offset = layout.reserved.value_or(0);
+  made.facts.volume = created.volume_id;
+  made.facts.recovery_protector = created.recovery_protector;
+  made.facts.ntfs_serial = formatted.geometry().serial;
+  made.facts.envelope_kid = context.kid;
+
+  // The key is safe before anything depends on it, and what is known before it is true: a run that
+  // dies from here on starts this drive over, with new keys.
+  store_keys(context, id, recovery_password, created);
+  context.journal.reset_drive(id, "being prepared");
+  context.journal.set_identity(
+      id, {image.identity().device, image.identity().inode, image.identity().size,
+           sector.bytes()});
+  context.journal.set_state(id, journal::DriveState::kWriting, "wiping and formatting");
+  context.log.info("drive {}: key wrapped under {}, wiping {}", id, context.kid, disk.name());
+
+  const std::filesystem::path saved_headers = context.job.directory.drive(id) / "before";
+  std::filesystem::create_directories(saved_headers);
+  std::filesystem::permissions(saved_headers, std::filesystem::perms::owner_all);
+  layout::wipe_disk(disk, saved_headers);
+  layout::write_gpt(disk, table);
+  context.journal.set_volume(id, made.facts);
+
+  auto sectors =
+      std::make_shared<const bitlocker::SectorCipher>(cipher, std::move(created.fvek), sector);
+  made.session = std::make_unique<DriveSession>(image, made.facts, std::move(layout),
+                                                std::move(sectors),
+                                                context.job.directory.drive(id) / "redo");
+  block::Slice& volume = made.session->partition();
+  bitlocker::erase_volume_header(volume);
+  bitlocker::write_metadata(volume, made.session->layout(), created.metadata);
+  formatted.copy_to(made.session->volume());
+  volume.flush();
+  return made;
+}
+
+}  // namespace driveprep::prepare

@@ -1,0 +1,19 @@
+#include "agent/report/drive_progress.h"
+
+namespace driveprep::report {
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::kWaiting: return "waiting";
+    case Phase::kFormatting: return "formatting";
+    case Phase::kCopying: return "copying";
+    case Phase::kFinishing: return "finishing";
+    case Phase::kVerifying: return "verifying";
+    case Phase::kSealing: return "sealing";
+    case Phase::kDone: return "done";
+    case Phase::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+}  // namespace driveprep::report

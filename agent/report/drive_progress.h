@@ -1,0 +1,61 @@
+// How far one drive is: written by its threads, read by the display. Only counters, no text.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace driveprep::report {
+
+enum class Phase { kWaiting, kFormatting, kCopying, kFinishing, kVerifying, kSealing, kDone, kFailed };
+
+// "copying": for people and JSON.
+std::string_view to_string(Phase phase);
+
+class DriveProgress {
+ public:
+  explicit DriveProgress(std::string drive_id) : drive_id_(std::move(drive_id)) {}
+
+  const std::string& drive_id() const { return drive_id_; }
+
+  // Starts a phase that will handle `total` bytes and files, of which `done` were done before.
+  void begin(Phase phase, std::uint64_t total_bytes = 0, std::uint64_t total_files = 0,
+             std::uint64_t done_bytes = 0, std::uint64_t done_files = 0) {
+    bytes_total_ = total_bytes;
+    files_total_ = total_files;
+    bytes_start_ = done_bytes;
+    bytes_done_ = done_bytes;
+    files_done_ = done_files;
+    phase_ = phase;
+    ++phase_number_;
+  }
+  void add_bytes(std::uint64_t count) { bytes_done_ += count; }
+  void add_files(std::uint64_t count) { files_done_ += count; }
+
+  struct Snapshot {
+    Phase phase = Phase::kWaiting;
+    std::uint64_t phase_number = 0;  // grows with every begin()
+    std::uint64_t bytes_done = 0;
+    std::uint64_t bytes_start = 0;  // done before this run: not to be counted into the rate
+    std::uint64_t bytes_total = 0;
+    std::uint64_t files_done = 0;
+    std::uint64_t files_total = 0;
+  };
+  Snapshot snapshot() const {
+    return {phase_,       phase_number_, bytes_done_, bytes_start_,
+            bytes_total_, files_done_,   files_total_};
+  }
+
+ private:
+  const std::string drive_id_;
+  std::atomic<Phase> phase_{Phase::kWaiting};
+  std::atomic<std::uint64_t> phase_number_{0};
+  std::atomic<std::uint64_t> bytes_done_{0};
+  std::atomic<std::uint64_t> bytes_start_{0};
+  std::atomic<std::uint64_t> bytes_total_{0};
+  std::atomic<std::uint64_t> files_done_{0};
+  std::atomic<std::uint64_t> files_total_{0};
+};
+
+}  // namespace driveprep::report

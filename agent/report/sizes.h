@@ -1,0 +1,17 @@
+// Sizes, rates and times as people read them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace driveprep::report {
+
+// "512 B", "1.5 GB": decimal units, as on the label of a drive.
+std::string human_bytes(std::uint64_t bytes);
+// "1,234,567".
+std::string human_count(std::uint64_t count);
+// "12 s", "3 min 05 s", "2 h 10 min".
+std::string human_duration(std::chrono::seconds duration);
+
+}  // namespace driveprep::report
