@@ -72,8 +72,9 @@ class HashSpoolReader {
   bool next(FileHashes& file);
 
  private:
-  void read_record(FileHashes& file, bool& joined);
+  void read_hashes(FileHashes& file, std::uint64_t at, std::uint64_t pieces);
   void fill(MutableByteView out);
+  [[noreturn]] void malformed(std::uint64_t at, const char* problem) const;
 
   std::string name_;
   UniqueFd fd_;

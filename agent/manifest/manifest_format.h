@@ -93,8 +93,14 @@ class PieceRules {
   std::uint64_t count_ = 0;
 };
 
-// nullptr when `path` is a drive-relative path ('\a\b', no '/', no empty component); else what is
-// wrong with it.
+// nullptr, or what is wrong with the value, to follow its name in a sentence.
+// A drive-relative path is '\a\b': no '/', no empty component, no '.' or '..'.
 const char* drive_path_problem(std::string_view path);
+// A blob path is container/name.
+const char* blob_path_problem(std::string_view path);
+// A drive id has no white space.
+const char* drive_id_problem(std::string_view id);
+// The two published versions.
+bool is_known_version(std::string_view version);
 
 }  // namespace driveprep::manifest

@@ -43,8 +43,9 @@ class ManifestReader {
   // The lists met so far. What follows the blobs of a list is known once next() has passed it.
   const std::vector<BlobList>& lists() const;
 
-  // Of the bytes read; of the whole manifest once next() has returned false.
+  // Of the whole manifest; only after next() has returned false.
   Md5 md5();
+  // Read so far.
   std::uint64_t bytes() const;
 
  private:

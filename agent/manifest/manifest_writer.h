@@ -45,12 +45,14 @@ class ManifestWriter {
  private:
   enum class State { kDrive, kList, kBlob, kFinished };
 
+  void make_room(std::size_t size);
   void raw(std::string_view text);
   void number(std::uint64_t value);
   void hex(const Md5& hash);
-  void escaped(std::string_view text, const char* element);
-  void element(int depth, const char* name, std::string_view text);
-  void attached(int depth, const char* name, const std::optional<AttachedFile>& file);
+  void escaped(std::string_view text);
+  void element(std::string_view indent, std::string_view name, std::string_view text);
+  void attached(std::string_view indent, std::string_view name,
+                const std::optional<AttachedFile>& file);
   void drain();
 
   Sink sink_;
@@ -62,8 +64,7 @@ class ManifestWriter {
   BlobList pending_list_;
   bool list_open_ = false;  // its start tag has been written
   PieceRules rules_;
-  BlobType type_ = BlobType::kBlock;
-  std::uint64_t blob_length_ = 0;
+  BlobHeader blob_;  // the open one
   bool with_ids_ = false;
 };
 

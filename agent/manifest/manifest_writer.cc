@@ -1,0 +1,248 @@
+#include "agent/manifest/manifest_writer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "agent/manifest/xml_text.h"
+#include "base/encoding.h"
+
+namespace driveprep::manifest {
+namespace {
+
+constexpr std::size_t kBufferSize = 256 * 1024;
+// The longest line of a block: 10 + 7 names and quotes with two 20-digit numbers, id and hash.
+constexpr std::size_t kPieceLine = 256;
+
+constexpr std::string_view kInDrive = "    ";
+constexpr std::string_view kInList = "      ";
+constexpr std::string_view kInBlob = "        ";
+
+[[noreturn]] void invalid(std::string_view element, std::string_view value, const char* problem) {
+  throw Error(ErrorKind::kUsage, "manifest-invalid-value",
+              std::string(element) + " '" + std::string(value) + "' " + problem,
+              "Correct it in the data set or the drive set.");
+}
+
+void check_file(std::string_view element, const std::optional<AttachedFile>& file) {
+  if (!file) return;
+  if (const char* problem = drive_path_problem(file->path)) invalid(element, file->path, problem);
+  require_writable(file->path, element);
+}
+
+void check_blob(const BlobHeader& blob) {
+  if (const char* problem = blob_path_problem(blob.blob_path)) {
+    invalid("BlobPath", blob.blob_path, problem);
+  }
+  if (const char* problem = drive_path_problem(blob.file_path)) {
+    invalid("FilePath", blob.file_path, problem);
+  }
+  require_writable(blob.blob_path, "BlobPath");
+  require_writable(blob.file_path, "FilePath");
+  require_writable(blob.client_data, "ClientData");
+  require_writable(blob.snapshot, "Snapshot");
+  check_file("MetadataPath", blob.metadata);
+  check_file("PropertiesPath", blob.properties);
+}
+
+void hold(const char* problem, const std::string& blob_path) {
+  if (problem != nullptr) internal_error("the manifest of " + blob_path + ": " + problem);
+}
+
+}  // namespace
+
+ManifestWriter::ManifestWriter(Sink sink, const ManifestHeader& header)
+    : sink_(std::move(sink)), buffer_(kBufferSize) {
+  if (const char* problem = drive_id_problem(header.drive_id)) {
+    invalid("DriveId", header.drive_id, problem);
+  }
+  if (!is_known_version(header.version)) {
+    invalid("Version", header.version, "is not a manifest version");
+  }
+  require_writable(header.drive_id, "DriveId");
+  require_writable(header.client_creator, "ClientCreator");
+  raw("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<DriveManifest Version=\"");
+  raw(header.version);
+  raw("\">\n  <Drive>\n");
+  element(kInDrive, "DriveId", header.drive_id);
+  if (!header.client_creator.empty()) element(kInDrive, "ClientCreator", header.client_creator);
+}
+
+void ManifestWriter::begin_list(const BlobList& list) {
+  require(state_ == State::kDrive, "ManifestWriter::begin_list out of order");
+  require_writable(list.id, "BlobList Id");
+  check_file("MetadataPath", list.metadata);
+  check_file("PropertiesPath", list.properties);
+  pending_list_ = list;
+  list_open_ = false;
+  state_ = State::kList;
+}
+
+void ManifestWriter::begin_blob(const BlobHeader& blob) {
+  require(state_ == State::kList, "ManifestWriter::begin_blob out of order");
+  check_blob(blob);
+  hold(rules_.begin(blob.type, blob.length), blob.blob_path);
+  if (!list_open_) {
+    raw("    <BlobList");
+    if (!pending_list_.id.empty()) {
+      raw(" Id=\"");
+      escaped(pending_list_.id);
+      raw("\"");
+    }
+    raw(">\n");
+    attached(kInList, "MetadataPath", pending_list_.metadata);
+    attached(kInList, "PropertiesPath", pending_list_.properties);
+    list_open_ = true;
+    ++summary_.lists;
+  }
+  raw("      <Blob>\n");
+  element(kInBlob, "BlobPath", blob.blob_path);
+  element(kInBlob, "FilePath", blob.file_path);
+  if (!blob.client_data.empty()) element(kInBlob, "ClientData", blob.client_data);
+  if (!blob.snapshot.empty()) element(kInBlob, "Snapshot", blob.snapshot);
+  raw("        <Length>");
+  number(blob.length);
+  raw("</Length>\n");
+  if (blob.disposition) element(kInBlob, "ImportDisposition", to_string(*blob.disposition));
+  raw(blob.type == BlobType::kBlock ? "        <BlockList>\n" : "        <PageRangeList>\n");
+  blob_ = blob;
+  ++summary_.blobs;
+  state_ = State::kBlob;
+}
+
+void ManifestWriter::piece(std::uint64_t offset, std::uint32_t length, const Md5& hash) {
+  require(state_ == State::kBlob, "ManifestWriter::piece out of order");
+  if (rules_.count() == 0) with_ids_ = blob_.type == BlobType::kBlock && length < blob_.length;
+  const std::uint64_t index = rules_.count();
+  hold(rules_.piece(offset, length), blob_.blob_path);
+  make_room(kPieceLine);
+  raw(blob_.type == BlobType::kBlock ? "          <Block Offset=\"" : "          <PageRange Offset=\"");
+  number(offset);
+  raw("\" Length=\"");
+  number(length);
+  if (with_ids_) {
+    static constexpr char kDigits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // Four little-endian bytes, read as the 32 leading bits of six base64 digits.
+    const std::uint64_t bits = (index & 0xFF) << 28 | (index & 0xFF00) << 12 |
+                               (index & 0xFF0000) >> 4 | (index & 0xFF000000) >> 20;
+    char id[] = "\" Id=\"......==";
+    for (int i = 0; i < 6; ++i) id[6 + i] = kDigits[bits >> (30 - 6 * i) & 63];
+    raw(id);
+  }
+  raw("\" Hash=\"");
+  hex(hash);
+  raw("\" />\n");
+  ++summary_.pieces;
+}
+
+void ManifestWriter::end_blob() {
+  require(state_ == State::kBlob, "ManifestWriter::end_blob out of order");
+  hold(rules_.end(), blob_.blob_path);
+  raw(blob_.type == BlobType::kBlock ? "        </BlockList>\n" : "        </PageRangeList>\n");
+  attached(kInBlob, "MetadataPath", blob_.metadata);
+  attached(kInBlob, "PropertiesPath", blob_.properties);
+  raw("      </Blob>\n");
+  state_ = State::kList;
+}
+
+void ManifestWriter::end_list() {
+  require(state_ == State::kList, "ManifestWriter::end_list out of order");
+  if (list_open_) raw("    </BlobList>\n");
+  state_ = State::kDrive;
+}
+
+ManifestSummary ManifestWriter::finish() {
+  require(state_ == State::kDrive, "ManifestWriter::finish out of order");
+  if (summary_.blobs == 0) {
+    throw Error(ErrorKind::kUsage, "manifest-empty",
+                "there is not one blob for the manifest of this drive",
+                "Correct the sources of this drive, or leave the drive out of the job.");
+  }
+  raw("  </Drive>\n</DriveManifest>\n");
+  drain();
+  state_ = State::kFinished;
+  const Bytes raw_digest = digest_.finish();
+  std::copy(raw_digest.begin(), raw_digest.end(), summary_.md5.begin());
+  summary_.md5_hex = hex_upper(raw_digest);
+  return summary_;
+}
+
+void ManifestWriter::make_room(std::size_t size) {
+  if (buffer_.size() - used_ < size) drain();
+}
+
+void ManifestWriter::raw(std::string_view text) {
+  while (!text.empty()) {
+    make_room(1);
+    const std::size_t count = std::min(text.size(), buffer_.size() - used_);
+    std::memcpy(buffer_.data() + used_, text.data(), count);
+    used_ += count;
+    text.remove_prefix(count);
+  }
+}
+
+void ManifestWriter::number(std::uint64_t value) {
+  char digits[20];
+  const auto result = std::to_chars(digits, digits + sizeof digits, value);
+  raw({digits, static_cast<std::size_t>(result.ptr - digits)});
+}
+
+void ManifestWriter::hex(const Md5& hash) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  char text[32];
+  for (std::size_t i = 0; i < hash.size(); ++i) {
+    text[2 * i] = kDigits[std::to_integer<unsigned>(hash[i]) >> 4];
+    text[2 * i + 1] = kDigits[std::to_integer<unsigned>(hash[i]) & 15];
+  }
+  raw({text, sizeof text});
+}
+
+void ManifestWriter::escaped(std::string_view text) {
+  static constexpr std::string_view kSpecial = "&<>\"\t\n\r";
+  while (!text.empty()) {
+    const std::size_t plain = std::min(text.find_first_of(kSpecial), text.size());
+    raw(text.substr(0, plain));
+    if (plain == text.size()) return;
+    raw(xml_escape(text[plain]));
+    text.remove_prefix(plain + 1);
+  }
+}
+
+void ManifestWriter::element(std::string_view indent, std::string_view name,
+                             std::string_view text) {
+  raw(indent);
+  raw("<");
+  raw(name);
+  raw(">");
+  escaped(text);
+  raw("</");
+  raw(name);
+  raw(">\n");
+}
+
+void ManifestWriter::attached(std::string_view indent, std::string_view name,
+                              const std::optional<AttachedFile>& file) {
+  if (!file) return;
+  raw(indent);
+  raw("<");
+  raw(name);
+  raw(" Hash=\"");
+  hex(file->hash);
+  raw("\">");
+  escaped(file->path);
+  raw("</");
+  raw(name);
+  raw(">\n");
+}
+
+void ManifestWriter::drain() {
+  if (used_ == 0) return;
+  const ByteView data = ByteView(buffer_).first(used_);
+  digest_.update(data);
+  summary_.bytes += used_;
+  used_ = 0;
+  sink_(data);
+}
+
+}  // namespace driveprep::manifest
