@@ -1,5 +1,5 @@
 // The envelope that keeps one secret of a drive beside the job: a JWE in the general JSON
-// serialisation (RFC 7516, section 7.2.1), content encryption A256GCM, keys wrapped by RSA-OAEP-256.
+// serialisation (RFC 7516, section 7.2.1), content encryption A256GCM, key wrapping RSA-OAEP-256.
 //
 // The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are in the
 // unprotected header of each recipient, so that the content key can be wrapped again under another
@@ -66,7 +66,8 @@ struct Envelope {
 
 // Encrypts under a fresh content key, wraps that under the key version `kid`, unwraps it again and
 // compares before anything is returned. A recovery password is checked first: 8 groups of 6 digits,
-// each divisible by 11 with a quotient of at most 65535 ("envelope-value-invalid").
+// each divisible by 11 with a quotient of at most 65535 ("envelope-value-invalid"). A binding that
+// breaks its rules is "envelope-binding-invalid".
 // Returns the JSON text; not secret.
 std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
                  std::string_view kid);

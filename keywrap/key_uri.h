@@ -9,18 +9,19 @@ namespace driveprep::keywrap {
 
 struct LocalKeyUri {
   std::string store_id;  // GUID, lower case
-  std::string name;      // 1 to 127 letters, digits and hyphens
+  std::string name;      // 1 to 127 letters, digits and hyphens, lower case
   std::string version;   // 32 hex digits, lower case
 
   std::string to_string() const;
 
   // nullopt for anything that is not exactly a full identifier: no user information, port, query,
-  // fragment, percent-encoding or dot segments. Upper case is read and turned into lower case in
-  // the scheme, the store id and the version; names keep their case.
+  // fragment, percent-encoding or dot segments. Identifiers compare without case, so upper case is
+  // read and turned into lower case.
   static std::optional<LocalKeyUri> parse(std::string_view text);
 };
 
-// The rule for key names that Azure Key Vault has too, so that a job can move to a vault.
-bool is_key_name(std::string_view name);
+// The rule for key names that Azure Key Vault has too: 1 to 127 letters, digits and hyphens, told
+// apart without case. Returns the name in lower case; nullopt when it cannot be one.
+std::optional<std::string> canonical_key_name(std::string_view name);
 
 }  // namespace driveprep::keywrap

@@ -13,8 +13,8 @@
 //
 // Whoever can read both the .pem and the unlock file has the key: with the default unlock file the
 // protection is that of file permissions. Every file is 0600, belongs to the effective user and is
-// no symbolic link, or it is refused. Files appear whole or not at all; a crash leaves at most an
-// unreferenced .pem.
+// no symbolic link, or it is refused. Files appear whole or not at all; a crash leaves at most a
+// .pem or a temporary file that nothing refers to.
 #pragma once
 
 #include <filesystem>
@@ -32,6 +32,7 @@ namespace driveprep::keywrap {
 class RsaKey;
 struct KeyRecord;
 struct StoreRecord;
+struct VersionRecord;
 
 inline constexpr std::string_view kDefaultKeyName = "default";
 
@@ -84,11 +85,16 @@ class LocalKeyStore final : public KeyStore {
   explicit LocalKeyStore(Options options);
 
   std::filesystem::path key_directory(std::string_view name) const;
-  KeyRecord load_key(std::string_view name) const;
+  // Deleted keys only where `deleted_too`; throws key-not-found and key-deleted.
+  KeyRecord load_key(std::string_view name, bool deleted_too = false) const;
+  std::optional<KeyRecord> find_key(std::string_view name) const;
   void save_key(const KeyRecord& record) const;
-  void add_version(KeyRecord& record, const KeyParameters& parameters);
-  KeyVersion change_version(std::string_view kid, const std::function<void(KeyVersion&)>& change);
-  std::shared_ptr<const RsaKey> private_key(std::string_view kid, const KeyRecord& record);
+  KeyVersion add_version(KeyRecord record, const KeyParameters& parameters);
+  KeyVersion change_version(std::string_view kid,
+                            const std::function<void(VersionRecord&)>& change);
+  KeyVersion description(const KeyRecord& key, const VersionRecord& version) const;
+  SecretBytes unlock_secret() const;
+  std::shared_ptr<const RsaKey> private_key(const KeyRecord& key, const VersionRecord& version);
 
   Options options_;
   std::unique_ptr<StoreRecord> store_;

@@ -1,0 +1,350 @@
+#include "keywrap/envelope.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <ctime>
+#include <optional>
+#include <set>
+
+#include "base/encoding.h"
+#include "base/error.h"
+#include "keywrap/content_cipher.h"
+#include "keywrap/recovery_password.h"
+#include "keywrap/secret_json.h"
+#include "keywrap/strict_json.h"
+
+namespace driveprep::keywrap {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormatVersion = 1;
+constexpr std::size_t kMaxEnvelopeBytes = 64 * 1024;
+constexpr std::size_t kMaxCiphertextBytes = 4096;
+constexpr std::size_t kMaxRecipients = 8;
+constexpr std::size_t kMaxKidBytes = 512;
+constexpr std::size_t kMaxNameBytes = 256;
+constexpr std::size_t kMaxValueBytes = 1024;
+
+constexpr std::string_view kKindRecoveryPassword = "recovery-password";
+constexpr std::string_view kKindVolumeKey = "volume-key";
+
+std::string_view kind_of(Purpose purpose) {
+  return purpose == Purpose::kRecoveryPassword ? kKindRecoveryPassword : kKindVolumeKey;
+}
+
+[[noreturn]] void corrupt(const std::string& why) {
+  throw Error(ErrorKind::kKey, "envelope-corrupt", "the key envelope cannot be read: " + why,
+              "Restore the file key.jwe.json of this drive from a copy.");
+}
+
+[[noreturn]] void bad_algorithm(const std::string& what) {
+  throw Error(ErrorKind::kKey, "envelope-algorithm",
+              "the key envelope uses another " + what + " than driveprep accepts",
+              "Use the envelope that driveprep made.");
+}
+
+// One text for every way in which a key or a text can be wrong: the difference would help whoever
+// tries altered envelopes.
+[[noreturn]] void not_opened() {
+  throw Error(ErrorKind::kKey, "envelope-not-opened",
+              "the key envelope does not open: it was altered, or is not under this key",
+              "Restore the file key.jwe.json of this drive from a copy.");
+}
+
+[[noreturn]] void invalid_binding() {
+  throw Error(ErrorKind::kKey, "envelope-binding-invalid",
+              "a job name or drive id is empty, longer than " + std::to_string(kMaxNameBytes) +
+                  " bytes, or not printable UTF-8",
+              "Use a job name and drive ids of printable characters.");
+}
+
+void require_members(const json& object, const char* what, const std::set<std::string>& allowed) {
+  if (!object.is_object()) corrupt(std::string(what) + " is not an object");
+  for (const auto& [name, value] : object.items()) {
+    if (!allowed.contains(name)) corrupt(std::string(what) + " has a member that is not allowed");
+  }
+  if (object.size() != allowed.size()) corrupt(std::string(what) + " lacks a member");
+}
+
+const std::string& text_member(const json& object, const char* name) {
+  const json& member = object.at(name);
+  if (!member.is_string()) corrupt("'" + std::string(name) + "' is not a string");
+  return member.get_ref<const std::string&>();
+}
+
+Bytes binary_member(const json& object, const char* name) {
+  auto bytes = from_base64url(text_member(object, name));
+  if (!bytes) corrupt("'" + std::string(name) + "' is not base64url");
+  return std::move(*bytes);
+}
+
+template <std::size_t kSize>
+std::array<std::byte, kSize> sized_member(const json& object, const char* name) {
+  const Bytes bytes = binary_member(object, name);
+  if (bytes.size() != kSize) corrupt("'" + std::string(name) + "' has the wrong length");
+  std::array<std::byte, kSize> result{};
+  std::copy(bytes.begin(), bytes.end(), result.begin());
+  return result;
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxNameBytes &&
+         std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+         });
+}
+
+bool is_plain_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= 0x20 && c <= 0x7E && c != '"' && c != '\\';
+  });
+}
+
+std::optional<Purpose> purpose_of(std::string_view text) {
+  for (Purpose purpose : {Purpose::kRecoveryPassword, Purpose::kVolumeKey}) {
+    if (text == to_string(purpose)) return purpose;
+  }
+  return std::nullopt;
+}
+
+std::string protected_header(const Binding& binding) {
+  if (!is_name(binding.job) || !is_name(binding.drive)) invalid_binding();
+  const json header = {{"typ", "JOSE+JSON"},
+                       {"cty", "json"},
+                       {"enc", "A256GCM"},
+                       {"ie.v", kFormatVersion},
+                       {"ie.job", binding.job},
+                       {"ie.drive", binding.drive},
+                       {"ie.purpose", to_string(binding.purpose)}};
+  try {
+    return base64url(as_bytes(header.dump()));
+  } catch (const json::exception&) {  // not UTF-8
+    invalid_binding();
+  }
+}
+
+Binding parse_protected_header(const std::string& encoded) {
+  const auto raw = from_base64url(encoded);
+  if (!raw) corrupt("'protected' is not base64url");
+  json header;
+  try {
+    header = parse_strict_json(as_text(*raw), kMaxEnvelopeBytes);
+  } catch (const FormatError& error) {
+    corrupt(std::string("in the protected header, ") + error.what());
+  }
+  require_members(header, "the protected header",
+                  {"typ", "cty", "enc", "ie.v", "ie.job", "ie.drive", "ie.purpose"});
+  if (text_member(header, "enc") != "A256GCM") bad_algorithm("content encryption");
+  if (text_member(header, "typ") != "JOSE+JSON" || text_member(header, "cty") != "json") {
+    corrupt("its type is unknown");
+  }
+  if (header.at("ie.v") != kFormatVersion) corrupt("its format version is unknown");
+  const auto purpose = purpose_of(text_member(header, "ie.purpose"));
+  if (!purpose) corrupt("its purpose is unknown");
+  Binding binding{text_member(header, "ie.job"), text_member(header, "ie.drive"), *purpose};
+  if (!is_name(binding.job) || !is_name(binding.drive)) corrupt("its job or drive is not a name");
+  return binding;
+}
+
+Recipient parse_recipient(const json& object) {
+  require_members(object, "a recipient", {"header", "encrypted_key"});
+  const json& header = object.at("header");
+  require_members(header, "a recipient's header", {"alg", "kid"});
+  if (text_member(header, "alg") != kRsaOaep256) bad_algorithm("key wrapping");
+  Recipient recipient{text_member(header, "kid"), binary_member(object, "encrypted_key")};
+  if (recipient.kid.empty() || recipient.kid.size() > kMaxKidBytes ||
+      !is_plain_ascii(recipient.kid)) {
+    corrupt("the identifier of a key is not one");
+  }
+  return recipient;
+}
+
+void check_value(std::string_view value, Purpose purpose) {
+  const bool plain = !value.empty() && value.size() <= kMaxValueBytes && is_plain_ascii(value);
+  if (purpose == Purpose::kRecoveryPassword ? is_recovery_password(value) : plain) return;
+  throw Error(ErrorKind::kKey, "envelope-value-invalid",
+              "the value to seal is not a valid " + std::string(kind_of(purpose)),
+              "Make the drive again: its secret cannot be right.");
+}
+
+SecretBytes payload_json(const Payload& payload, Purpose purpose) {
+  SecretJsonWriter writer;
+  writer.begin_object();
+  writer.key("v").integer(kFormatVersion);
+  writer.member("kind", kind_of(purpose));
+  writer.member("value", payload.value.text());
+  writer.member("protectorId", payload.protector_id.lower());
+  writer.member("created", payload.created.iso8601());
+  return writer.end_object().finish();
+}
+
+std::optional<FileTime> parse_time(std::string_view text) {
+  const std::string copy(text);
+  std::tm parts{};
+  if (strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return std::nullopt;
+  const FileTime time = FileTime::from_timespec({timegm(&parts), 0});
+  // strptime is lenient about blanks, digits and what follows.
+  return time.iso8601() == text ? std::optional(time) : std::nullopt;
+}
+
+// nullopt for anything that seal() does not write.
+std::optional<Payload> parse_payload(const SecretBytes& text, Purpose purpose) {
+  std::vector<FlatMember> members;
+  try {
+    members = read_flat_object(text.text());
+  } catch (const FormatError&) {
+    return std::nullopt;
+  }
+  const auto member = [&](std::string_view name, bool is_string) -> const FlatMember* {
+    const auto found = std::find_if(members.begin(), members.end(), [&](const FlatMember& m) {
+      return m.name == name && m.is_string == is_string;
+    });
+    return found == members.end() ? nullptr : &*found;
+  };
+  const auto* version = member("v", false);
+  const auto* kind = member("kind", true);
+  const auto* value = member("value", true);
+  const auto* protector = member("protectorId", true);
+  const auto* created = member("created", true);
+  const bool complete = version && kind && value && protector && created && members.size() == 5;
+  if (!complete || version->integer != kFormatVersion || kind->text != kind_of(purpose)) {
+    return std::nullopt;
+  }
+  if (purpose == Purpose::kRecoveryPassword ? !is_recovery_password(value->text)
+                                            : value->text.empty()) {
+    return std::nullopt;
+  }
+  const auto id = Guid::parse(protector->text);
+  const auto time = parse_time(created->text);
+  if (!id || !time) return std::nullopt;
+  return Payload{SecretBytes::copy_of(value->text), *id, *time};
+}
+
+struct ContentKey {
+  SecretBytes key;
+  const Recipient* recipient;
+  std::string warning;
+};
+
+// The first recipient whose key is here and may be used. When there is none, the reason of the
+// first one that was here.
+ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
+  std::optional<Error> reason;
+  for (const Recipient& recipient : recipients) {
+    if (!keys.owns(recipient.kid)) continue;
+    try {
+      Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
+      return {std::move(unwrapped.secret), &recipient, std::move(unwrapped.warning)};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kKey) throw;
+      if (!reason) reason = error;
+    }
+  }
+  if (!reason) {
+    throw Error(ErrorKind::kKey, "envelope-key-foreign",
+                "the key envelope is under the key " + recipients.front().kid +
+                    ", which is not in this key store",
+                "Name the key store that the job was prepared with.");
+  }
+  if (reason->code() == "unwrap-failed") not_opened();
+  throw *reason;
+}
+
+}  // namespace
+
+std::string_view to_string(Purpose purpose) {
+  return purpose == Purpose::kRecoveryPassword ? "bitlocker-recovery-password"
+                                               : "bitlocker-volume-key";
+}
+
+Envelope Envelope::parse(std::string_view text) {
+  json document;
+  try {
+    document = parse_strict_json(text, kMaxEnvelopeBytes);
+  } catch (const FormatError& error) {
+    corrupt(error.what());
+  }
+  require_members(document, "the envelope", {"protected", "recipients", "iv", "ciphertext", "tag"});
+  const json& recipients = document.at("recipients");
+  if (!recipients.is_array() || recipients.empty() || recipients.size() > kMaxRecipients) {
+    corrupt("it does not have 1 to " + std::to_string(kMaxRecipients) + " recipients");
+  }
+  Envelope envelope;
+  envelope.protected_header = text_member(document, "protected");
+  envelope.binding = parse_protected_header(envelope.protected_header);
+  for (const json& recipient : recipients) {
+    envelope.recipients.push_back(parse_recipient(recipient));
+  }
+  envelope.iv = sized_member<12>(document, "iv");
+  envelope.ciphertext = binary_member(document, "ciphertext");
+  if (envelope.ciphertext.size() > kMaxCiphertextBytes) corrupt("its ciphertext is too long");
+  envelope.tag = sized_member<16>(document, "tag");
+  return envelope;
+}
+
+std::string Envelope::to_json() const {
+  json list = json::array();
+  for (const Recipient& recipient : recipients) {
+    list.push_back({{"header", {{"alg", kRsaOaep256}, {"kid", recipient.kid}}},
+                    {"encrypted_key", base64url(recipient.encrypted_key)}});
+  }
+  const json document = {{"protected", protected_header},
+                         {"recipients", std::move(list)},
+                         {"iv", base64url(iv)},
+                         {"ciphertext", base64url(ciphertext)},
+                         {"tag", base64url(tag)}};
+  return document.dump() + "\n";
+}
+
+std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
+                 std::string_view kid) {
+  check_value(payload.value.text(), binding.purpose);
+  const SecretBytes content_key = SecretBytes::random(kContentKeyBytes);
+
+  Envelope envelope;
+  envelope.binding = binding;
+  envelope.protected_header = protected_header(binding);
+  const SecretBytes nonce = SecretBytes::random(envelope.iv.size());
+  std::copy(nonce.span().begin(), nonce.span().end(), envelope.iv.begin());
+  Sealed sealed = gcm_seal(content_key, envelope.iv, as_bytes(envelope.protected_header),
+                           payload_json(payload, binding.purpose));
+  envelope.ciphertext = std::move(sealed.ciphertext);
+  envelope.tag = sealed.tag;
+  envelope.recipients.push_back({std::string(kid), keys.wrap(kid, content_key)});
+
+  // A key that wraps but cannot unwrap would lose the drive: find out now.
+  if (keys.unwrap(kid, envelope.recipients.front().encrypted_key).secret != content_key) {
+    throw Error(ErrorKind::kKey, "wrap-failed",
+                "the key " + std::string(kid) + " does not give back what it wrapped",
+                "Use another key.");
+  }
+  return envelope.to_json();
+}
+
+Opened open(std::string_view text, const Binding& expected, KeyStore& keys) {
+  const Envelope envelope = Envelope::parse(text);
+  if (envelope.binding != expected) {
+    throw Error(ErrorKind::kKey, "envelope-binding-mismatch",
+                "the key envelope is for drive '" + envelope.binding.drive + "' of job '" +
+                    envelope.binding.job + "' (" +
+                    std::string(to_string(envelope.binding.purpose)) + "), not for drive '" +
+                    expected.drive + "' of job '" + expected.job + "' (" +
+                    std::string(to_string(expected.purpose)) + ")",
+                "Put back the file key.jwe.json that belongs to this drive.");
+  }
+  const ContentKey content_key = unwrap_content_key(envelope.recipients, keys);
+  if (content_key.key.size() != kContentKeyBytes) not_opened();
+  const auto plaintext =
+      gcm_open(content_key.key, envelope.iv, as_bytes(envelope.protected_header),
+               {envelope.ciphertext, envelope.tag});
+  if (!plaintext) not_opened();
+  auto payload = parse_payload(*plaintext, expected.purpose);
+  if (!payload) not_opened();
+  Opened opened{std::move(*payload), content_key.recipient->kid, {}};
+  if (!content_key.warning.empty()) opened.warnings.push_back(content_key.warning);
+  return opened;
+}
+
+}  // namespace driveprep::keywrap
