@@ -11,7 +11,7 @@ namespace driveprep::manifest {
 namespace {
 
 constexpr std::size_t kBufferSize = 256 * 1024;
-// The longest line of a block: 10 + 7 names and quotes with two 20-digit numbers, id and hash.
+// More than the longest line of a piece: two numbers of 20 digits, an id, a hash and the names.
 constexpr std::size_t kPieceLine = 256;
 
 constexpr std::string_view kInDrive = "    ";
@@ -44,6 +44,44 @@ void check_blob(const BlobHeader& blob) {
   check_file("MetadataPath", blob.metadata);
   check_file("PropertiesPath", blob.properties);
 }
+
+// Appends to memory that is known to be large enough.
+class LineCursor {
+ public:
+  explicit LineCursor(MutableByteView out)
+      : begin_(static_cast<char*>(static_cast<void*>(out.data()))),
+        at_(begin_),
+        end_(begin_ + out.size()) {}
+
+  std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
+  void text(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void number(std::uint64_t value) { at_ = std::to_chars(at_, end_, value).ptr; }
+  void hex(const Md5& hash) {
+    static constexpr char kDigits[] = "0123456789ABCDEF";
+    for (const std::byte b : hash) {
+      *at_++ = kDigits[std::to_integer<unsigned>(b) >> 4];
+      *at_++ = kDigits[std::to_integer<unsigned>(b) & 15];
+    }
+  }
+  // Base64 of the 32-bit little-endian index.
+  void block_id(std::uint64_t index) {
+    static constexpr char kDigits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // The four bytes in their order are the leading 32 of the 36 bits of six digits.
+    const std::uint64_t bits = (index & 0xFF) << 28 | (index & 0xFF00) << 12 |
+                               (index & 0xFF0000) >> 4 | (index & 0xFF000000) >> 20;
+    for (int shift = 30; shift >= 0; shift -= 6) *at_++ = kDigits[bits >> shift & 63];
+    text("==");
+  }
+
+ private:
+  char* begin_;
+  char* at_;
+  char* end_;
+};
 
 void hold(const char* problem, const std::string& blob_path) {
   if (problem != nullptr) internal_error("the manifest of " + blob_path + ": " + problem);
@@ -101,7 +139,7 @@ void ManifestWriter::begin_blob(const BlobHeader& blob) {
   if (!blob.client_data.empty()) element(kInBlob, "ClientData", blob.client_data);
   if (!blob.snapshot.empty()) element(kInBlob, "Snapshot", blob.snapshot);
   raw("        <Length>");
-  number(blob.length);
+  raw(std::to_string(blob.length));
   raw("</Length>\n");
   if (blob.disposition) element(kInBlob, "ImportDisposition", to_string(*blob.disposition));
   raw(blob.type == BlobType::kBlock ? "        <BlockList>\n" : "        <PageRangeList>\n");
@@ -115,24 +153,22 @@ void ManifestWriter::piece(std::uint64_t offset, std::uint32_t length, const Md5
   if (rules_.count() == 0) with_ids_ = blob_.type == BlobType::kBlock && length < blob_.length;
   const std::uint64_t index = rules_.count();
   hold(rules_.piece(offset, length), blob_.blob_path);
+  // One line is put together in place: this runs five million times for a drive of 20 TB.
   make_room(kPieceLine);
-  raw(blob_.type == BlobType::kBlock ? "          <Block Offset=\"" : "          <PageRange Offset=\"");
-  number(offset);
-  raw("\" Length=\"");
-  number(length);
+  LineCursor line(MutableByteView(buffer_).subspan(used_));
+  line.text(blob_.type == BlobType::kBlock ? "          <Block Offset=\""
+                                           : "          <PageRange Offset=\"");
+  line.number(offset);
+  line.text("\" Length=\"");
+  line.number(length);
   if (with_ids_) {
-    static constexpr char kDigits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // Four little-endian bytes, read as the 32 leading bits of six base64 digits.
-    const std::uint64_t bits = (index & 0xFF) << 28 | (index & 0xFF00) << 12 |
-                               (index & 0xFF0000) >> 4 | (index & 0xFF000000) >> 20;
-    char id[] = "\" Id=\"......==";
-    for (int i = 0; i < 6; ++i) id[6 + i] = kDigits[bits >> (30 - 6 * i) & 63];
-    raw(id);
+    line.text("\" Id=\"");
+    line.block_id(index);
   }
-  raw("\" Hash=\"");
-  hex(hash);
-  raw("\" />\n");
+  line.text("\" Hash=\"");
+  line.hex(hash);
+  line.text("\" />\n");
+  used_ += line.size();
   ++summary_.pieces;
 }
 
@@ -182,22 +218,6 @@ void ManifestWriter::raw(std::string_view text) {
   }
 }
 
-void ManifestWriter::number(std::uint64_t value) {
-  char digits[20];
-  const auto result = std::to_chars(digits, digits + sizeof digits, value);
-  raw({digits, static_cast<std::size_t>(result.ptr - digits)});
-}
-
-void ManifestWriter::hex(const Md5& hash) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  char text[32];
-  for (std::size_t i = 0; i < hash.size(); ++i) {
-    text[2 * i] = kDigits[std::to_integer<unsigned>(hash[i]) >> 4];
-    text[2 * i + 1] = kDigits[std::to_integer<unsigned>(hash[i]) & 15];
-  }
-  raw({text, sizeof text});
-}
-
 void ManifestWriter::escaped(std::string_view text) {
   static constexpr std::string_view kSpecial = "&<>\"\t\n\r";
   while (!text.empty()) {
@@ -228,7 +248,7 @@ void ManifestWriter::attached(std::string_view indent, std::string_view name,
   raw("<");
   raw(name);
   raw(" Hash=\"");
-  hex(file->hash);
+  raw(hex_upper(file->hash));
   raw("\">");
   escaped(file->path);
   raw("</");

@@ -47,8 +47,6 @@ class ManifestWriter {
 
   void make_room(std::size_t size);
   void raw(std::string_view text);
-  void number(std::uint64_t value);
-  void hex(const Md5& hash);
   void escaped(std::string_view text);
   void element(std::string_view indent, std::string_view name, std::string_view text);
   void attached(std::string_view indent, std::string_view name,

@@ -1,5 +1,5 @@
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <ctime>
 
 #include "base/encoding.h"
 #include "base/subprocess.h"
@@ -208,23 +208,28 @@ TEST_CASE("pieces that break the rules of coverage are a bug of the caller") {
   }
 }
 
-TEST_CASE("five million blocks are written and read in seconds", "[.][speed]") {
+// Processor time, so that a busy machine does not fail it.
+TEST_CASE("a million blocks are written in less than a second") {
   std::uint64_t bytes = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   ManifestWriter writer([&](ByteView data) { bytes += data.size(); }, sample_header());
   writer.begin_list({"s#1-0", {}, {}});
-  for (int file = 0; file < 100; ++file) {
+  for (int file = 0; file < 20; ++file) {
     writer.begin_blob(blob("c/b" + std::to_string(file), "\\s\\b", kMaxBlocks * kPieceLength));
     for (std::uint64_t i = 0; i < kMaxBlocks; ++i) writer.piece(i * kPieceLength, kPieceLength, {});
     writer.end_blob();
   }
   writer.end_list();
   const ManifestSummary summary = writer.finish();
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  WARN(static_cast<double>(summary.pieces) / seconds / 1e6 << " million blocks/s, " << bytes
-                                                           << " bytes");
-  CHECK(static_cast<double>(summary.pieces) / seconds > 1e6);
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  CHECK(summary.pieces == 1'000'000);
+  CHECK(summary.bytes == bytes);
+#ifdef __SANITIZE_ADDRESS__
+  WARN("skipped: the speed of an instrumented program says nothing");
+#else
+  INFO(seconds);
+  CHECK(seconds < 1.0);
+#endif
 }
 
 }  // namespace
