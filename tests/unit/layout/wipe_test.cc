@@ -151,7 +151,7 @@ TEST_CASE("nothing is erased when it cannot be saved first") {
   CHECK(test::error_of([&] { wipe_disk(device, scratch / "absent"); }) == "write/create-failed");
   Bytes after(4096);
   device.read(0, after);
-  CHECK(after == before);
+  CHECK((after == before));
 }
 
 TEST_CASE("data outside the erased regions is left alone") {
@@ -162,5 +162,5 @@ TEST_CASE("data outside the erased regions is left alone") {
   wipe_disk(device, scratch.path());
   Bytes after(filler.size());
   device.read(8 * kMiB, after);
-  CHECK(after == filler);
+  CHECK((after == filler));
 }
