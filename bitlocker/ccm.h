@@ -1,7 +1,6 @@
 // AES-256-CCM as BitLocker wraps keys: 12-byte nonce, 16-byte tag, no associated data.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 

@@ -6,9 +6,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
 
 #include "bitlocker/layout.h"
 #include "bitlocker/sector_cipher.h"
+#include "drive/block/aligned_buffer.h"
 #include "drive/block/block_device.h"
 
 namespace driveprep::bitlocker {
@@ -58,11 +62,15 @@ class EncryptedDevice : public block::BlockDevice {
  private:
   void check_writable(std::uint64_t offset, std::uint64_t length) const;
   void write_sectors(std::uint64_t physical, ByteView plain);
+  block::AlignedBuffer take_scratch();
+  void give_back_scratch(block::AlignedBuffer buffer);
 
   block::BlockDevice& partition_;
   VolumeLayout layout_;
   std::shared_ptr<const SectorCipher> cipher_;
   DecryptedDevice plain_;
+  std::mutex mutex_;
+  std::vector<block::AlignedBuffer> scratch_;  // as many as writes ever ran at once
 };
 
 }  // namespace driveprep::bitlocker

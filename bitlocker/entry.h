@@ -5,15 +5,11 @@
 // byte for byte, so serialising a parsed tree gives the same bytes.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/file_time.h"
-#include "base/guid.h"
 
 namespace driveprep::bitlocker {
 
@@ -81,6 +77,12 @@ std::size_t parse_entries(ByteView bytes, std::vector<Entry>& out);
 // The bytes of the first entry in `bytes` including its header, or an empty view. For walking over
 // secret entries without copying them.
 ByteView first_entry(ByteView bytes);
+
+// A text entry: UTF-16LE with its terminating NUL.
+Entry text_entry(Role role, std::u16string_view text);
+
+// The label inside external key protectors and files.
+inline constexpr std::u16string_view kExternalKeyLabel = u"ExternalKey";
 
 // Bytes between header and nested entries or data, by type; 0 for unknown types.
 std::size_t fixed_size(ValueType type);

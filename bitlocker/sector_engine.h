@@ -1,0 +1,30 @@
+// One mode of sector encryption with its keys set up: the inside of SectorCipher.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/bytes.h"
+#include "base/units.h"
+#include "bitlocker/cipher.h"
+
+namespace driveprep::bitlocker {
+
+// Used by one thread at a time. Offsets, lengths and aliasing as for SectorCipher, already checked.
+class SectorEngine {
+ public:
+  virtual ~SectorEngine() = default;
+  virtual void encrypt(std::uint64_t byte_offset, ByteView in, MutableByteView out) = 0;
+  virtual void decrypt(std::uint64_t byte_offset, ByteView in, MutableByteView out) = 0;
+  // The same keys, for another thread.
+  virtual std::unique_ptr<SectorEngine> clone() const = 0;
+};
+
+// `fvek` has the size of the cipher.
+std::unique_ptr<SectorEngine> make_xts_engine(ByteView fvek, SectorSize sector_size);
+std::unique_ptr<SectorEngine> make_cbc_engine(ByteView key, SectorSize sector_size);
+// Decrypts only.
+std::unique_ptr<SectorEngine> make_elephant_engine(Cipher cipher, ByteView fvek,
+                                                   SectorSize sector_size);
+
+}  // namespace driveprep::bitlocker
