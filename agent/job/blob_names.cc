@@ -73,8 +73,8 @@ std::optional<std::string> check_blob_name(std::string_view container, std::stri
     const std::size_t end = std::min(name.find('/', start), name.size());
     const std::string_view segment = name.substr(start, end - start);
     if (segment.empty()) return "has an empty path segment";
-    if (segment.ends_with('.')) {
-      return "has a path segment that ends in a dot (\"" + std::string(segment) + "\")";
+    if (segment == "." || segment == "..") {
+      return "has the path segment \"" + std::string(segment) + "\"";
     }
     start = end + 1;
   }
@@ -85,6 +85,10 @@ std::optional<std::string> check_blob_name(std::string_view container, std::stri
     return "has a '/', which names in the container $root cannot have";
   }
   return std::nullopt;
+}
+
+bool has_segment_ending_in_dot(std::string_view name) {
+  return name.ends_with('.') || name.find("./") != std::string_view::npos;
 }
 
 std::optional<std::string> check_share_component(std::string_view name) {

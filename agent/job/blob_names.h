@@ -19,6 +19,9 @@ std::optional<std::string> check_container_name(std::string_view name);
 // A whole blob name (without its container), UTF-8.
 std::optional<std::string> check_blob_name(std::string_view container, std::string_view name);
 
+// The service takes such names but advises against them: some clients drop the dot.
+bool has_segment_ending_in_dot(std::string_view name);
+
 // One component of a path in a file share, UTF-8.
 std::optional<std::string> check_share_component(std::string_view name);
 

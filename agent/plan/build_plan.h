@@ -25,11 +25,13 @@ struct DriveInput {
 // Called now and then from the scan; may be empty.
 using ScanProgress = std::function<void(std::uint64_t files, std::uint64_t bytes)>;
 
-// Several things are wrong at once. what() tells how many and lists up to 100 of them.
+// Things in the sources or destinations that stop the plan; all of them are found before it is
+// thrown. what() tells how many and lists up to 100. The code is that of the problems when they share
+// one, else "plan-refused"; the kind is kSource when nothing but sources are to blame.
 class PlanRefused : public Error {
  public:
-  PlanRefused(std::string code, const std::string& summary, std::vector<Finding> problems,
-              std::uint64_t total, std::string remedy);
+  PlanRefused(ErrorKind kind, std::string code, const std::string& summary,
+              std::vector<Finding> problems, std::uint64_t total, std::string remedy);
   const std::vector<Finding>& problems() const { return problems_; }
   std::uint64_t total() const { return total_; }
 

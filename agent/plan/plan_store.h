@@ -87,7 +87,14 @@ struct FindingCount {
   std::uint64_t count = 0;
 };
 
+class DirectoryTable;
 class PlanStore;
+
+// What a row of the data set says of its items.
+struct RowKind {
+  job::ItemType type = job::ItemType::kBlockBlob;
+  job::Disposition disposition = job::Disposition::kRename;
+};
 
 // Files of one drive in the order of writing. Must not outlive its store.
 class FileCursor {
@@ -97,10 +104,13 @@ class FileCursor {
 
  private:
   friend class PlanStore;
-  FileCursor(const PlanStore& store, journal::Statement statement);
+  FileCursor(DirectoryTable& directories, journal::Statement files, journal::Statement source,
+             std::vector<RowKind> rows);
 
-  const PlanStore* store_;
-  journal::Statement statement_;
+  DirectoryTable* directories_;
+  journal::Statement files_;
+  journal::Statement source_path_;
+  std::vector<RowKind> rows_;
   std::int64_t directory_ = -1;
   std::int64_t source_ = -1;
   std::string blob_prefix_;
@@ -121,8 +131,12 @@ class DirectoryCursor {
 
 class PlanStore {
  public:
-  // Opens a finished plan. "plan-missing", "plan-unfinished" (kJournalMismatch) when it is none.
+  // Opens a finished plan. Errors, kJournalMismatch: "plan-missing", "plan-unfinished",
+  // "plan-version".
   static PlanStore open(const std::filesystem::path& file);
+  PlanStore(PlanStore&&) noexcept;
+  PlanStore& operator=(PlanStore&&) noexcept;
+  ~PlanStore();
 
   const std::string& session() const { return session_; }
   const Sha256& digest() const { return digest_; }
@@ -144,23 +158,16 @@ class PlanStore {
   std::vector<Finding> findings(std::size_t limit) const;
 
  private:
-  friend class PlanBuilder;
-  friend class FileCursor;
+  friend PlanStore build_plan_store(std::unique_ptr<journal::Database> database);
   explicit PlanStore(std::unique_ptr<journal::Database> database);
 
-  struct Place {
-    std::string blob_prefix;
-    std::string file_prefix;
-  };
-  Place place(std::int64_t directory) const;
-  std::filesystem::path source_directory(std::int64_t id) const;
-
-  // Behind a pointer: cursors keep their statements when the store moves.
+  // Behind pointers: statements keep their connection when the store moves.
   std::unique_ptr<journal::Database> database_;
-  mutable std::unique_ptr<journal::Statement> one_directory_;
+  std::unique_ptr<DirectoryTable> directories_;
   std::string session_;
   Sha256 digest_{};
   std::vector<DrivePlan> drives_;
+  std::vector<RowKind> rows_;
 };
 
 }  // namespace driveprep::plan

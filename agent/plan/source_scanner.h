@@ -1,0 +1,70 @@
+// Walks the sources of a data set and puts what it finds into a draft.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/job/job_directory.h"
+#include "agent/plan/build_plan.h"
+#include "agent/plan/plan_draft.h"
+#include "base/unique_fd.h"
+
+struct statx;
+
+namespace driveprep::plan {
+
+class SourceScanner {
+ public:
+  SourceScanner(const job::Job& job, const std::vector<DriveInput>& drives, PlanDraft& draft,
+                const ScanProgress& progress);
+
+  // Every row of the data set. What is wrong goes to the draft's log.
+  void scan();
+
+ private:
+  using Path = std::filesystem::path;
+  // A directory being walked: its descriptor, where it is, and where its files go.
+  struct Level {
+    int fd;
+    const Path& path;
+    std::string prefix;  // blob name up to here, without the container; empty or "a/b/"
+    std::int64_t directory;
+  };
+  using FileKey = std::pair<std::uint64_t, std::uint64_t>;
+
+  void scan_row(std::size_t index);
+  void scan_single_file(const job::DatasetRow& row);
+  void scan_directory(const job::DatasetRow& row);
+  void walk(UniqueFd fd, const Path& path, const std::string& prefix, std::int64_t directory);
+  // Names of subdirectories are added to `below`.
+  void entry(const Level& level, std::int64_t source, const std::string& name,
+             std::vector<std::string>& below);
+  void enter(const Level& level, const std::string& name);
+  void file(std::int64_t directory, std::int64_t source, const std::string& name,
+            const std::string& blob_name, const Path& path, const struct statx& facts);
+  bool readable(int parent, const std::string& name, const Path& path, bool is_directory);
+  bool size_fits(const Path& path, std::uint64_t size);
+  bool blob_name_fits(const std::string& blob_name);
+  // The directories of the destination that no source stands for.
+  std::int64_t destination(const std::string& prefix, const std::optional<Times>& times);
+  void protect(const Path& path);
+  bool is_protected(const struct statx& facts, const Path& path);
+  std::string row_place() const;  // "dataset.csv:7: BasePath "
+
+  const job::Job& job_;
+  PlanDraft& draft_;
+  FindingLog& log_;
+  const ScanProgress& progress_;
+  const job::SourcePolicy& policy_;
+  bool may_read_all_;
+  std::set<FileKey> protected_;
+  std::size_t row_index_ = 0;
+  std::int64_t container_directory_ = 0;
+  std::vector<FileKey> ancestors_;
+};
+
+}  // namespace driveprep::plan

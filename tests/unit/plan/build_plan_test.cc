@@ -1,0 +1,352 @@
+#include <catch2/catch.hpp>
+#include <algorithm>
+#include <set>
+
+#include "base/utf16.h"
+#include "tests/unit/plan/plan_fixture.h"
+
+using namespace driveprep;
+using namespace driveprep::plan_test;
+
+TEST_CASE("a directory goes below the session with its whole tree, and to the blob of its path") {
+  Fixture fixture;
+  const fs::path readme = fixture.file("readme.txt", 14);
+  fixture.file("2023/a.bin", 3 * kMiB);
+  fixture.file("2023/deep/b.txt", 0);
+  const timespec times[2] = {{1'600'000'000, 100}, {1'500'000'000, 123'456'700}};
+  REQUIRE(::utimensat(AT_FDCWD, readme.c_str(), times, 0) == 0);
+  fixture.row(fixture.source().string() + "/", "pictures/old/");
+
+  const auto store = fixture.plan();
+  const auto files = items(store);
+  REQUIRE(files.size() == 3);
+  CHECK(files[0].blob_path == "pictures/old/readme.txt");
+  CHECK(files[0].file_path == "\\trial\\pictures\\old\\readme.txt");
+  CHECK(files[0].ntfs_name == u"readme.txt");
+  CHECK(files[0].source_path == readme);
+  CHECK(files[0].size == 14);
+  CHECK(files[0].times.modified == FileTime::from_timespec(times[1]));
+  CHECK(files[0].times.accessed == FileTime::from_timespec(times[0]));
+  CHECK(files[1].blob_path == "pictures/old/2023/a.bin");
+  CHECK(files[2].blob_path == "pictures/old/2023/deep/b.txt");
+  for (std::size_t i = 0; i < files.size(); ++i) CHECK(files[i].number == i);
+  CHECK(store.total_files() == 3);
+  CHECK(store.total_bytes() == 14 + 3 * kMiB);
+  CHECK(store.directory_path(files[2].directory_id) == "\\trial\\pictures\\old\\2023\\deep");
+
+  const auto directory = store.directory(files[0].directory_id);
+  CHECK(directory.ntfs_name == u"old");
+  CHECK(directory.times.has_value());
+  const auto container = store.directory(directory.parent.value());
+  CHECK(container.ntfs_name == u"pictures");
+  CHECK_FALSE(container.times.has_value());
+  CHECK_FALSE(store.directory(container.parent.value()).parent.has_value());
+}
+
+TEST_CASE("small files of a directory come before its large ones, parents before children") {
+  Fixture fixture;
+  fixture.file("a-large", 2 * kMiB);
+  fixture.file("z-small", 1);
+  fixture.file("sub/m", 1);
+  fixture.file("b-small", kMiB - 1);
+  fixture.row(fixture.source().string() + "/", "con/");
+  std::vector<std::string> order;
+  const auto store = fixture.plan();
+  for (const auto& item : items(store)) order.push_back(item.blob_path);
+  CHECK(order == std::vector<std::string>{"con/b-small", "con/z-small", "con/a-large", "con/sub/m"});
+
+  std::set<std::int64_t> seen;
+  auto directories = store.directories(0);
+  plan::Directory directory;
+  while (directories.next(directory)) {
+    CHECK((!directory.parent || seen.contains(*directory.parent)));
+    seen.insert(directory.id);
+  }
+  CHECK(seen.size() == 3);
+}
+
+TEST_CASE("a cursor begins where it is told") {
+  Fixture fixture;
+  for (int i = 0; i < 10; ++i) fixture.file("f" + std::to_string(i));
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = fixture.plan();
+  auto cursor = store.files(0, 7);
+  plan::FileItem item;
+  REQUIRE(cursor.next(item));
+  CHECK(item.number == 7);
+  CHECK(item.blob_path == "data/f7");
+  CHECK(item.source_path == fixture.source() / "f7");
+}
+
+TEST_CASE("a single file takes the name of its destination") {
+  Fixture fixture;
+  const fs::path disk = fixture.file("disk.vhd", 1024);
+  fixture.row(disk.string(), "vhds/2024/one.vhd", "PageBlob,overwrite,None,None");
+  const auto store = fixture.plan();
+  const auto files = items(store);
+  REQUIRE(files.size() == 1);
+  CHECK(files[0].blob_path == "vhds/2024/one.vhd");
+  CHECK(files[0].source_path == disk);
+  CHECK(files[0].type == job::ItemType::kPageBlob);
+  CHECK(files[0].disposition == job::Disposition::kOverwrite);
+}
+
+TEST_CASE("empty directories are kept on the first drive with files") {
+  Fixture fixture;
+  fixture.file("file");
+  fs::create_directories(fixture.source() / "empty" / "inner");
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = fixture.plan();
+  std::set<std::string> paths;
+  auto directories = store.directories(0);
+  plan::Directory directory;
+  while (directories.next(directory)) paths.insert(store.directory_path(directory.id));
+  CHECK(paths == std::set<std::string>{"\\trial", "\\trial\\data", "\\trial\\data\\empty",
+                                       "\\trial\\data\\empty\\inner"});
+  CHECK(store.drives()[0].directories == 4);
+}
+
+TEST_CASE("metadata and properties files lie in the session directory of the drives that need them") {
+  Fixture fixture;
+  fixture.file("file");
+  std::ofstream(fixture.job_root() / "m.xml") << "<Metadata><a>b</a></Metadata>";
+  fixture.row(fixture.source().string() + "/", "data/", "BlockBlob,rename,m.xml,None");
+  const auto store = fixture.plan();
+  const auto attachments = store.attachments(0);
+  REQUIRE(attachments.size() == 1);
+  CHECK(attachments[0].file_path == "\\trial\\metadata-1.xml");
+  CHECK(attachments[0].ntfs_name == u"metadata-1.xml");
+  CHECK(attachments[0].content == "<Metadata><a>b</a></Metadata>");
+  CHECK(store.directory_path(attachments[0].directory_id) == "\\trial");
+}
+
+TEST_CASE("names that NTFS cannot hold get substitutes, and their blobs keep the true names") {
+  Fixture fixture;
+  for (const char* name : {"a:b.txt", "what?", "trailing ", "dot.", "nul.txt", "Case.txt",
+                           "case.txt", "CASE.txt", "star*dir/inside"}) {
+    fixture.file(name);
+  }
+  fixture.row(fixture.source().string() + "/", "con/");  // a container with a device name, too
+  const auto store = fixture.plan();
+  std::set<std::string> blobs;
+  std::set<std::u16string> folded;
+  for (const auto& item : items(store)) {
+    blobs.insert(item.blob_path);
+    CHECK(item.file_path.find_first_of(":?*") == std::string::npos);
+    CHECK(item.file_path.starts_with("\\trial\\con~"));
+    CHECK(fs::exists(item.source_path));
+  }
+  CHECK(blobs == std::set<std::string>{"con/a:b.txt", "con/what?", "con/trailing ", "con/dot.",
+                                       "con/nul.txt", "con/Case.txt", "con/case.txt",
+                                       "con/CASE.txt", "con/star*dir/inside"});
+  // Five names, one directory, the container, and two of the three that differ in case.
+  CHECK(count_of(store, "substitute-name") == 9);
+  CHECK(count_of(store, "blob-name-dot") == 1);
+  const auto refused = error_of([&] { fixture.plan(kGiB, R"({"illegalNames": "refuse"})"); });
+  CHECK(refused.code() == "ntfs-name");
+}
+
+TEST_CASE("directories that differ only in case, and a file named like one, get substitutes") {
+  Fixture fixture;
+  const fs::path other = fixture.root() / "other";
+  fs::create_directories(other);
+  std::ofstream(other / "dir").put('x');
+  fixture.file("Dir/one");
+  fixture.file("dir/two");
+  fixture.row(fixture.source().string() + "/", "data/").row(other.string() + "/", "data/");
+  std::set<std::string> paths;
+  const auto store = fixture.plan();
+  for (const auto& item : items(store)) {
+    CHECK(item.file_path.starts_with("\\trial\\data\\"));
+    paths.insert(item.blob_path);
+  }
+  CHECK(paths == std::set<std::string>{"data/Dir/one", "data/dir/two", "data/dir"});
+  CHECK(count_of(store, "substitute-name") == 2);
+}
+
+TEST_CASE("all names that the blob service refuses are listed, not only the first") {
+  Fixture fixture;
+  fixture.file("good");
+  fixture.file("back\\slash");
+  fixture.file("tab\there");
+  fixture.file("latin\xE4");
+  const auto make = [&] {
+    fixture.row(fixture.source().string() + "/", "data/");
+    fixture.plan();
+  };
+  try {
+    make();
+    FAIL("nothing was thrown");
+  } catch (const plan::PlanRefused& refused) {
+    CHECK(refused.code() == "blob-name");
+    CHECK(refused.kind() == ErrorKind::kUsage);
+    CHECK(refused.total() == 3);
+    const std::string text = refused.what();
+    CHECK(text.find("back\\slash") != std::string::npos);
+    CHECK(text.find("tab\\x09here") != std::string::npos);
+    CHECK(text.find("latin\\xE4") != std::string::npos);
+    CHECK(text.find('\t') == std::string::npos);
+  }
+}
+
+TEST_CASE("no more than a hundred problems are listed, and all are counted") {
+  Fixture fixture;
+  for (int i = 0; i < 120; ++i) fixture.file("bad\\" + std::to_string(i));
+  fixture.row(fixture.source().string() + "/", "data/");
+  try {
+    fixture.plan();
+    FAIL("nothing was thrown");
+  } catch (const plan::PlanRefused& refused) {
+    CHECK(refused.problems().size() == 100);
+    CHECK(refused.total() == 120);
+    CHECK(std::string(refused.what()).find("and 20 more") != std::string::npos);
+  }
+}
+
+TEST_CASE("two sources with one destination are refused, naming both") {
+  Fixture fixture;
+  const fs::path one = fixture.file("one/f");
+  const fs::path two = fixture.file("two/f");
+  fixture.row((fixture.source() / "one/").string(), "data/p/");
+  fixture.row(two.string(), "data/p/f");
+  const auto error = error_of([&] { fixture.plan(); });
+  CHECK(error.code() == "destination-conflict");
+  CHECK(std::string(error.what()).find(one.string()) != std::string::npos);
+  CHECK(std::string(error.what()).find(two.string()) != std::string::npos);
+}
+
+TEST_CASE("a missing source is named with its line, and nothing is written") {
+  Fixture fixture;
+  fixture.file("f");
+  fixture.row(fixture.source().string() + "/", "data/").row("/no/such/place/", "data/x/");
+  const fs::path database = fixture.job_root() / "plan.db";
+  const auto error = error_of(
+      [&] { plan::build_plan(fixture.job(), {fixture.drive("D0", kGiB)}, database); });
+  CHECK(error.code() == "source-missing");
+  CHECK(error.kind() == ErrorKind::kSource);
+  CHECK(std::string(error.what()).find("dataset.csv:3") != std::string::npos);
+  CHECK(fs::is_empty(fixture.job_root()));
+}
+
+TEST_CASE("a BasePath of the wrong kind is refused") {
+  Fixture fixture;
+  const fs::path file = fixture.file("f");
+  SECTION("a file with a slash") { fixture.row(file.string() + "/", "data/"); }
+  SECTION("a directory without") { fixture.row(fixture.source().string(), "data/blob"); }
+  SECTION("a device") { fixture.row("/dev/null", "data/blob"); }
+  CHECK(error_of([&] { fixture.plan(); }).code() == "source-kind");
+}
+
+TEST_CASE("a source that holds the job directory, one of its drives or its outputs is refused") {
+  Fixture fixture;
+  fixture.file("f");
+  SECTION("the job directory") { fixture.row(fixture.root().string() + "/", "data/"); }
+  SECTION("its outputs") {
+    fs::create_directories(fixture.job_root() / "drives");
+    fixture.row((fixture.job_root() / "drives/").string(), "data/");
+  }
+  SECTION("an image as a file") {
+    std::ofstream(fixture.job_root() / "D0.img").put('x');
+    fixture.row((fixture.job_root() / "D0.img").string(), "data/image");
+  }
+  SECTION("an image in a directory") {
+    std::ofstream(fixture.job_root() / "D0.img").put('x');
+    fs::create_hard_link(fixture.job_root() / "D0.img", fixture.source() / "link.img");
+    fixture.row(fixture.source().string() + "/", "data/");
+  }
+  CHECK(error_of([&] { fixture.plan(); }).code() == "source-holds-target");
+}
+
+TEST_CASE("Azure Files rows are refused with the reason") {
+  Fixture fixture;
+  fixture.file("f");
+  fixture.row(fixture.source().string() + "/", "share/", "file,rename,None,None");
+  CHECK(error_of([&] { fixture.plan(); }).code() == "azure-files-unsupported");
+}
+
+TEST_CASE("page blobs need a length that is a multiple of 512") {
+  Fixture fixture;
+  fixture.file("a.vhd", 513);
+  fixture.row(fixture.source().string() + "/", "vhds/", "PageBlob,rename,None,None");
+  CHECK(error_of([&] { fixture.plan(); }).code() == "page-blob-length");
+}
+
+TEST_CASE("files beyond the service's limits are refused, very large ones are reported") {
+  Fixture fixture;
+  SECTION("a block blob above 5 000 000 MB") {
+    fixture.file("huge", 5'000'000 * kMiB + 1);
+    fixture.row(fixture.source().string() + "/", "data/");
+    CHECK(error_of([&] { fixture.plan(16 * kTiB); }).code() == "file-too-large");
+  }
+  SECTION("a block blob that needs larger blocks") {
+    fixture.file("big", 300 * kGiB);
+    fixture.row(fixture.source().string() + "/", "data/");
+    CHECK(count_of(fixture.plan(kTiB), "block-size") == 1);
+  }
+  SECTION("a page blob above 4 TiB") {
+    fixture.file("big.vhd", 5 * kTiB);
+    fixture.row(fixture.source().string() + "/", "data/", "PageBlob,rename,None,None");
+    CHECK(count_of(fixture.plan(16 * kTiB), "large-file") == 1);
+  }
+}
+
+TEST_CASE("links follow the policy of the job") {
+  Fixture fixture;
+  const fs::path outside = fixture.root() / "outside";
+  fs::create_directories(outside / "dir");
+  std::ofstream(outside / "dir" / "inner") << "inner";
+  std::ofstream(outside / "file") << "twelve bytes";
+  fixture.file("plain");
+  fs::create_symlink(outside / "file", fixture.source() / "to-file");
+  fs::create_directory_symlink(outside / "dir", fixture.source() / "to-dir");
+  fixture.row(fixture.source().string() + "/", "data/");
+
+  const auto refused = error_of([&] { fixture.plan(); });
+  CHECK(refused.code() == "source-symlink");
+  CHECK(std::string(refused.what()).find("2 things") != std::string::npos);
+
+  const auto skipped = fixture.plan(kGiB, R"({"symlinks": "skip"})");
+  CHECK(skipped.total_files() == 1);
+  CHECK(count_of(skipped, "skipped-symlink") == 2);
+
+  const auto followed = fixture.plan(kGiB, R"({"symlinks": "follow"})");
+  CHECK(followed.total_files() == 3);
+  CHECK(followed.total_bytes() == 10 + 12 + 5);
+
+  fs::create_directory_symlink(fixture.source(), fixture.source() / "loop");
+  CHECK(error_of([&] { fixture.plan(kGiB, R"({"symlinks": "follow"})"); }).code() == "source-loop");
+}
+
+TEST_CASE("FIFOs and sockets follow the policy of the job") {
+  Fixture fixture;
+  fixture.file("plain");
+  REQUIRE(::mkfifo((fixture.source() / "pipe").c_str(), 0600) == 0);
+  fixture.row(fixture.source().string() + "/", "data/");
+  CHECK(error_of([&] { fixture.plan(); }).code() == "source-special");
+  CHECK(count_of(fixture.plan(kGiB, R"({"specials": "skip"})"), "skipped-special") == 1);
+}
+
+TEST_CASE("the root container takes files, leaves out sub-directories and says so") {
+  Fixture fixture;
+  fixture.file("logo.bmp");
+  fixture.file("sub/inner");
+  fixture.row(fixture.source().string() + "/", "$root/");
+  const auto store = fixture.plan();
+  REQUIRE(store.total_files() == 1);
+  CHECK(items(store)[0].blob_path == "$root/logo.bmp");
+  CHECK(items(store)[0].file_path == "\\trial\\$root\\logo.bmp");
+  CHECK(count_of(store, "root-subdirectory") == 1);
+}
+
+TEST_CASE("sources without a file are refused") {
+  Fixture fixture;
+  fixture.row(fixture.source().string() + "/", "data/");
+  CHECK(error_of([&] { fixture.plan(); }).code() == "nothing-to-ship");
+}
+
+TEST_CASE("long paths are planned and reported") {
+  Fixture fixture;
+  fixture.file(std::string(200, 'a') + "/" + std::string(200, 'b'));
+  fixture.row(fixture.source().string() + "/", "data/");
+  CHECK(count_of(fixture.plan(), "long-path") == 1);
+}
