@@ -27,12 +27,11 @@ Context start(const SecretBytes& key, const GcmNonce& nonce, ByteView authentica
   Context context(EVP_CIPHER_CTX_new());
   int length = 0;
   // 96 bits is OpenSSL's default nonce length for GCM.
-  const bool ready =
-      context &&
-      EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, uchars(key.span()),
-                        uchars(ByteView(nonce)), encrypt) == 1 &&
-      EVP_CipherUpdate(context.get(), nullptr, &length, uchars(authenticated),
-                       int_size(authenticated)) == 1;
+  const bool ready = context &&
+                     EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr,
+                                       uchars(key.span()), uchars(ByteView(nonce)), encrypt) == 1 &&
+                     EVP_CipherUpdate(context.get(), nullptr, &length, uchars(authenticated),
+                                      int_size(authenticated)) == 1;
   require(ready, "AES-256-GCM could not be started");
   return context;
 }
@@ -46,12 +45,11 @@ Sealed gcm_seal(const SecretBytes& key, const GcmNonce& nonce, ByteView authenti
   unsigned char* out = uchars(MutableByteView(sealed.ciphertext));
   int length = 0;
   int rest = 0;
-  const bool done =
-      EVP_CipherUpdate(context.get(), out, &length, uchars(plaintext.span()),
-                       int_size(plaintext.span())) == 1 &&
-      EVP_CipherFinal_ex(context.get(), out + length, &rest) == 1 &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, int_size(sealed.tag),
-                          sealed.tag.data()) == 1;
+  const bool done = EVP_CipherUpdate(context.get(), out, &length, uchars(plaintext.span()),
+                                     int_size(plaintext.span())) == 1 &&
+                    EVP_CipherFinal_ex(context.get(), out + length, &rest) == 1 &&
+                    EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, int_size(sealed.tag),
+                                        sealed.tag.data()) == 1;
   require(done, "AES-256-GCM failed");
   return sealed;
 }

@@ -91,15 +91,13 @@ std::array<std::byte, kSize> sized_member(const json& object, const char* name) 
 
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kMaxNameBytes &&
-         std::none_of(text.begin(), text.end(), [](char c) {
-           return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-         });
+         std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 bool is_plain_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c >= 0x20 && c <= 0x7E && c != '"' && c != '\\';
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c >= 0x20 && c <= 0x7E && c != '"' && c != '\\'; });
 }
 
 std::optional<Purpose> purpose_of(std::string_view text) {
@@ -336,9 +334,8 @@ Opened open(std::string_view text, const Binding& expected, KeyStore& keys) {
   }
   const ContentKey content_key = unwrap_content_key(envelope.recipients, keys);
   if (content_key.key.size() != kContentKeyBytes) not_opened();
-  const auto plaintext =
-      gcm_open(content_key.key, envelope.iv, as_bytes(envelope.protected_header),
-               {envelope.ciphertext, envelope.tag});
+  const auto plaintext = gcm_open(content_key.key, envelope.iv, as_bytes(envelope.protected_header),
+                                  {envelope.ciphertext, envelope.tag});
   if (!plaintext) not_opened();
   auto payload = parse_payload(*plaintext, expected.purpose);
   if (!payload) not_opened();

@@ -51,7 +51,7 @@ struct Recipient {
 // A parsed envelope: nothing secret in it, nothing of it verified yet except its form.
 struct Envelope {
   Binding binding;
-  std::string protected_header;  // base64url, exactly as authenticated
+  std::string protected_header;       // base64url, exactly as authenticated
   std::vector<Recipient> recipients;  // at least one
   std::array<std::byte, 12> iv{};
   Bytes ciphertext;

@@ -29,11 +29,11 @@ UnixSeconds system_clock_seconds() {
 void require_can_wrap(const KeyVersion& version, UnixSeconds now) {
   require_enabled(version);
   if (version.not_before && now < *version.not_before) {
-    throw Error(ErrorKind::kKey, "key-not-yet-active",
-                "the key " + version.kid + " may not be used before " +
-                    text_of(*version.not_before),
-                "Wait until then, change its validity, or use another version of the key; check "
-                "this machine's clock too.");
+    throw Error(
+        ErrorKind::kKey, "key-not-yet-active",
+        "the key " + version.kid + " may not be used before " + text_of(*version.not_before),
+        "Wait until then, change its validity, or use another version of the key; check "
+        "this machine's clock too.");
   }
   if (version.expires && now >= *version.expires) {
     throw Error(ErrorKind::kKey, "key-expired",

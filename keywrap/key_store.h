@@ -24,7 +24,7 @@ inline constexpr std::string_view kRsaOaep256 = "RSA-OAEP-256";
 
 // One version of a key, as its store describes it.
 struct KeyVersion {
-  std::string kid;  // the full, versioned identifier
+  std::string kid;       // the full, versioned identifier
   std::string key_type;  // "RSA"
   unsigned bits = 0;     // length of the modulus
   bool enabled = false;

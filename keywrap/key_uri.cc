@@ -12,9 +12,15 @@ constexpr std::size_t kMaxNameLength = 127;
 constexpr std::size_t kVersionLength = 32;
 constexpr std::size_t kStoreIdLength = 36;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -36,11 +42,10 @@ std::optional<std::string_view> cut(std::string_view& rest, char separator) {
 }  // namespace
 
 std::optional<std::string> canonical_key_name(std::string_view name) {
-  const bool valid =
-      !name.empty() && name.size() <= kMaxNameLength &&
-      std::all_of(name.begin(), name.end(), [](char c) {
-        return is_digit(c) || is_lower(c) || is_upper(c) || c == '-';
-      });
+  const bool valid = !name.empty() && name.size() <= kMaxNameLength &&
+                     std::all_of(name.begin(), name.end(), [](char c) {
+                       return is_digit(c) || is_lower(c) || is_upper(c) || c == '-';
+                     });
   return valid ? std::optional(lower(name)) : std::nullopt;
 }
 

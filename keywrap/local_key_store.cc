@@ -123,7 +123,9 @@ std::unique_ptr<LocalKeyStore> LocalKeyStore::open_or_create(Options options) {
   return open(std::move(options));
 }
 
-const std::string& LocalKeyStore::id() const { return store_->id; }
+const std::string& LocalKeyStore::id() const {
+  return store_->id;
+}
 
 bool LocalKeyStore::owns(std::string_view kid) const {
   const auto uri = LocalKeyUri::parse(kid);
@@ -279,8 +281,7 @@ KeyVersion LocalKeyStore::create_key(std::string_view any_case, const KeyParamet
   const std::string name = require_name(any_case);
   const FileLock lock(options_.directory / "lock");
   if (find_key(name)) {
-    throw Error(ErrorKind::kKey, "key-exists",
-                "the key store already has a key '" + name + "'",
+    throw Error(ErrorKind::kKey, "key-exists", "the key store already has a key '" + name + "'",
                 "Choose another name, make a new version, or recover the deleted key.");
   }
   make_private_directory(key_directory(name));
@@ -308,8 +309,7 @@ KeyVersion LocalKeyStore::set_enabled(std::string_view kid, bool enabled) {
   return change_version(kid, [&](VersionRecord& version) { version.enabled = enabled; });
 }
 
-KeyVersion LocalKeyStore::set_validity(std::string_view kid,
-                                       std::optional<UnixSeconds> not_before,
+KeyVersion LocalKeyStore::set_validity(std::string_view kid, std::optional<UnixSeconds> not_before,
                                        std::optional<UnixSeconds> expires) {
   return change_version(kid, [&](VersionRecord& version) {
     version.not_before = not_before;

@@ -93,9 +93,8 @@ std::string RsaKey::to_pem(const SecretBytes& passphrase) const {
   Algorithm algorithm(PKCS5_pbe2_set_iv(EVP_aes_256_cbc(), kPbkdf2Rounds, nullptr, 16, nullptr,
                                         NID_hmacWithSHA256));
   if (!plain || !algorithm) fail("key-generation-failed", "the private key could not be encrypted");
-  const EncryptedKey encrypted(PKCS8_set0_pbe(passphrase.text().data(),
-                                              static_cast<int>(passphrase.size()), plain.get(),
-                                              algorithm.get()));
+  const EncryptedKey encrypted(PKCS8_set0_pbe(
+      passphrase.text().data(), static_cast<int>(passphrase.size()), plain.get(), algorithm.get()));
   if (!encrypted) fail("key-generation-failed", "the private key could not be encrypted");
   (void)algorithm.release();  // now part of `encrypted`
 
@@ -127,7 +126,9 @@ RsaKey RsaKey::from_pem(ByteView pem, const SecretBytes& passphrase, const std::
   return key;
 }
 
-unsigned RsaKey::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(key_.get())); }
+unsigned RsaKey::bits() const {
+  return static_cast<unsigned>(EVP_PKEY_get_bits(key_.get()));
+}
 
 RsaPublic RsaKey::public_part() const {
   return {number(key_.get(), OSSL_PKEY_PARAM_RSA_N), number(key_.get(), OSSL_PKEY_PARAM_RSA_E)};

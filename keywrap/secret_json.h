@@ -56,8 +56,8 @@ class SecretJsonWriter {
 // as the payload of an envelope is. The views point into the text that was given.
 struct FlatMember {
   std::string_view name;
-  std::string_view text;      // of a string
-  std::int64_t integer = 0;   // of a number
+  std::string_view text;     // of a string
+  std::int64_t integer = 0;  // of a number
   bool is_string = false;
 };
 // Throws FormatError, without quoting the text, for anything else, duplicate members included.

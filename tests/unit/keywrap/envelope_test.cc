@@ -94,8 +94,7 @@ TEST_CASE("the envelope has the members of the general JSON serialisation and no
                                         {"ie.drive", "ZC1A0F7K"},
                                         {"ie.purpose", "bitlocker-recovery-password"}}));
   REQUIRE(envelope["recipients"].size() == 1);
-  CHECK(envelope["recipients"][0]["header"] ==
-        json({{"alg", "RSA-OAEP-256"}, {"kid", f.kid}}));
+  CHECK(envelope["recipients"][0]["header"] == json({{"alg", "RSA-OAEP-256"}, {"kid", f.kid}}));
 }
 
 TEST_CASE("no two envelopes share a content key, a nonce or a ciphertext") {
@@ -126,10 +125,8 @@ TEST_CASE("an envelope of another drive, job or purpose is refused before any ke
 
 TEST_CASE("one altered bit anywhere is refused") {
   StoreFixture f;
-  const Envelope good =
-      Envelope::parse(seal(sample_binding(), sample_payload(), *f.store, f.kid));
-  const Envelope other =
-      Envelope::parse(seal(sample_binding(), sample_payload(), *f.store, f.kid));
+  const Envelope good = Envelope::parse(seal(sample_binding(), sample_payload(), *f.store, f.kid));
+  const Envelope other = Envelope::parse(seal(sample_binding(), sample_payload(), *f.store, f.kid));
   const auto altered = [&](const std::function<void(Envelope&)>& alter) {
     Envelope envelope = good;
     alter(envelope);
@@ -156,9 +153,7 @@ TEST_CASE("one altered bit anywhere is refused") {
 TEST_CASE("a payload other than the sealed form is refused like a wrong key") {
   StoreFixture f;
   const auto opened = [&](const std::string& payload, std::size_t key_bytes = 32) {
-    return code_of([&] {
-      open(envelope_over(payload, f, key_bytes), sample_binding(), *f.store);
-    });
+    return code_of([&] { open(envelope_over(payload, f, key_bytes), sample_binding(), *f.store); });
   };
   const auto with = [](const std::string& from, const std::string& to) {
     std::string text = kGoodPayload;
@@ -265,10 +260,8 @@ TEST_CASE("a key that does not give back what it wrapped is found out at once") 
 TEST_CASE("an envelope with two recipients opens by either key") {
   StoreFixture f;
   Envelope envelope = Envelope::parse(seal(sample_binding(), sample_payload(), *f.store, f.kid));
-  const std::string next =
-      f.store->new_version("default", kSmallKey).kid;
-  const SecretBytes key =
-      f.store->unwrap(f.kid, envelope.recipients[0].encrypted_key).secret;
+  const std::string next = f.store->new_version("default", kSmallKey).kid;
+  const SecretBytes key = f.store->unwrap(f.kid, envelope.recipients[0].encrypted_key).secret;
   envelope.recipients.insert(envelope.recipients.begin(), {next, f.store->wrap(next, key)});
   const std::string text = envelope.to_json();
 

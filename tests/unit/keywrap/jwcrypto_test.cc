@@ -15,15 +15,14 @@ bool have_jwcrypto() {
          run_subprocess(kPython, {"-c", "import jwcrypto"}).exit_status == 0;
 }
 
-#define NEEDS_JWCRYPTO()                                                    \
-  if (!have_jwcrypto()) {                                                   \
+#define NEEDS_JWCRYPTO()                                                      \
+  if (!have_jwcrypto()) {                                                     \
     WARN("skipped: needs /usr/bin/python3 with jwcrypto (python3-jwcrypto)"); \
-    return;                                                                 \
+    return;                                                                   \
   }
 
 struct Peer : StoreFixture {
-  std::string pem =
-      (directory / "keys/default" / (kid.substr(kid.size() - 32) + ".pem")).string();
+  std::string pem = (directory / "keys/default" / (kid.substr(kid.size() - 32) + ".pem")).string();
   std::string unlock = (directory / "unlock").string();
 
   SubprocessResult run(std::vector<std::string> arguments) {
@@ -64,8 +63,8 @@ TEST_CASE("we open the envelope that jwcrypto makes", "[needs-jwcrypto]") {
       R"("ie.drive":"ZC1A0F7K","ie.purpose":"bitlocker-recovery-password"})";
   const std::string payload =
       "{\"created\": \"2023-11-14T22:13:20Z\", \"v\": 1, \"kind\": \"recovery-password\", "
-      "\"value\": \"" + std::string(kPassword) +
-      "\", \"protectorId\": \"4967d63b-2e29-4ad8-8399-f6a339e3d001\"}";
+      "\"value\": \"" +
+      std::string(kPassword) + "\", \"protectorId\": \"4967d63b-2e29-4ad8-8399-f6a339e3d001\"}";
   const SubprocessResult made =
       peer.run({"make", peer.pem, peer.unlock, header, peer.kid, payload});
   INFO(made.output);

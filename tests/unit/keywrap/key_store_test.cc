@@ -116,8 +116,7 @@ TEST_CASE("after rotation the old version still unwraps and the new one is the n
   StoreFixture f;
   const SecretBytes secret = SecretBytes::random(32);
   const Bytes wrapped = f.store->wrap(f.kid, secret);
-  const KeyVersion next =
-      f.store->new_version("default", kSmallKey);
+  const KeyVersion next = f.store->new_version("default", kSmallKey);
   CHECK(next.kid != f.kid);
   CHECK(f.store->newest("default").kid == next.kid);
   CHECK(f.store->unwrap(f.kid, wrapped).secret == secret);
@@ -248,8 +247,7 @@ TEST_CASE("damaged stores are refused, not repaired by guessing") {
     CHECK(code_of(use) == "key-store-corrupt");
   }
   SECTION("the private key is another one") {
-    const std::string other =
-        f.store->new_version("default", kSmallKey).kid;
+    const std::string other = f.store->new_version("default", kSmallKey).kid;
     overwrite(pem, content_of(directory / (other.substr(other.size() - 32) + ".pem")));
     CHECK(code_of(use) == "key-store-corrupt");
   }

@@ -31,8 +31,8 @@ TEST_CASE("key identifiers compare without case") {
 
 TEST_CASE("anything but a full key identifier is refused") {
   const auto bad = GENERATE_COPY(
-      std::string(), std::string("keystore://"), kPrefix, kPrefix + "default",
-      kPrefix + "default/", kPrefix + "/" + kVersion, kPrefix + "default/" + kVersion + "/",
+      std::string(), std::string("keystore://"), kPrefix, kPrefix + "default", kPrefix + "default/",
+      kPrefix + "/" + kVersion, kPrefix + "default/" + kVersion + "/",
       kPrefix + "default/" + kVersion + "?a", kPrefix + "default/" + kVersion + "#a",
       kPrefix + "default/" + kVersion.substr(1), kPrefix + "default/" + kVersion + "0",
       kPrefix + "default/" + kVersion.substr(1) + "g", kPrefix + "a_b/" + kVersion,
@@ -50,13 +50,13 @@ TEST_CASE("anything but a full key identifier is refused") {
 TEST_CASE("a recovery password is eight multiples of 11 below 720896") {
   CHECK(is_recovery_password("238810-662376-448998-450120-652806-203390-606320-483076"));
   CHECK(is_recovery_password("000000-720885-000011-000000-000000-000000-000000-000000"));
-  const auto bad = GENERATE(
-      as<std::string>(), "", "238810-662376-448998-450120-652806-203390-606320",
-      "238811-662376-448998-450120-652806-203390-606320-483076",   // not a multiple of 11
-      "720896-662376-448998-450120-652806-203390-606320-483076",   // 65536 * 11
-      "238810 662376-448998-450120-652806-203390-606320-483076",
-      "238810-662376-448998-450120-652806-203390-606320-48307x",
-      "238810-662376-448998-450120-652806-203390-606320-483076-");
+  const auto bad =
+      GENERATE(as<std::string>(), "", "238810-662376-448998-450120-652806-203390-606320",
+               "238811-662376-448998-450120-652806-203390-606320-483076",  // not a multiple of 11
+               "720896-662376-448998-450120-652806-203390-606320-483076",  // 65536 * 11
+               "238810 662376-448998-450120-652806-203390-606320-483076",
+               "238810-662376-448998-450120-652806-203390-606320-48307x",
+               "238810-662376-448998-450120-652806-203390-606320-483076-");
   CAPTURE(bad);
   CHECK_FALSE(is_recovery_password(bad));
 }

@@ -51,21 +51,20 @@ TEST_CASE("a flat object is read with its members in order") {
 }
 
 TEST_CASE("what is not a flat object of plain values is refused") {
-  const auto bad = GENERATE(as<std::string>(), "", "{", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-                            "{\"a\":1}x", "{\"a\":1 \"b\":2}", "{\"a\":{}}", "{\"a\":[1]}",
-                            "{\"a\":true}", "{\"a\":1.5}", "{\"a\":99999999999999999999}",
-                            "{\"a\":\"b\\n\"}", "{\"a\":\"\xC3\xA9\"}", "{\"a\":\"b",
-                            "{\"a\":1,\"a\":1}");
+  const auto bad =
+      GENERATE(as<std::string>(), "", "{", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1}x",
+               "{\"a\":1 \"b\":2}", "{\"a\":{}}", "{\"a\":[1]}", "{\"a\":true}", "{\"a\":1.5}",
+               "{\"a\":99999999999999999999}", "{\"a\":\"b\\n\"}", "{\"a\":\"\xC3\xA9\"}",
+               "{\"a\":\"b", "{\"a\":1,\"a\":1}");
   CAPTURE(bad);
   CHECK_THROWS_AS(read_flat_object(bad), FormatError);
 }
 
 TEST_CASE("strict JSON refuses what two readers could understand differently") {
   CHECK(parse_strict_json("{\"a\":{\"x\":1},\"b\":{\"x\":1}}", 100).size() == 2);
-  const auto bad = GENERATE(
-      as<std::string>(), "", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"c\":[],\"b\":1}}",
-      "[{\"a\":1,\"\\u0061\":2}]", "{} {}", "{\"a\":\"\xC3\"}", "{\"a\":1}//x",
-      "[[[[[[[[[[1]]]]]]]]]]");
+  const auto bad = GENERATE(as<std::string>(), "", "{\"a\":1,\"a\":2}",
+                            "{\"a\":{\"b\":1,\"c\":[],\"b\":1}}", "[{\"a\":1,\"\\u0061\":2}]",
+                            "{} {}", "{\"a\":\"\xC3\"}", "{\"a\":1}//x", "[[[[[[[[[[1]]]]]]]]]]");
   CAPTURE(bad);
   CHECK_THROWS_AS(parse_strict_json(bad, 1000), FormatError);
   CHECK_THROWS_AS(parse_strict_json("[1, 2, 3]", 8), FormatError);
