@@ -46,6 +46,11 @@ class ClusterAllocator {
   // is taken then).
   std::vector<ClusterRun> take(std::uint64_t count);
 
+  // Marks a portion ahead if none is: the library then looks for its own clusters elsewhere.
+  void look_ahead() {
+    if (ahead_.empty()) refill(1);
+  }
+
   // The clusters stay marked until settle().
   void release(ClusterRun run) { released_.push_back(run); }
 

@@ -53,7 +53,7 @@ struct WriterOptions {
   // caller watches dirty_bytes().
   std::uint64_t cache_cap = 48 * kMiB;
   // Free clusters when known (a fresh format tells them); otherwise $Bitmap is counted once.
-  std::optional<std::uint64_t> free_clusters;
+  std::optional<std::uint64_t> free_clusters = {};
 };
 
 struct ExistingFile {

@@ -139,6 +139,7 @@ void WriterSession::set_zones(const WriterOptions& options) {
   volume->mft_zone_end = static_cast<LCN>(zone_end);
   volume->data1_zone_pos = volume->mft_zone_end;
   index_position_ = volume->data1_zone_pos;
+  index_zone_end_ = volume->mft_zone_end + static_cast<LCN>(index_zone);
   mark_zone_fresh(geometry_.mft.value, zone_end);
   const std::uint64_t portion =
       std::min(kPortionBytes / geometry_.cluster_size, std::max<std::uint64_t>(total / 64, 1));
@@ -168,17 +169,27 @@ void WriterSession::choose_security() {
   pack_indexes();
 }
 
-// Index blocks lie one behind the other, not 4096 clusters apart.
+// Index blocks lie one behind the other, not 4096 clusters apart. The library takes the longest free
+// run it sees in 32768 clusters, so one of them may land outside the zone; that moves the position
+// only when the zone has nothing left.
 void WriterSession::pack_indexes() {
   ntfs_volume* v = volume();
   if (v->data1_zone_pos == index_position_) return;
   const LCN end_of_last = v->data1_zone_pos - kLibrarySkip;
-  if (end_of_last > index_position_) index_position_ = end_of_last;
+  if (end_of_last > index_position_) {
+    const auto at = static_cast<std::uint64_t>(index_position_);
+    const LCN left = std::min<LCN>(index_zone_end_ - index_position_, 8 * kLibrarySkip);
+    if (end_of_last <= index_zone_end_ || left <= 0 ||
+        !has_free({at, static_cast<std::uint64_t>(left)})) {
+      index_position_ = end_of_last;
+    }
+  }
   v->data1_zone_pos = index_position_;
 }
 
 library::Inode WriterSession::create(std::u16string_view name, bool directory) {
   require(!name.empty() && name.size() <= 255, "a name has no or more than 255 UTF-16 units");
+  allocator_->look_ahead();
   const library::LibraryName units(name);
   library::Inode inode(ntfs_create(current(), directory ? directory_security_ : file_security_,
                                    units.data(), units.length(), directory ? S_IFDIR : S_IFREG));
@@ -358,22 +369,24 @@ void WriterSession::remove(std::u16string_view name) {
   pack_indexes();
 }
 
-bool WriterSession::is_free(const ClusterRun& run) {
+bool WriterSession::has_free(const ClusterRun& run) { return count_free(run) != 0; }
+
+std::uint64_t WriterSession::count_free(const ClusterRun& run) {
   const std::uint64_t first = round_down(run.first, 8);
   Bytes bits((run.end() - first + 7) / 8);
   bitmap_.read(first / 8, bits);
+  std::uint64_t free = 0;
   for (std::uint64_t n = run.first; n < run.end(); ++n) {
     const std::uint64_t at = n - first;
-    if ((std::to_integer<unsigned>(bits[at / 8]) >> (at % 8) & 1U) != 0) return false;
+    if ((std::to_integer<unsigned>(bits[at / 8]) >> (at % 8) & 1U) == 0) ++free;
   }
-  return true;
+  return free;
 }
 
-void WriterSession::reserve_one(const ReservedFile& file) {
+ByteRange WriterSession::mark_reserved(const ReservedFile& file, bool exists) {
   const std::uint64_t cluster = geometry_.cluster_size;
   const std::uint64_t first = file.range.offset / cluster;
   const ClusterRun run{first, (file.range.end() + cluster - 1) / cluster - first};
-  const ByteRange whole = bytes_of(run);
   const auto refuse = [&](const char* why) {
     throw Error(ErrorKind::kInternal, "reserved-range",
                 library::printable(file.name) + " at byte " + std::to_string(file.range.offset) +
@@ -381,28 +394,42 @@ void WriterSession::reserve_one(const ReservedFile& file) {
                 "Prepare the drive again from the start.");
   };
   if (run.count == 0 || run.end() > bitmap_.total_clusters()) refuse("is not inside the volume");
-  if (const std::optional<ExistingFile> found = find(file.name)) {
-    if (found->ranges != std::vector{whole}) refuse("is already there in another place");
-    data_ranges_.add(whole);
-    return;
+  if (exists) {
+    if (find(file.name)->ranges != std::vector{bytes_of(run)}) {
+      refuse("is already there in another place");
+    }
+    data_ranges_.add(bytes_of(run));
+    return bytes_of(run);
   }
-  if (!is_free(run)) refuse("lies in clusters that are in use");
+  if (count_free(run) != run.count) refuse("lies in clusters that are in use");
   bitmap_.mark(run.first, run.count, true);
-  give_to_data(whole);
-  library::Inode inode = create(file.name, false);
-  const std::uint64_t size = file.range.end() - whole.offset;
-  library::assign_ranges(mount_, inode.get(), size, std::span(&whole, 1), size);
-  hide(inode.get());
-  close_in_current(std::move(inode), file.name);
+  give_to_data(bytes_of(run));
+  return bytes_of(run);
 }
 
 void WriterSession::reserve(std::span<const ReservedFile> files) {
   require(depth() == 0, "ranges are reserved from the root directory");
   allocator_->settle();
-  const bool exists = open(kReservedDirectory) != nullptr;
-  enter_directory(kReservedDirectory);
-  if (!exists) hide(current());
-  for (const ReservedFile& file : files) reserve_one(file);
+  const bool resumed = open(kReservedDirectory) != nullptr;
+  // All ranges are taken before the library allocates anything of its own.
+  std::vector<std::pair<const ReservedFile*, ByteRange>> missing;
+  if (resumed) enter_directory(kReservedDirectory);
+  for (const ReservedFile& file : files) {
+    const bool exists = resumed && find(file.name).has_value();
+    const ByteRange whole = mark_reserved(file, exists);
+    if (!exists) missing.emplace_back(&file, whole);
+  }
+  if (!resumed) {
+    enter_directory(kReservedDirectory);
+    hide(current());
+  }
+  for (const auto& [file, whole] : missing) {
+    library::Inode inode = create(file->name, false);
+    const std::uint64_t size = file->range.end() - whole.offset;
+    library::assign_ranges(mount_, inode.get(), size, std::span(&whole, 1), size);
+    hide(inode.get());
+    close_in_current(std::move(inode), file->name);
+  }
   leave_directory(std::nullopt);
 }
 

@@ -98,14 +98,16 @@ class WriterSession {
   void set_zones(const WriterOptions& options);
   void mark_zone_fresh(std::uint64_t first, std::uint64_t end);
   void choose_security();
-  bool is_free(const ClusterRun& run);
+  std::uint64_t count_free(const ClusterRun& run);
+  bool has_free(const ClusterRun& run);
 
   library::Inode create(std::u16string_view name, bool directory);
   library::Inode open(std::u16string_view name);
   void close_in_current(library::Inode inode, std::u16string_view name);
   void hide(ntfs_inode* inode);
   void give_to_data(ByteRange range);
-  void reserve_one(const ReservedFile& file);
+  // The whole clusters of the range. Marks them, unless the file is there already.
+  ByteRange mark_reserved(const ReservedFile& file, bool exists);
   void pack_indexes();
   void close_directories();
   void reopen_directories();
@@ -123,6 +125,7 @@ class WriterSession {
   le32 file_security_ = 0;
   le32 directory_security_ = 0;
   LCN index_position_ = 0;  // where the next index block is looked for
+  LCN index_zone_end_ = 0;
   std::uint64_t planned_records_ = 0;
   std::uint64_t files_created_ = 0;
   std::uint64_t directories_created_ = 0;
