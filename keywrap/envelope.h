@@ -1,9 +1,14 @@
 // The envelope that keeps one secret of a drive beside the job: a JWE in the general JSON
 // serialisation (RFC 7516, section 7.2.1), content encryption A256GCM, key wrapping RSA-OAEP-256.
 //
-// The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are in the
-// unprotected header of each recipient, so that the content key can be wrapped again under another
-// key without touching the ciphertext. Layout: docs/key-envelopes.md.
+//   protected    typ "JOSE+JSON", cty "json", enc "A256GCM", ie.v 1, ie.job, ie.drive, ie.purpose
+//   recipients   one for each key: header {alg "RSA-OAEP-256", kid}, encrypted_key
+//   iv, ciphertext, tag
+//   plaintext    JSON: v 1, kind "recovery-password" or "volume-key", value, protectorId, created
+//
+// The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are outside
+// it, so that the content key can be wrapped again under another key without touching the
+// ciphertext.
 #pragma once
 
 #include <array>

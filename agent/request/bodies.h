@@ -21,10 +21,13 @@ inline constexpr std::string_view kImportExportApiVersion = "2021-01-01";
 
 // Indented JSON (UTF-8) with a line feed at the end; the drives in the order given.
 //
+// All drives have a recovery password, or none has. With a customer-managed key the Data Box body
+// names the identity; the request schema of the classic service has no member for it.
+//
 // Throws Error kUsage before anything is built when the service would refuse the body:
 //   request-field-missing, request-field-invalid  names the field of job.json as a JSON pointer
 //   request-no-drives, request-too-many-drives    1 to 10 drives make a job
-//   request-drive-invalid                         id, manifest name or hash of a drive
+//   request-drive-invalid                         id, manifest name, hash or password of a drive
 SecretBytes databox_body(const JobParameters& job, const std::vector<DriveEntry>& drives);
 SecretBytes import_export_body(const JobParameters& job, const std::vector<DriveEntry>& drives);
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/secret_bytes.h"
 
@@ -20,10 +21,17 @@ struct ReturnAddress {
   std::string city;
   std::string state_or_province;
   std::string postal_code;
-  std::string country_or_region;  // Data Box wants the ISO 3166 two-letter code
+  std::string country_or_region;  // "US": the two-letter code serves both services
   std::string phone;
   std::string email;
   bool residential = false;  // Data Box: addressType Residential instead of Commercial
+};
+
+// Who is told about the job (Data Box only).
+struct Contact {
+  std::string name;
+  std::string phone;
+  std::vector<std::string> emails;
 };
 
 // The carrier account that pays for the way back.
@@ -38,9 +46,9 @@ enum class KekType { kMicrosoftManaged, kCustomerManaged };
 // to kCustomerManaged only.
 struct EncryptionKey {
   KekType type = KekType::kMicrosoftManaged;
-  std::string kek_url;                   // https://<vault>.<suffix>/keys/<name>[/<version>]
-  std::string kek_vault_resource_id;     // ARM id of the vault
-  std::string user_assigned_identity;    // ARM id; empty: the job's system-assigned identity
+  std::string kek_url;                 // https://<vault>.<suffix>/keys/<name>[/<version>]
+  std::string kek_vault_resource_id;   // ARM id of the vault
+  std::string user_assigned_identity;  // ARM id; empty: the job's system-assigned identity
 };
 
 enum class LogLevel { kError, kVerbose };
@@ -51,6 +59,7 @@ struct JobParameters {
   std::map<std::string, std::string> tags;
   std::string storage_account_id;  // ARM id of the target account
   ReturnAddress return_address;
+  std::optional<Contact> contact;  // absent: the recipient of the return address
   std::optional<ReturnShipping> return_shipping;
   std::string diagnostics_path = "waimportexport";  // classic only
   LogLevel log_level = LogLevel::kError;
@@ -59,9 +68,9 @@ struct JobParameters {
 };
 
 struct DriveEntry {
-  std::string drive_id;                                   // the serial, no spaces
+  std::string drive_id;  // the serial, no spaces
   std::string manifest_file = "\\DriveManifest.xml";
-  std::string manifest_hash;                              // MD5, 32 hex digits, upper case
+  std::string manifest_hash;  // MD5, 32 hex digits, upper case
   // Not owned; null leaves the password out of the body.
   const SecretBytes* recovery_password = nullptr;
 };
