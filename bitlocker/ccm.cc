@@ -66,11 +66,12 @@ Entry wrap(const SecretBytes& wrapping_key, const Nonce& nonce, Role role,
 
 Entry wrap_key(const SecretBytes& wrapping_key, const Nonce& nonce, Role role,
                std::uint16_t key_type, const SecretBytes& key) {
+  // Inside a wrapping Windows writes the flags 0, everywhere else 1.
   const Bytes head = ByteWriter()
                          .u16(static_cast<std::uint16_t>(kKeyEntryHead + key.size()))
                          .u16(static_cast<std::uint16_t>(Role::kProperty))
                          .u16(static_cast<std::uint16_t>(ValueType::kKey))
-                         .u16(1)
+                         .u16(0)
                          .u16(key_type)
                          .u16(0)
                          .take();

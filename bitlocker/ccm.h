@@ -26,7 +26,7 @@ struct UnwrappedKey {
   SecretBytes key;
 };
 
-// The wrapped entry holding `key` as a key entry (role property, flags 1).
+// The wrapped entry holding `key` as a key entry.
 Entry wrap_key(const SecretBytes& wrapping_key, const Nonce& nonce, Role role,
                std::uint16_t key_type, const SecretBytes& key);
 

@@ -29,7 +29,9 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
                                     const journal::Journal& journal,
                                     const std::vector<std::string>& confirmed) {
   guard::ImageRequest request;
-  request.path = row.kind == job::DriveRow::Kind::kSerial ? "serial:" + row.serial : row.path;
+  request.path = row.kind == job::DriveRow::Kind::kSerial
+                     ? std::filesystem::path("serial:" + row.serial)
+                     : row.path;
   request.drive_id = row.drive_id;
   request.sector = SectorSize(row.sector_size);
   for (const job::DatasetRow& source : job.dataset.rows) request.sources.push_back(source.base_path);

@@ -41,7 +41,9 @@ std::vector<plan::DriveInput> drive_inputs(const job::Job& job) {
   std::vector<plan::DriveInput> inputs;
   for (const job::DriveRow& row : job.driveset.rows) {
     guard::ImageRequest request;
-    request.path = row.kind == job::DriveRow::Kind::kSerial ? "serial:" + row.serial : row.path;
+    request.path = row.kind == job::DriveRow::Kind::kSerial
+                     ? std::filesystem::path("serial:" + row.serial)
+                     : row.path;
     request.drive_id = row.drive_id;
     request.sector = SectorSize(row.sector_size);
     const guard::ImageFacts facts = guard::gather_image_facts(request);

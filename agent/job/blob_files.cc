@@ -134,7 +134,10 @@ class BlobFileParser {
   }
 
   [[noreturn]] void fail(const char* code, const std::string& what, const std::string& remedy) {
-    const int line = xmlTextReaderGetParserLineNumber(reader_.get());
+    // The parser reads ahead: its own line counts only when it is the one that failed.
+    xmlNode* node = message_.text.empty() ? xmlTextReaderCurrentNode(reader_.get()) : nullptr;
+    const long line = node != nullptr ? xmlGetLineNo(node)
+                                      : xmlTextReaderGetParserLineNumber(reader_.get());
     throw Error(ErrorKind::kUsage, code,
                 file_.path.string() + ":" + std::to_string(line) + ": " + what, remedy);
   }
@@ -235,6 +238,13 @@ BlobFile parse_blob_file(BlobFileKind kind, std::string content,
 }
 
 BlobFile load_blob_file(BlobFileKind kind, const std::filesystem::path& path) {
+  // Opening a FIFO would wait for its writer.
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(ErrorKind::kUsage, "blob-file-kind", path.string() + " is not a regular file",
+                "Name an XML file, or None.");
+  }
   return parse_blob_file(kind, posix::read_file(path, kMaxBlobFileBytes, ErrorKind::kUsage), path);
 }
 

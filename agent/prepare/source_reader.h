@@ -6,6 +6,8 @@
 // failure of that file and nothing else.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <atomic>
 #include <memory>
 #include <optional>

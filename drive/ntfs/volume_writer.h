@@ -44,8 +44,9 @@ class DataSink {
 };
 
 struct WriterOptions {
-  // Files and directories the plan will create on this volume; sizes the zones for $MFT and for
-  // directory indexes. Too small only costs locality.
+  // Files and directories of the whole plan of this volume (those of earlier runs included); sizes
+  // the zones for $MFT and for directory indexes, and the space that file data leaves for records.
+  // 0: unknown. Too small only costs locality.
   std::uint64_t planned_records = 0;
   // Average UTF-16 units of a name in the plan; sizes the zone for directory indexes.
   std::uint32_t average_name_units = 24;

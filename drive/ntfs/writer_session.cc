@@ -68,6 +68,7 @@ WriterSession::WriterSession(block::BlockDevice& device, DataSink& sink,
       geometry_(read_geometry(device)),
       packer_(sink, geometry_.cluster_size),
       planned_records_(options.planned_records) {
+  refuse_used_log();
   count_free_clusters(device, options);
   set_zones(options);
   open_.push_back({FILE_root, nullptr});
@@ -87,6 +88,24 @@ WriterSession::~WriterSession() {
     }
   }
   if (!open_.empty() && open_[0].inode != nullptr) ntfs_inode_close(open_[0].inode);
+}
+
+// mkntfs fills the log with 0xFF and nothing of ours writes it, so anything else there means that
+// Windows has had the volume mounted since, and our journal no longer describes it.
+void WriterSession::refuse_used_log() {
+  const library::Inode inode(ntfs_inode_open(volume(), FILE_LogFile));
+  if (!inode) mount_.fail("open $LogFile");
+  const library::Attribute log(ntfs_attr_open(inode.get(), AT_DATA, AT_UNNAMED, 0));
+  Bytes start(8192);
+  if (!log || ntfs_attr_pread(log.get(), 0, static_cast<s64>(start.size()), start.data()) !=
+                  static_cast<s64>(start.size())) {
+    mount_.fail("read $LogFile");
+  }
+  if (std::ranges::all_of(start, [](std::byte b) { return b == std::byte{0xFF}; })) return;
+  throw Error(ErrorKind::kVerification, "volume-mount",
+              "the NTFS volume on " + mount_.name() +
+                  " was used by another system since it was written: its log is not empty",
+              "Prepare the drive again from the start.");
 }
 
 // Past the cache: $Bitmap of 16 TB is 488 MB.
@@ -129,7 +148,9 @@ void WriterSession::set_zones(const WriterOptions& options) {
     const auto clusters = static_cast<std::uint64_t>(bytes / geometry_.cluster_size) + 1;
     return std::min(std::max(clusters, kMinZoneClusters), std::max<std::uint64_t>(most, 1));
   };
-  const auto records = static_cast<double>(options.planned_records);
+  // Without a plan: a record for every 32 clusters.
+  const auto records = static_cast<double>(
+      options.planned_records != 0 ? options.planned_records : total / 32);
   const std::uint64_t record_zone = zone(records * geometry_.record_size * 1.1, total / 8 * 3);
   // One index entry: 16 bytes of header, 66 of the name's attribute, the name twice a unit, at 60 %
   // fill of the blocks.
@@ -269,12 +290,12 @@ void WriterSession::reopen_directories() {
 }
 
 bool WriterSession::has_room(std::uint64_t bytes) const {
-  const std::uint64_t created = files_created_ + directories_created_;
-  const std::uint64_t to_come = planned_records_ > created ? planned_records_ - created : 0;
-  // Records that $MFT does not hold yet; those of its zone are free clusters, too.
-  const std::uint64_t records = std::min(to_come * geometry_.record_size / geometry_.cluster_size,
-                                         bitmap_.total_clusters() / 8);
-  return clusters_for(bytes) + kSpareClusters + records <= allocator_->available();
+  // What $MFT still has to grow for the plan. Its zone counts as free until then.
+  const auto held = static_cast<std::uint64_t>(volume()->mft_na->allocated_size);
+  const std::uint64_t needed = planned_records_ * geometry_.record_size;
+  const std::uint64_t growth = needed > held ? clusters_for(needed - held) : 0;
+  return clusters_for(bytes) + kSpareClusters + std::min(growth, bitmap_.total_clusters() / 8) <=
+         allocator_->available();
 }
 
 std::vector<ClusterRun> WriterSession::take(std::uint64_t clusters) {

@@ -94,6 +94,7 @@ class WriterSession {
     return {run.first * geometry_.cluster_size, run.count * geometry_.cluster_size};
   }
 
+  void refuse_used_log();
   void count_free_clusters(block::BlockDevice& device, const WriterOptions& options);
   void set_zones(const WriterOptions& options);
   void mark_zone_fresh(std::uint64_t first, std::uint64_t end);

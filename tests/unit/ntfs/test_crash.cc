@@ -209,7 +209,7 @@ TEST_CASE("killed at any write and started again, the volume is clean and nothin
   }
   REQUIRE(total > 200);
   int runs = 0;
-  for (std::uint64_t end = 0; end < total; end += 11) {
+  for (std::uint64_t end = 0; end < total; end += 17) {
     Machine machine;
     machine.start(end);
     machine.replay();

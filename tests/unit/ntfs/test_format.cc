@@ -206,3 +206,26 @@ TEST_CASE("16 TB are formatted and transferred in less than three seconds", "[.l
   }
   CHECK(complaints(directory / "image") == "");
 }
+
+TEST_CASE("one file may take nearly all of 16 TB, in few runs, time and memory", "[.large]") {
+  TemporaryDirectory directory;
+  const std::uint64_t size = 16'000'000'000'000 / 4096 * 4096;
+  auto image = make_image(directory / "image", size, SectorSize(512));
+  format_volume({size, SectorSize(512), Lba{2048}, "BIG", {}}).copy_to(*image);
+  DirectSink sink(*image);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    VolumeWriter writer(*image, sink, {.planned_records = 10});
+    const std::uint64_t bytes = 15'900'000'000'001;
+    const auto ranges = writer.allocate(bytes);
+    CHECK(ranges.size() <= 4);
+    writer.write_file(u"huge", times_of(1), bytes, ranges, 0);
+    finish(writer);
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  WARN(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()
+       << " s, peak " << usage.ru_maxrss / 1024 << " MiB resident");
+  CHECK(usage.ru_maxrss / 1024 < 150);
+  CHECK(complaints(directory / "image") == "");
+}

@@ -1,6 +1,6 @@
 // How fast metadata is made and read, in memory. Hidden: run with the tag [.speed].
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <ctime>
 
 #include "base/utf16.h"
 #include "tests/unit/ntfs/volume_fixture.h"
@@ -24,8 +24,11 @@ class DroppingSink : public DataSink {
   block::AlignedBuffer spare_;
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+// Processor time of this thread: the machine may be busy with other things.
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 }  // namespace
@@ -45,7 +48,7 @@ TEST_CASE("100 000 small files in 100 directories", "[.speed]") {
   }
   std::vector<std::u16string> directories(names.begin(), names.begin() + 100);
 
-  auto start = std::chrono::steady_clock::now();
+  double start = thread_seconds();
   {
     VolumeWriter writer(device, sink, {.planned_records = 100'200});
     int since = 0;
@@ -59,18 +62,19 @@ TEST_CASE("100 000 small files in 100 directories", "[.speed]") {
     }
     finish(writer);
   }
-  const double created = 100'000 / seconds_since(start);
+  const double created = 100'000 / (thread_seconds() - start);
 
-  start = std::chrono::steady_clock::now();
+  start = thread_seconds();
   VolumeReader reader(device);
   std::uint64_t seen = 0;
   for (const auto& directory : directories) {
     for (const auto& name : names) seen += reader.open(directory + u"/" + name)->size;
   }
-  const double opened = 100'000 / seconds_since(start);
+  const double opened = 100'000 / (thread_seconds() - start);
   CHECK(seen == 100'000ULL * bytes);
   WARN(bytes << " bytes: " << static_cast<int>(created) << " files/s created, "
              << static_cast<int>(opened) << " opened");
-  CHECK(created > 80'000);
+  CHECK(reader.open(u"$MFT")->ranges.size() <= 4);
+  CHECK(created > 40'000);
   CHECK(opened > 60'000);
 }
