@@ -44,12 +44,25 @@ void print_outcome(const OutcomeReport& report, const prepare::DriveOutcome& out
   }
 }
 
+// Milliseconds spent in each phase.
+nlohmann::ordered_json phases_json(const report::DriveProgress& progress) {
+  nlohmann::ordered_json phases = nlohmann::ordered_json::object();
+  for (const report::Phase phase : {report::Phase::kFormatting, report::Phase::kCopying,
+                                    report::Phase::kFinishing, report::Phase::kVerifying,
+                                    report::Phase::kSealing}) {
+    phases[std::string(report::to_string(phase))] = progress.spent(phase).count();
+  }
+  return phases;
+}
+
 nlohmann::ordered_json outcome_json(const OutcomeReport& report,
-                                    const prepare::DriveOutcome& outcome) {
+                                    const prepare::DriveOutcome& outcome,
+                                    const report::DriveProgress& progress) {
   nlohmann::ordered_json entry = {{"id", outcome.drive_id},
                                   {"state", journal::to_string(outcome.state)},
                                   {"stopped", outcome.stopped},
                                   {"failed_sources", outcome.failures},
+                                  {"phases_ms", phases_json(progress)},
                                   {"exit", 0},
                                   {"error", nullptr},
                                   {"verification", nullptr}};
@@ -109,8 +122,8 @@ int report_outcomes(const OutcomeReport& report) {
 
   if (report.json) {
     nlohmann::ordered_json drives = nlohmann::ordered_json::array();
-    for (const prepare::DriveOutcome& outcome : report.outcomes) {
-      drives.push_back(outcome_json(report, outcome));
+    for (std::size_t i = 0; i < report.outcomes.size(); ++i) {
+      drives.push_back(outcome_json(report, report.outcomes[i], report.progress[i]));
     }
     print_json({{"schema", 1},
                 {"job", report.job},

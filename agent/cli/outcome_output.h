@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "agent/journal/journal.h"
 #include "agent/plan/plan_store.h"
 #include "agent/prepare/drive_preparation.h"
+#include "agent/report/drive_progress.h"
 
 namespace driveprep::cli {
 
@@ -18,6 +20,7 @@ struct OutcomeReport {
   const plan::PlanStore& plan;
   const journal::Journal& journal;
   const std::vector<prepare::DriveOutcome>& outcomes;
+  const std::deque<report::DriveProgress>& progress;  // of the outcomes, in the same order
   std::chrono::seconds elapsed{0};
 };
 

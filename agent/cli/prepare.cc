@@ -132,6 +132,7 @@ int run_prepare(const PrepareOptions& options) {
                           .plan = plan,
                           .journal = *journal,
                           .outcomes = outcomes,
+                          .progress = progress,
                           .elapsed = elapsed});
 }
 

@@ -1,7 +1,9 @@
 // How far one drive is: written by its threads, read by the display. Only counters, no text.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,6 +12,7 @@ namespace driveprep::report {
 
 enum class Phase { kWaiting, kFormatting, kCopying, kFinishing, kVerifying, kSealing, kDone, kFailed };
 
+inline constexpr std::size_t kPhases = 8;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 
@@ -22,6 +25,9 @@ class DriveProgress {
   // Starts a phase that will handle `total` bytes and files, of which `done` were done before.
   void begin(Phase phase, std::uint64_t total_bytes = 0, std::uint64_t total_files = 0,
              std::uint64_t done_bytes = 0, std::uint64_t done_files = 0) {
+    const auto now = std::chrono::steady_clock::now();
+    spent_[static_cast<std::size_t>(phase_.load())] += now - phase_begin_;
+    phase_begin_ = now;
     bytes_total_ = total_bytes;
     files_total_ = total_files;
     bytes_start_ = done_bytes;
@@ -29,6 +35,11 @@ class DriveProgress {
     files_done_ = done_files;
     phase_ = phase;
     ++phase_number_;
+  }
+  // Time spent in a phase that has ended. For the thread that calls begin().
+  std::chrono::milliseconds spent(Phase phase) const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        spent_[static_cast<std::size_t>(phase)]);
   }
   void add_bytes(std::uint64_t count) { bytes_done_ += count; }
   void add_files(std::uint64_t count) { files_done_ += count; }
@@ -56,6 +67,8 @@ class DriveProgress {
   std::atomic<std::uint64_t> bytes_total_{0};
   std::atomic<std::uint64_t> files_done_{0};
   std::atomic<std::uint64_t> files_total_{0};
+  std::chrono::steady_clock::time_point phase_begin_ = std::chrono::steady_clock::now();
+  std::array<std::chrono::steady_clock::duration, kPhases> spent_{};
 };
 
 }  // namespace driveprep::report
