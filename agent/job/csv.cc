@@ -24,7 +24,34 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Eight groups of six digits.
+bool is_recovery_password(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i % 7 == 6 ? text[i] != '-' : !is_digit(text[i])) return false;
+  }
+  return true;
+}
+
+bool may_be_base64_key(std::string_view text) {
+  return text.size() >= 40 && text.ends_with('=') &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '+' ||
+                  c == '/' || c == '=';
+         });
+}
+
 }  // namespace
+
+std::string shown(std::string_view value) {
+  constexpr std::size_t kPasswordLength = 8 * 6 + 7;
+  bool secret = may_be_base64_key(value);
+  for (std::size_t i = 0; !secret && i + kPasswordLength <= value.size(); ++i) {
+    secret = is_recovery_password(value.substr(i, kPasswordLength));
+  }
+  return secret ? "(looks like a key, not shown)" : std::string(value);
+}
 
 CsvReader::CsvReader(std::string_view text, std::string file)
     : text_(text), file_(std::move(file)) {
@@ -153,13 +180,13 @@ void CsvTable::expect(const std::vector<std::string>& required,
   for (std::size_t i = 0; i < header_.size(); ++i) {
     const std::string& name = header_[i].text;
     if (!is_in(required, name) && !is_in(optional, name)) {
-      throw error(header_[i], "csv-unknown-column", "unknown column \"" + name + "\"",
+      throw error(header_[i], "csv-unknown-column", "unknown column \"" + shown(name) + "\"",
                   "Columns are named exactly: " + joined(required) +
                       (optional.empty() ? "" : "; and if wanted " + joined(optional)) + ".");
     }
     for (std::size_t j = 0; j < i; ++j) {
       if (header_[j].text == name) {
-        throw error(header_[i], "csv-repeated-column", "column \"" + name + "\" comes twice",
+        throw error(header_[i], "csv-repeated-column", "column \"" + shown(name) + "\" comes twice",
                     "Keep one of them.");
       }
     }

@@ -51,6 +51,10 @@ class CsvReader {
   unsigned column_ = 1;
 };
 
+// A value for a message. Values of a drive set may hold a key, perhaps in the wrong place: whatever
+// contains a recovery password, or could be base64 of a key, is not repeated.
+std::string shown(std::string_view value);
+
 // Rows under a header line: columns are found by their literal name.
 class CsvTable {
  public:

@@ -25,10 +25,8 @@ class RowWiper {
   CsvTable& table_;
 };
 
-// A value may have slipped into the wrong column, and it may be a key: long ones are not repeated.
-std::string shown(const CsvField& field) {
-  if (field.text.empty()) return "none";
-  return field.text.size() <= 24 ? field.text : "(a long value, not shown)";
+std::string shown_or_none(const CsvField& field) {
+  return field.text.empty() ? "none" : shown(field.text);
 }
 
 void check_combination(const CsvTable& table) {
@@ -39,11 +37,11 @@ void check_combination(const CsvTable& table) {
 
   if (encryption.text != "Encrypt" && encryption.text != "AlreadyEncrypted") {
     throw table.error(encryption, "csv-encryption",
-                      "Incorrect value for Encryption: " + shown(encryption), "Write Encrypt.");
+                      "Incorrect value for Encryption: " + shown_or_none(encryption), "Write Encrypt.");
   }
   if (format.text != "Format" && format.text != "AlreadyFormatted") {
     throw table.error(format, "csv-format-option",
-                      "Incorrect value for FormatOption: " + shown(format), "Write Format.");
+                      "Incorrect value for FormatOption: " + shown_or_none(format), "Write Format.");
   }
   if (encryption.text == "Encrypt" && !key.text.empty()) {
     throw table.error(key, "csv-key-given", "BitLocker Key should not be specified",
@@ -61,7 +59,7 @@ void check_combination(const CsvTable& table) {
   }
   if (prompt.text != "SilentMode" && prompt.text != "PromptOnFormat") {
     throw table.error(prompt, "csv-prompt",
-                      "Incorrect value for SilentOrPromptOnFormat: " + shown(prompt),
+                      "Incorrect value for SilentOrPromptOnFormat: " + shown_or_none(prompt),
                       "Write SilentMode or PromptOnFormat.");
   }
 }
@@ -79,7 +77,7 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
                       "Write /dev/disk/by-id/..., serial:XXXX, or the path of an image file; "
                       "\"driveprep drives\" lists the drives.");
   }
-  row.written = text;
+  row.written = shown(text);
   if (text.starts_with(kSerialPrefix)) {
     row.kind = DriveRow::Kind::kSerial;
     row.serial = text.substr(kSerialPrefix.size());
@@ -93,7 +91,7 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
   row.kind = row.path.string().starts_with("/dev/") ? DriveRow::Kind::kDevice
                                                     : DriveRow::Kind::kImage;
   if (row.kind == DriveRow::Kind::kImage && !row.path.has_filename()) {
-    throw table.error(field, "csv-drive-letter", "\"" + text + "\" is a directory, not an image",
+    throw table.error(field, "csv-drive-letter", "\"" + row.written + "\" is a directory, not an image",
                       "Name the image file.");
   }
 }
@@ -107,14 +105,14 @@ void parse_identity(const CsvTable& table, DriveRow& row) {
                       "Add the column DriveId and give the image the serial number it stands for.");
   }
   if (!row.drive_id.empty() && !is_valid_drive_id(row.drive_id)) {
-    throw table.error(id, "csv-drive-id", "DriveId " + shown(id) + " is not a serial number",
+    throw table.error(id, "csv-drive-id", "DriveId " + shown_or_none(id) + " is not a serial number",
                       "Use 1 to 64 letters, digits, '.', '_' and '-'.");
   }
   const CsvField& sector = table.value("SectorSize");
   if (sector.text == "4096") {
     row.sector_size = 4096;
   } else if (!sector.text.empty() && sector.text != "512") {
-    throw table.error(sector, "csv-sector-size", "SectorSize is " + shown(sector),
+    throw table.error(sector, "csv-sector-size", "SectorSize is " + shown_or_none(sector),
                       "Write 512 or 4096, or leave it empty for 512.");
   }
 }
