@@ -23,11 +23,7 @@ std::string ask_for_drive_id(const guard::ImageFacts& facts) {
   return answer;
 }
 
-}  // namespace
-
-guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
-                                    const journal::Journal& journal,
-                                    const std::vector<std::string>& confirmed) {
+guard::ImageFacts facts_of(const job::Job& job, const job::DriveRow& row) {
   guard::ImageRequest request;
   request.path = row.kind == job::DriveRow::Kind::kSerial
                      ? std::filesystem::path("serial:" + row.serial)
@@ -35,16 +31,27 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
   request.drive_id = row.drive_id;
   request.sector = SectorSize(row.sector_size);
   for (const job::DatasetRow& source : job.dataset.rows) request.sources.push_back(source.base_path);
-  guard::ImageFacts facts = guard::gather_image_facts(request);
+  return guard::gather_image_facts(request);
+}
 
+guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* journal) {
   guard::Consent consent;
   consent.format = true;
   consent.silent = !row.prompt_on_format;
+  if (journal != nullptr) consent.begun = prepare::begun_before(journal->drive(row.drive_id));
+  return consent;
+}
+
+}  // namespace
+
+guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
+                                    const journal::Journal& journal,
+                                    const std::vector<std::string>& confirmed) {
+  guard::ImageFacts facts = facts_of(job, row);
+  guard::Consent consent = consent_of(row, &journal);
   if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
     consent.confirmed_id = row.drive_id;
   }
-  consent.begun = prepare::begun_before(journal.drive(row.drive_id));
-
   const guard::Verdict verdict = guard::judge(facts, consent);
   const bool only_consent_missing =
       verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
@@ -53,6 +60,19 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
     consent.confirmed_id = ask_for_drive_id(facts);
   }
   return guard::vet(std::move(facts), std::move(consent));
+}
+
+TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,
+                      const journal::Journal* journal) {
+  const guard::ImageFacts facts = facts_of(job, row);
+  guard::Consent consent = consent_of(row, journal);
+  TargetOutlook outlook;
+  outlook.continues = consent.begun.has_value();
+  outlook.needs_confirmation = guard::judge(facts, consent).has("image-not-confirmed");
+  consent.confirmed_id = row.drive_id;
+  guard::judge(facts, consent).throw_if_refused();
+  outlook.contents = facts.contents.value().description;
+  return outlook;
 }
 
 }  // namespace driveprep::cli

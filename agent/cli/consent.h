@@ -17,4 +17,14 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
                                     const journal::Journal& journal,
                                     const std::vector<std::string>& confirmed);
 
+// What a plan can say of the target of one row without touching it.
+struct TargetOutlook {
+  std::string contents;        // "empty", "GPT, NTFS 'Backup'"
+  bool needs_confirmation = false;
+  bool continues = false;      // begun by an earlier run of this job
+};
+// Throws what speaks against the image whatever the operator agrees to. `journal` may be null.
+TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,
+                      const journal::Journal* journal);
+
 }  // namespace driveprep::cli

@@ -1,10 +1,11 @@
 #include <algorithm>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/consent.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
-#include "agent/request/bodies.h"
+#include "agent/cli/request_parameters.h"
 
 namespace driveprep::cli {
 namespace {
@@ -38,13 +39,39 @@ nlohmann::ordered_json files_json(const plan::PlanStore& plan, const plan::Drive
   return files;
 }
 
+void print_targets(const plan::PlanStore& plan, const std::vector<TargetOutlook>& targets) {
+  for (const plan::DrivePlan& drive : plan.drives()) {
+    const TargetOutlook& target = targets.at(drive.index);
+    if (drive.files == 0) {
+      print("\n" + drive.drive_id + " is not needed: nothing goes onto it.");
+    } else if (target.continues) {
+      print("\n" + drive.drive_id + " was begun by an earlier run and will be continued.");
+    } else if (target.contents != "empty") {
+      print("\n" + drive.drive_id + " holds: " + printable(target.contents) +
+            ". All of it will be destroyed" +
+            (target.needs_confirmation ? "; prepare wants --confirm " + drive.drive_id + "." : "."));
+    }
+  }
+}
+
 }  // namespace
 
 int run_plan(const PlanOptions& options) {
   const job::Job job = job::load_job(options.job);
+  check_request_parameters(job.spec);
+  std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
+  std::vector<TargetOutlook> targets;
+  for (const job::DriveRow& row : job.driveset.rows) {
+    targets.push_back(outlook(job, row, journal.get()));
+  }
   const plan::PlanStore plan = plan::build_plan(job, drive_inputs(job), {}, scan_note());
   if (options.json) {
     nlohmann::ordered_json document = plan_json(plan);
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      document["drives"][i]["contents"] = targets[i].contents;
+      document["drives"][i]["needs_confirmation"] = targets[i].needs_confirmation;
+      document["drives"][i]["continues"] = targets[i].continues;
+    }
     if (options.all) {
       for (const plan::DrivePlan& drive : plan.drives()) {
         document["drives"][drive.index]["placement"] = files_json(plan, drive);
@@ -54,6 +81,7 @@ int run_plan(const PlanOptions& options) {
     return 0;
   }
   print_plan(plan);
+  print_targets(plan, targets);
   for (const plan::DrivePlan& drive : plan.drives()) print_files(plan, drive, options.all);
   print("\nNothing was written. Next: driveprep prepare " + options.job);
   return 0;

@@ -8,6 +8,7 @@
 #include "agent/cli/outcome_output.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
+#include "agent/cli/request_parameters.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
@@ -76,6 +77,7 @@ void record_plan(journal::Journal& journal, const job::Job& job, const plan::Pla
 int run_prepare(const PrepareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const job::Job job = job::load_job(options.job);
+  check_request_parameters(job.spec);
   job.directory.check_writable();
   const journal::JobLock lock(job.directory.root());
   const std::unique_ptr<journal::Journal> journal =

@@ -44,9 +44,8 @@ int run_request(const RequestOptions& options) {
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   Shipped shipped = finished_drives(job, *journal);
+  check_request_parameters(job.spec);
   const request::JobParameters parameters = request_parameters(job.spec);
-  request::check_databox_parameters(parameters);
-  request::check_import_export_parameters(parameters);
 
   if (options.reveal_keys) {
     const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);

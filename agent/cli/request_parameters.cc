@@ -1,5 +1,7 @@
 #include "agent/cli/request_parameters.h"
 
+#include "agent/request/bodies.h"
+
 namespace driveprep::cli {
 
 request::JobParameters request_parameters(const job::JobSpec& spec) {
@@ -29,6 +31,12 @@ request::JobParameters request_parameters(const job::JobSpec& spec) {
       spec.log_level == "Verbose" ? request::LogLevel::kVerbose : request::LogLevel::kError;
   parameters.backup_drive_manifest = spec.backup_drive_manifest;
   return parameters;
+}
+
+void check_request_parameters(const job::JobSpec& spec) {
+  const request::JobParameters parameters = request_parameters(spec);
+  request::check_databox_parameters(parameters);
+  request::check_import_export_parameters(parameters);
 }
 
 }  // namespace driveprep::cli
