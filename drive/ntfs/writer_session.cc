@@ -52,12 +52,18 @@ void WriterSession::Bitmap::read(std::uint64_t first_byte, MutableByteView out) 
 
 void WriterSession::Bitmap::mark(std::uint64_t first, std::uint64_t count, bool used) {
   ntfs_volume* volume = mount_.volume();
-  const auto start = static_cast<s64>(first);
-  const auto length = static_cast<s64>(count);
-  const int failed = used ? ntfs_bitmap_set_run(volume->lcnbmp_na, start, length)
-                          : ntfs_bitmap_clear_run(volume->lcnbmp_na, start, length);
-  if (failed != 0) mount_.fail("change $Bitmap");
-  volume->free_clusters += used ? -length : length;
+  // Cut at the edges of cache blocks: whole blocks of one value cost no memory there.
+  constexpr std::uint64_t kBits = BlockCache::kBlock * 8;
+  const std::uint64_t head = std::min(count, round_up(first, kBits) - first);
+  for (const ClusterRun part : {ClusterRun{first, head}, ClusterRun{first + head, count - head}}) {
+    if (part.count == 0) continue;
+    const auto start = static_cast<s64>(part.first);
+    const auto length = static_cast<s64>(part.count);
+    const int failed = used ? ntfs_bitmap_set_run(volume->lcnbmp_na, start, length)
+                            : ntfs_bitmap_clear_run(volume->lcnbmp_na, start, length);
+    if (failed != 0) mount_.fail("change $Bitmap");
+    volume->free_clusters += used ? -length : length;
+  }
 }
 
 WriterSession::WriterSession(block::BlockDevice& device, DataSink& sink,
