@@ -31,6 +31,36 @@ void set_sizes(Mount& mount, ntfs_inode* inode, std::uint64_t allocated, std::ui
   ntfs_inode_mark_dirty(search->ntfs_ino);
 }
 
+// Replaces the run list in memory; returns the bytes it covers.
+std::uint64_t set_runs(Mount& mount, ntfs_attr* attribute, std::span<const ByteRange> ranges) {
+  const std::uint64_t cluster = mount.volume()->cluster_size;
+  // The library owns and may reallocate the list, in blocks of 4096 bytes.
+  const std::size_t bytes = round_up((ranges.size() + 1) * sizeof(runlist_element), 4096);
+  auto* runs = static_cast<runlist_element*>(std::calloc(1, bytes));
+  if (runs == nullptr) throw std::bad_alloc();
+  VCN vcn = 0;
+  std::size_t count = 0;
+  for (const ByteRange& range : ranges) {
+    runs[count++] = {vcn, static_cast<LCN>(range.offset / cluster),
+                     static_cast<s64>(range.length / cluster)};
+    vcn += static_cast<s64>(range.length / cluster);
+  }
+  runs[count] = {vcn, LCN_ENOENT, 0};
+  std::free(attribute->rl);
+  attribute->rl = runs;
+  attribute->allocated_size = vcn * static_cast<s64>(cluster);
+  return static_cast<std::uint64_t>(attribute->allocated_size);
+}
+
+// Puts the run list into the record.
+void record_runs(Mount& mount, ntfs_attr* attribute) {
+  NAttrSetFullyMapped(attribute);
+  NAttrSetRunlistDirty(attribute);
+  if (ntfs_attr_update_mapping_pairs(attribute, 0) != 0) {
+    mount.fail("record the clusters of record " + std::to_string(attribute->ni->mft_no));
+  }
+}
+
 }  // namespace
 
 std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute) {
@@ -96,36 +126,15 @@ FileInfo read_info(Mount& mount, ntfs_inode* inode, Content content) {
 
 void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
                    std::span<const ByteRange> ranges, std::uint64_t valid_length) {
-  const std::uint64_t cluster = mount.volume()->cluster_size;
   const Attribute data = open_data(mount, inode);
   if (ntfs_attr_force_non_resident(data.get()) != 0) {
     mount.fail("move the data of record " + std::to_string(inode->mft_no) + " out of its record");
   }
-
-  // The library owns and may reallocate the list, in blocks of 4096 bytes.
-  const std::size_t bytes = round_up((ranges.size() + 1) * sizeof(runlist_element), 4096);
-  auto* runs = static_cast<runlist_element*>(std::calloc(1, bytes));
-  if (runs == nullptr) throw std::bad_alloc();
-  VCN vcn = 0;
-  std::size_t count = 0;
-  for (const ByteRange& range : ranges) {
-    runs[count++] = {vcn, static_cast<LCN>(range.offset / cluster),
-                     static_cast<s64>(range.length / cluster)};
-    vcn += static_cast<s64>(range.length / cluster);
-  }
-  runs[count] = {vcn, LCN_ENOENT, 0};
-  std::free(data->rl);
-  data->rl = runs;
-  const std::uint64_t allocated = static_cast<std::uint64_t>(vcn) * cluster;
-  data->allocated_size = static_cast<s64>(allocated);
+  const std::uint64_t allocated = set_runs(mount, data.get(), ranges);
   data->data_size = static_cast<s64>(size);
   data->initialized_size = static_cast<s64>(valid_length);
   NAttrSetNonResident(data.get());
-  NAttrSetFullyMapped(data.get());
-  NAttrSetRunlistDirty(data.get());
-  if (ntfs_attr_update_mapping_pairs(data.get(), 0) != 0) {
-    mount.fail("record the clusters of record " + std::to_string(inode->mft_no));
-  }
+  record_runs(mount, data.get());
   set_sizes(mount, inode, allocated, size, valid_length);
 
   // What the directory's index shows.
@@ -134,6 +143,20 @@ void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
   set_nino_flag(inode, KnownSize);
   NInoFileNameSetDirty(inode);
   ntfs_inode_mark_dirty(inode);
+}
+
+void extend_allocation(Mount& mount, ntfs_attr* attribute, ByteRange range) {
+  std::vector<ByteRange> ranges = read_ranges(mount, attribute);
+  ranges.push_back(range);
+  const std::uint64_t allocated = set_runs(mount, attribute, ranges);
+  record_runs(mount, attribute);
+  Search search(ntfs_attr_get_search_ctx(attribute->ni, nullptr));
+  if (!search || ntfs_attr_lookup(attribute->type, attribute->name, attribute->name_len,
+                                  CASE_SENSITIVE, 0, nullptr, 0, search.get()) != 0) {
+    mount.fail("find an attribute of record " + std::to_string(attribute->ni->mft_no));
+  }
+  search->attr->allocated_size = static_cast<sle64>(allocated);
+  ntfs_inode_mark_dirty(search->ntfs_ino);
 }
 
 void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length) {

@@ -25,6 +25,9 @@ std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute);
 void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
                    std::span<const ByteRange> ranges, std::uint64_t valid_length);
 
+// Adds clusters behind the last one of a non-resident attribute; its size stays.
+void extend_allocation(Mount& mount, ntfs_attr* attribute, ByteRange range);
+
 // Changes how much of a non-resident file is valid.
 void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length);
 

@@ -97,6 +97,7 @@ class WriterSession {
   void refuse_used_log();
   void count_free_clusters(block::BlockDevice& device, const WriterOptions& options);
   void set_zones(const WriterOptions& options);
+  void extend_record_bitmap(std::uint64_t records);
   void mark_zone_fresh(std::uint64_t first, std::uint64_t end);
   void choose_security();
   std::uint64_t count_free(const ClusterRun& run);
