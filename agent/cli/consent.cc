@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/sizes.h"
@@ -23,17 +24,6 @@ std::string ask_for_drive_id(const guard::ImageFacts& facts) {
   return answer;
 }
 
-guard::ImageFacts facts_of(const job::Job& job, const job::DriveRow& row) {
-  guard::ImageRequest request;
-  request.path = row.kind == job::DriveRow::Kind::kSerial
-                     ? std::filesystem::path("serial:" + row.serial)
-                     : row.path;
-  request.drive_id = row.drive_id;
-  request.sector = SectorSize(row.sector_size);
-  for (const job::DatasetRow& source : job.dataset.rows) request.sources.push_back(source.base_path);
-  return guard::gather_image_facts(request);
-}
-
 guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* journal) {
   guard::Consent consent;
   consent.format = true;
@@ -47,7 +37,7 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
 guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
                                     const journal::Journal& journal,
                                     const std::vector<std::string>& confirmed) {
-  guard::ImageFacts facts = facts_of(job, row);
+  guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
   guard::Consent consent = consent_of(row, &journal);
   if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
     consent.confirmed_id = row.drive_id;
@@ -64,10 +54,13 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
 
 TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,
                       const journal::Journal* journal) {
-  const guard::ImageFacts facts = facts_of(job, row);
+  const guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
   guard::Consent consent = consent_of(row, journal);
   TargetOutlook outlook;
-  outlook.continues = consent.begun.has_value();
+  const std::optional<journal::Drive> known =
+      journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
+  outlook.finished = known && known->state == journal::DriveState::kFinished;
+  outlook.continues = consent.begun.has_value() && !outlook.finished;
   outlook.needs_confirmation = guard::judge(facts, consent).has("image-not-confirmed");
   consent.confirmed_id = row.drive_id;
   guard::judge(facts, consent).throw_if_refused();

@@ -22,6 +22,7 @@ struct TargetOutlook {
   std::string contents;        // "empty", "GPT, NTFS 'Backup'"
   bool needs_confirmation = false;
   bool continues = false;      // begun by an earlier run of this job
+  bool finished = false;       // by an earlier run of this job
 };
 // Throws what speaks against the image whatever the operator agrees to. `journal` may be null.
 TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,

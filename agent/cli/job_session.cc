@@ -37,16 +37,23 @@ std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job&
   return keywrap::LocalKeyStore::open_or_create(key_store_options(job));
 }
 
+guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row) {
+  guard::ImageRequest request;
+  request.path = row.kind == job::DriveRow::Kind::kSerial
+                     ? std::filesystem::path("serial:" + row.serial)
+                     : row.path;
+  request.drive_id = row.drive_id;
+  request.sector = SectorSize(row.sector_size);
+  for (const job::DatasetRow& source : job.dataset.rows) {
+    request.sources.push_back(source.base_path);
+  }
+  return request;
+}
+
 std::vector<plan::DriveInput> drive_inputs(const job::Job& job) {
   std::vector<plan::DriveInput> inputs;
   for (const job::DriveRow& row : job.driveset.rows) {
-    guard::ImageRequest request;
-    request.path = row.kind == job::DriveRow::Kind::kSerial
-                     ? std::filesystem::path("serial:" + row.serial)
-                     : row.path;
-    request.drive_id = row.drive_id;
-    request.sector = SectorSize(row.sector_size);
-    const guard::ImageFacts facts = guard::gather_image_facts(request);
+    const guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
     if (!facts.identity.known() || !facts.regular.known() || !facts.regular.value()) {
       guard::Consent consent;
       consent.format = true;

@@ -10,6 +10,7 @@
 #include "agent/journal/journal.h"
 #include "agent/plan/build_plan.h"
 #include "base/digest.h"
+#include "drive/guard/image_facts.h"
 #include "keywrap/local_key_store.h"
 
 namespace driveprep::cli {
@@ -21,6 +22,9 @@ std::string program_name();
 // (kUsage "cmk-not-supported").
 std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job);
 std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job);
+
+// The target of one row of the driveset, as the guard wants to know it.
+guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row);
 
 // What the planner needs of each drive of the driveset. Throws what speaks against an image that
 // cannot be measured (missing, not a file).

@@ -44,6 +44,8 @@ void print_targets(const plan::PlanStore& plan, const std::vector<TargetOutlook>
     const TargetOutlook& target = targets.at(drive.index);
     if (drive.files == 0) {
       print("\n" + drive.drive_id + " is not needed: nothing goes onto it.");
+    } else if (target.finished) {
+      print("\n" + drive.drive_id + " is finished: it will be left as it is.");
     } else if (target.continues) {
       print("\n" + drive.drive_id + " was begun by an earlier run and will be continued.");
     } else if (target.contents != "empty") {
@@ -71,6 +73,7 @@ int run_plan(const PlanOptions& options) {
       document["drives"][i]["contents"] = targets[i].contents;
       document["drives"][i]["needs_confirmation"] = targets[i].needs_confirmation;
       document["drives"][i]["continues"] = targets[i].continues;
+      document["drives"][i]["finished"] = targets[i].finished;
     }
     if (options.all) {
       for (const plan::DrivePlan& drive : plan.drives()) {

@@ -1,6 +1,8 @@
 // Memory aligned for direct input and output.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 
@@ -36,7 +38,7 @@ class AlignedBuffer {
 
 inline bool is_direct_aligned(std::uint64_t offset, ByteView data) {
   return offset % kDirectAlignment == 0 && data.size() % kDirectAlignment == 0 &&
-         reinterpret_cast<std::uintptr_t>(data.data()) % kDirectAlignment == 0;
+         std::bit_cast<std::uintptr_t>(data.data()) % kDirectAlignment == 0;
 }
 
 }  // namespace driveprep::block
