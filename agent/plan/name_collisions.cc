@@ -158,7 +158,7 @@ class CollisionResolver {
 }  // namespace
 
 void resolve_name_collisions(PlanDraft& draft, bool substitute_names) {
-  CollisionResolver(draft, substitute_names).resolve();
+  if (draft.names_may_collide()) CollisionResolver(draft, substitute_names).resolve();
 }
 
 }  // namespace driveprep::plan

@@ -19,6 +19,9 @@ std::unique_ptr<journal::Database> open_draft(const std::filesystem::path& file)
   return database;
 }
 
+// Above this a directory's names are compared in the database.
+constexpr std::size_t kMaxNamesFollowed = 1'000'000;
+
 std::int64_t ticks(FileTime time) { return static_cast<std::int64_t>(time.ticks); }
 
 }  // namespace
@@ -97,6 +100,21 @@ std::int64_t PlanDraft::directory(std::int64_t parent, const std::string& name,
   return id;
 }
 
+void PlanDraft::follow_names(std::int64_t directory, std::int64_t fold) {
+  if (names_may_collide_) return;
+  // A directory that is come back to has names that are no longer known here.
+  names_may_collide_ = directory < names_directory_ || names_here_.size() > kMaxNamesFollowed;
+  if (directory > names_directory_) {
+    names_directory_ = directory;
+    names_here_.clear();
+  }
+  if (!names_here_.insert(fold).second) names_may_collide_ = true;
+}
+
+void PlanDraft::note_directory(std::int64_t parent, const std::string& name) {
+  follow_names(parent, fold_hash(ntfs_name_for(name).name));
+}
+
 std::int64_t PlanDraft::add_source(const std::filesystem::path& directory) {
   insert_source_.bind(1, directory.native()).run();
   return database_->last_insert_id();
@@ -105,13 +123,19 @@ std::int64_t PlanDraft::add_source(const std::filesystem::path& directory) {
 void PlanDraft::add_file(const ScannedFile& file) {
   std::u16string stored;
   const auto substitute = judge_name(file.name, stored, file.directory);
+  const std::int64_t fold = fold_hash(stored);
+  follow_names(file.directory, fold);
+  in_order_ = in_order_ && (file.directory > last_file_.directory ||
+                            (file.directory == last_file_.directory &&
+                             written_before(last_file_, file)));
+  last_file_ = file;
   const std::uint64_t cost = plan::file_cost(
       file.size, stored.size(), 2 * file.blob_path_bytes + session_.size() + 2, geometry_);
   insert_file_.bind(1, file.directory)
       .bind(2, file.source)
       .bind(3, static_cast<std::int64_t>(file.dataset_row))
       .bind(4, file.name)
-      .bind(7, fold_hash(stored))
+      .bind(7, fold)
       .bind(8, static_cast<std::int64_t>(file.size))
       .bind(9, ticks(file.times.created))
       .bind(10, ticks(file.times.modified))

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/journal/sqlite.h"
@@ -19,6 +20,9 @@ namespace driveprep::plan {
 // Files of at least this size are placed one by one, smaller ones together with their directory.
 inline constexpr std::uint64_t kLargeFile = 16ULL << 20;
 
+// Files from this size on are written after the smaller ones of their directory.
+inline constexpr std::uint64_t kWrittenLast = 1ULL << 20;
+
 struct ScannedFile {
   std::int64_t directory = 0;
   std::int64_t source = 0;
@@ -29,6 +33,13 @@ struct ScannedFile {
   Times times;
   std::uint64_t blob_path_bytes = 0;       // of the whole blob path
 };
+
+// The order of writing within a directory.
+inline bool written_before(const ScannedFile& a, const ScannedFile& b) {
+  const bool a_last = a.size >= kWrittenLast;
+  const bool b_last = b.size >= kWrittenLast;
+  return a_last != b_last ? b_last : a.name < b.name;
+}
 
 class PlanDraft {
  public:
@@ -47,6 +58,16 @@ class PlanDraft {
                          const std::optional<Times>& times);
   std::int64_t add_source(const std::filesystem::path& directory);
   void add_file(const ScannedFile& file);
+  // Makes a subdirectory's name known while the files of its parent are added.
+  void note_directory(std::int64_t parent, const std::string& name);
+
+  // Files came in the order of writing: they need no sorting.
+  bool in_order() const { return in_order_; }
+  // false: no two names of a directory are the same to Windows, and no two files have one
+  // destination. true: that has to be looked into.
+  bool names_may_collide() const { return names_may_collide_; }
+  // For what cannot be seen while the files are added: two sources in one place.
+  void expect_collisions() { names_may_collide_ = true; }
 
   std::uint64_t files() const { return files_; }
   std::uint64_t bytes() const { return bytes_; }
@@ -62,6 +83,8 @@ class PlanDraft {
   std::optional<std::u16string> judge_name(const std::string& name, std::u16string& stored,
                                            std::int64_t directory);
 
+  void follow_names(std::int64_t directory, std::int64_t fold);
+
   std::unique_ptr<journal::Database> database_;
   FindingLog log_;
   std::string session_;
@@ -76,6 +99,12 @@ class PlanDraft {
   DirectoryCosts costs_;
   std::vector<std::uint64_t> small_cost_;
   std::int64_t next_directory_ = 1;
+  bool in_order_ = true;
+  bool names_may_collide_ = false;
+  ScannedFile last_file_;
+  // Folded names of the directory that files are being added to.
+  std::unordered_set<std::int64_t> names_here_;
+  std::int64_t names_directory_ = 0;
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t file_cost_ = 0;

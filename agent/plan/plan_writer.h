@@ -11,9 +11,6 @@
 
 namespace driveprep::plan {
 
-// Files from this size on come after the smaller ones of their directory.
-inline constexpr std::uint64_t kWrittenLast = 1ULL << 20;
-
 // `taken`: estimated bytes on each drive.
 void write_plan(PlanDraft& draft, const job::Job& job, const std::vector<DriveInput>& drives,
                 const std::vector<std::uint64_t>& taken);

@@ -14,11 +14,14 @@
 #include "agent/plan/limits.h"
 #include "agent/plan/ntfs_naming.h"
 #include "agent/plan/store_access.h"
+#include "base/utf16.h"
 
 namespace driveprep::plan {
 namespace {
 
 constexpr std::uint64_t kProgressEvery = 4096;
+// Files of one directory that are sorted in memory; more of them are sorted in the database.
+constexpr std::size_t kMaxPending = 100'000;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -70,45 +73,49 @@ void SourceScanner::protect(const Path& path) {
   if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.insert(key_of(facts));
 }
 
-bool SourceScanner::is_protected(const struct statx& facts, const Path& path) {
+bool SourceScanner::is_protected(const struct statx& facts, const Path& directory,
+                                 const std::string& name) {
   if (!protected_.contains(key_of(facts))) return false;
-  log_.problem("source-holds-target", row_place() + printable(job_.dataset.rows[row_index_].base_path.native()),
+  const Path path = name.empty() ? directory : directory / name;
+  log_.problem("source-holds-target", row_place(),
                "contains " + printable(path.native()) +
                    ", which belongs to the job directory or is one of its drives");
   return true;
 }
 
 std::string SourceScanner::row_place() const {
-  return job_.dataset.file.string() + ":" +
-         std::to_string(job_.dataset.rows[row_index_].line) + ": BasePath ";
+  const job::DatasetRow& row = job_.dataset.rows[row_index_];
+  return job_.dataset.file.string() + ":" + std::to_string(row.line) + ": BasePath " +
+         printable(row.base_path.native());
 }
 
 void SourceScanner::scan() {
-  for (row_index_ = 0; row_index_ < job_.dataset.rows.size(); ++row_index_) scan_row(row_index_);
+  for (row_index_ = 0; row_index_ < job_.dataset.rows.size(); ++row_index_) scan_row();
 }
 
-void SourceScanner::scan_row(std::size_t index) {
-  const job::DatasetRow& row = job_.dataset.rows[index];
-  const std::string subject = row_place() + printable(row.base_path.native());
+void SourceScanner::scan_row() {
+  const job::DatasetRow& row = job_.dataset.rows[row_index_];
   if (row.type == job::ItemType::kFile) {
-    log_.problem("azure-files-unsupported", subject,
+    log_.problem("azure-files-unsupported", row_place(),
                  "has the ItemType \"file\"; the manifest of Azure Files is not published");
     return;
   }
   struct statx facts{};
   if (const int error = facts_of(AT_FDCWD, row.base_path.c_str(), true, facts); error != 0) {
     log_.problem(error == ENOENT || error == ENOTDIR ? "source-missing" : "source-unreadable",
-                 subject, "cannot be used: " + cause(error), ErrorKind::kSource);
+                 row_place(), "cannot be used: " + cause(error), ErrorKind::kSource);
     return;
   }
   const bool is_directory = S_ISDIR(facts.stx_mode);
   if (is_directory != row.is_directory || (!is_directory && !S_ISREG(facts.stx_mode))) {
-    log_.problem("source-kind", subject,
+    log_.problem("source-kind", row_place(),
                  is_directory       ? "is a directory, but does not end in '/'"
                  : row.is_directory ? "ends in '/', but is not a directory"
                                     : "is neither a directory nor a regular file");
     return;
   }
+  // Rows can only meet inside one container: names of containers have no upper case.
+  if (!containers_.insert(row.container).second) draft_.expect_collisions();
   container_directory_ = draft_.directory(kSessionDirectory, row.container, std::nullopt);
   if (is_directory) {
     scan_directory(row);
@@ -131,28 +138,34 @@ std::int64_t SourceScanner::destination(const std::string& prefix,
 }
 
 void SourceScanner::scan_single_file(const job::DatasetRow& row) {
+  const Path parent = row.base_path.parent_path();
+  const std::string name = row.base_path.filename().native();
+  const UniqueFd fd(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct statx facts{};
-  if (facts_of(AT_FDCWD, row.base_path.c_str(), true, facts) != 0 ||
-      is_protected(facts, row.base_path) ||
-      !readable(AT_FDCWD, row.base_path.native(), row.base_path, false)) {
+  const int error = fd.valid() ? facts_of(fd.get(), name.c_str(), true, facts) : errno;
+  if (error != 0) {
+    log_.problem("source-unreadable", row_place(), "cannot be used: " + cause(error),
+                 ErrorKind::kSource);
     return;
   }
   const std::size_t slash = row.name.rfind('/');
-  const std::size_t prefix = slash == std::string::npos ? 0 : slash + 1;
-  const std::int64_t directory = destination(row.name.substr(0, prefix), std::nullopt);
-  const std::int64_t source = draft_.add_source(row.base_path.parent_path());
-  file(directory, source, row.base_path.filename().native(), row.name, row.base_path, facts);
+  const std::string prefix = slash == std::string::npos ? "" : row.name.substr(0, slash + 1);
+  Level level{fd.get(), parent, prefix, destination(prefix, std::nullopt),
+              draft_.add_source(parent), {}, {}};
+  if (is_protected(facts, parent, name) || !readable(level, name, false)) return;
+  file(level, name, row.name, facts);
+  flush(level);
 }
 
 void SourceScanner::scan_directory(const job::DatasetRow& row) {
   UniqueFd fd(::open(row.base_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) {
-    log_.problem("source-unreadable", row_place() + printable(row.base_path.native()),
-                 "cannot be opened: " + cause(errno), ErrorKind::kSource);
+  struct statx facts{};
+  const int error = fd.valid() ? facts_of(fd.get(), ".", false, facts) : errno;
+  if (error != 0) {
+    log_.problem("source-unreadable", row_place(), "cannot be opened: " + cause(error),
+                 ErrorKind::kSource);
     return;
   }
-  struct statx facts{};
-  facts_of(AT_FDCWD, row.base_path.c_str(), true, facts);
   const std::int64_t directory = destination(row.name, times_of(facts));
   walk(std::move(fd), row.base_path, row.name, directory);
 }
@@ -171,39 +184,41 @@ void SourceScanner::walk(UniqueFd fd, const Path& path, const std::string& prefi
   }
   const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(fd.get()));
   require(stream != nullptr, "a directory that is open cannot be read as one");
-  const Level level{fd.release(), path, prefix, directory};
-  const std::int64_t source = draft_.add_source(path);
+  Level level{fd.release(), path, prefix, directory, draft_.add_source(path), {}, {}};
   ancestors_.push_back(key_of(facts));
-  std::vector<std::string> below;
   for (;;) {
     errno = 0;
     const dirent* found = ::readdir(stream.get());
     if (found == nullptr) break;
     const std::string name = found->d_name;
-    if (name != "." && name != "..") entry(level, source, name, below);
+    if (name != "." && name != "..") entry(level, name);
   }
   if (errno != 0) {
     log_.problem("source-unreadable", printable(path.native()), "cannot be listed: " + cause(errno),
                  ErrorKind::kSource);
   }
+  flush(level);
   // Sorted, so that directories get the same numbers in every scan.
-  std::sort(below.begin(), below.end());
-  for (const std::string& name : below) enter(level, name);
+  std::sort(level.below.begin(), level.below.end());
+  for (const std::string& name : level.below) {
+    if (!utf16_from_utf8(name)) continue;  // refused when entered
+    draft_.note_directory(directory, name);
+  }
+  for (const std::string& name : level.below) enter(level, name);
   ancestors_.pop_back();
 }
 
-void SourceScanner::entry(const Level& level, std::int64_t source, const std::string& name,
-                          std::vector<std::string>& below) {
+void SourceScanner::entry(Level& level, const std::string& name) {
   struct statx facts{};
   int error = facts_of(level.fd, name.c_str(), false, facts);
-  const Path path = level.path / name;
+  const auto shown = [&] { return printable((level.path / name).native()); };
   if (error == 0 && S_ISLNK(facts.stx_mode)) {
     switch (policy_.symlinks) {
       case job::SourcePolicy::Symlinks::kRefuse:
-        log_.problem("source-symlink", printable(path.native()), "is a symbolic link");
+        log_.problem("source-symlink", shown(), "is a symbolic link");
         return;
       case job::SourcePolicy::Symlinks::kSkip:
-        log_.warn("skipped-symlink", printable(path.native()), "is a symbolic link; left out");
+        log_.warn("skipped-symlink", shown(), "is a symbolic link; left out");
         return;
       case job::SourcePolicy::Symlinks::kFollow:
         error = facts_of(level.fd, name.c_str(), true, facts);
@@ -211,12 +226,12 @@ void SourceScanner::entry(const Level& level, std::int64_t source, const std::st
     }
   }
   if (error != 0) {
-    log_.problem("source-unreadable", printable(path.native()), "cannot be read: " + cause(error),
+    log_.problem("source-unreadable", shown(), "cannot be read: " + cause(error),
                  ErrorKind::kSource);
     return;
   }
   if (S_ISDIR(facts.stx_mode)) {
-    below.push_back(name);
+    level.below.push_back(name);
     return;
   }
   if (!S_ISREG(facts.stx_mode)) {
@@ -224,30 +239,29 @@ void SourceScanner::entry(const Level& level, std::int64_t source, const std::st
                              : S_ISSOCK(facts.stx_mode) ? "a socket"
                                                         : "a device";
     if (policy_.specials == job::SourcePolicy::Specials::kRefuse) {
-      log_.problem("source-special", printable(path.native()), "is " + kind);
+      log_.problem("source-special", shown(), "is " + kind);
     } else {
-      log_.warn("skipped-special", printable(path.native()), "is " + kind + "; left out");
+      log_.warn("skipped-special", shown(), "is " + kind + "; left out");
     }
     return;
   }
-  if (is_protected(facts, path) || !readable(level.fd, name, path, false)) return;
-  file(level.directory, source, name, level.prefix + name, path, facts);
+  if (is_protected(facts, level.path, name) || !readable(level, name, false)) return;
+  file(level, name, level.prefix + name, facts);
 }
 
 void SourceScanner::enter(const Level& level, const std::string& name) {
   const Path path = level.path / name;
-  const job::DatasetRow& row = job_.dataset.rows[row_index_];
-  if (row.container == "$root") {
+  if (job_.dataset.rows[row_index_].container == "$root") {
     log_.warn("root-subdirectory", printable(path.native()),
               "is left out: names in $root have no '/', so sub-directories do not go there");
     return;
   }
-  if (!blob_name_fits(level.prefix + name) || !readable(level.fd, name, path, true)) return;
+  if (!blob_name_fits(level.prefix + name) || !readable(level, name, true)) return;
   const bool follow = policy_.symlinks == job::SourcePolicy::Symlinks::kFollow;
   UniqueFd fd(::openat(level.fd, name.c_str(),
                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)));
   struct statx facts{};
-  const int error = !fd.valid() ? errno : facts_of(fd.get(), ".", false, facts);
+  const int error = fd.valid() ? facts_of(fd.get(), ".", false, facts) : errno;
   if (error != 0) {
     log_.problem("source-unreadable", printable(path.native()), "cannot be opened: " + cause(error),
                  ErrorKind::kSource);
@@ -267,71 +281,72 @@ bool SourceScanner::blob_name_fits(const std::string& blob_name) {
   return !reason;
 }
 
-bool SourceScanner::readable(int parent, const std::string& name, const Path& path,
-                             bool is_directory) {
+bool SourceScanner::readable(const Level& level, const std::string& name, bool is_directory) {
   if (may_read_all_) return true;
   const int mode = is_directory ? R_OK | X_OK : R_OK;
-  if (::faccessat(parent, name.c_str(), mode, AT_EACCESS) == 0) return true;
+  if (::faccessat(level.fd, name.c_str(), mode, AT_EACCESS) == 0) return true;
   using Unreadable = job::SourcePolicy::Unreadable;
   const std::string what = "cannot be read: " + cause(errno);
+  const std::string shown = printable((level.path / name).native());
   if (policy_.unreadable == Unreadable::kSkip) {
-    log_.warn("skipped-unreadable", printable(path.native()), what + "; left out");
+    log_.warn("skipped-unreadable", shown, what + "; left out");
     return false;
   }
   // What a directory holds is unknown, so it cannot be planned and reported later.
   if (policy_.unreadable == Unreadable::kRefuse || is_directory) {
-    log_.problem("source-unreadable", printable(path.native()), what, ErrorKind::kSource);
+    log_.problem("source-unreadable", shown, what, ErrorKind::kSource);
     return false;
   }
-  log_.warn("unreadable", printable(path.native()), what + "; its drive will end incomplete");
+  log_.warn("unreadable", shown, what + "; its drive will end incomplete");
   return true;
 }
 
-bool SourceScanner::size_fits(const Path& path, std::uint64_t size) {
+bool SourceScanner::size_fits(const Level& level, const std::string& name, std::uint64_t size) {
   const job::ItemType type = job_.dataset.rows[row_index_].type;
-  const std::string type_name(job::to_string(type));
+  const std::string_view type_name = job::to_string(type);
+  const auto shown = [&] { return printable((level.path / name).native()); };
   for (const SizeLimit& limit : kSizeLimits) {
     if (limit.type != type) continue;
     if (size > limit.refused_above) {
-      log_.problem("file-too-large", printable(path.native()),
-                   "has " + std::to_string(size) + " bytes, a " + type_name + " at most " +
-                       std::to_string(limit.refused_above));
+      log_.problem("file-too-large", shown(),
+                   "has " + std::to_string(size) + " bytes, a " + std::string(type_name) +
+                       " at most " + std::to_string(limit.refused_above));
       return false;
     }
     if (size % limit.multiple_of != 0) {
-      log_.problem("page-blob-length", printable(path.native()),
+      log_.problem("page-blob-length", shown(),
                    "has " + std::to_string(size) + " bytes, which is not a multiple of " +
-                       std::to_string(limit.multiple_of) + " as a " + type_name + " needs");
+                       std::to_string(limit.multiple_of) + " as a " + std::string(type_name) +
+                       " needs");
       return false;
     }
     if (size > limit.warned_above) {
-      log_.warn("large-file", printable(path.native()),
-                "is larger than the newer Data Box service takes as a " + type_name);
+      log_.warn("large-file", shown(),
+                "is larger than the newer Data Box service takes as a " + std::string(type_name));
     }
+  }
+  if (type == job::ItemType::kBlockBlob && block_length(size) > 4 * kMiB) {
+    log_.warn("block-size", shown(),
+              "needs blocks of " + std::to_string(block_length(size) / kMiB) +
+                  " MiB, because a blob has at most 50 000; the service's rule for that is not "
+                  "published");
   }
   return true;
 }
 
-void SourceScanner::file(std::int64_t directory, std::int64_t source, const std::string& name,
-                         const std::string& blob_name, const Path& path,
+void SourceScanner::file(Level& level, const std::string& name, const std::string& blob_name,
                          const struct statx& facts) {
   const job::DatasetRow& row = job_.dataset.rows[row_index_];
-  if (!blob_name_fits(blob_name) || !size_fits(path, facts.stx_size)) return;
-  if (row.type == job::ItemType::kBlockBlob && block_length(facts.stx_size) > 4 * kMiB) {
-    log_.warn("block-size", printable(path.native()),
-              "needs blocks of " + std::to_string(block_length(facts.stx_size) / kMiB) +
-                  " MiB, because a blob has at most 50 000; the service's rule for that is not "
-                  "published");
-  }
+  if (!blob_name_fits(blob_name) || !size_fits(level, name, facts.stx_size)) return;
   if (job::has_segment_ending_in_dot(blob_name)) {
     log_.warn("blob-name-dot", row.container + "/" + printable(blob_name),
               "has a path segment that ends in a dot, which some clients drop");
   }
   ScannedFile scanned;
-  scanned.directory = directory;
-  scanned.source = source;
+  scanned.directory = level.directory;
+  scanned.source = level.source;
   scanned.dataset_row = row_index_;
-  scanned.name = blob_name.substr(blob_name.rfind('/') + 1);
+  scanned.name = blob_name.substr(level.prefix.size());
   if (scanned.name != name) scanned.source_name = name;
   scanned.size = facts.stx_size;
   scanned.times = times_of(facts);
@@ -342,8 +357,19 @@ void SourceScanner::file(std::int64_t directory, std::int64_t source, const std:
               "has a path of " + std::to_string(path_length) +
                   " bytes on the drive; Windows programs without long-path support cannot open it");
   }
-  draft_.add_file(scanned);
-  if (progress_ && draft_.files() % kProgressEvery == 0) progress_(draft_.files(), draft_.bytes());
+  level.pending.push_back(std::move(scanned));
+  if (level.pending.size() >= kMaxPending) flush(level);
+}
+
+void SourceScanner::flush(Level& level) {
+  std::sort(level.pending.begin(), level.pending.end(), written_before);
+  for (const ScannedFile& scanned : level.pending) {
+    draft_.add_file(scanned);
+    if (progress_ && draft_.files() % kProgressEvery == 0) {
+      progress_(draft_.files(), draft_.bytes());
+    }
+  }
+  level.pending.clear();
 }
 
 }  // namespace driveprep::plan

@@ -33,27 +33,29 @@ class SourceScanner {
     const Path& path;
     std::string prefix;  // blob name up to here, without the container; empty or "a/b/"
     std::int64_t directory;
+    std::int64_t source;
+    std::vector<std::string> below;    // subdirectories, entered after the files
+    std::vector<ScannedFile> pending;  // files, to be added in their order
   };
   using FileKey = std::pair<std::uint64_t, std::uint64_t>;
 
-  void scan_row(std::size_t index);
+  void scan_row();
   void scan_single_file(const job::DatasetRow& row);
   void scan_directory(const job::DatasetRow& row);
   void walk(UniqueFd fd, const Path& path, const std::string& prefix, std::int64_t directory);
-  // Names of subdirectories are added to `below`.
-  void entry(const Level& level, std::int64_t source, const std::string& name,
-             std::vector<std::string>& below);
+  void entry(Level& level, const std::string& name);
   void enter(const Level& level, const std::string& name);
-  void file(std::int64_t directory, std::int64_t source, const std::string& name,
-            const std::string& blob_name, const Path& path, const struct statx& facts);
-  bool readable(int parent, const std::string& name, const Path& path, bool is_directory);
-  bool size_fits(const Path& path, std::uint64_t size);
+  void file(Level& level, const std::string& name, const std::string& blob_name,
+            const struct statx& facts);
+  void flush(Level& level);
+  bool readable(const Level& level, const std::string& name, bool is_directory);
+  bool size_fits(const Level& level, const std::string& name, std::uint64_t size);
   bool blob_name_fits(const std::string& blob_name);
   // The directories of the destination that no source stands for.
   std::int64_t destination(const std::string& prefix, const std::optional<Times>& times);
   void protect(const Path& path);
-  bool is_protected(const struct statx& facts, const Path& path);
-  std::string row_place() const;  // "dataset.csv:7: BasePath "
+  bool is_protected(const struct statx& facts, const Path& directory, const std::string& name = {});
+  std::string row_place() const;  // "dataset.csv:7: BasePath /srv/data"
 
   const job::Job& job_;
   PlanDraft& draft_;
@@ -64,6 +66,7 @@ class SourceScanner {
   std::set<FileKey> protected_;
   std::size_t row_index_ = 0;
   std::int64_t container_directory_ = 0;
+  std::set<std::string> containers_;  // of the rows so far
   std::vector<FileKey> ancestors_;
 };
 

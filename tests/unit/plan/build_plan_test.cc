@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/utf16.h"
+#include "base/unique_fd.h"
 #include "tests/unit/plan/plan_fixture.h"
 
 using namespace driveprep;
@@ -162,6 +162,73 @@ TEST_CASE("directories that differ only in case, and a file named like one, get 
   }
   CHECK(paths == std::set<std::string>{"data/Dir/one", "data/dir/two", "data/dir"});
   CHECK(count_of(store, "substitute-name") == 2);
+}
+
+TEST_CASE("destinations of two rows that differ only in case get different places on the drive") {
+  Fixture fixture;
+  fixture.file("one/f");
+  fixture.file("two/f");
+  fixture.row((fixture.source() / "one/").string(), "data/Prefix/");
+  fixture.row((fixture.source() / "two/").string(), "data/prefix/");
+  const auto files = items(fixture.plan());
+  REQUIRE(files.size() == 2);
+  CHECK(files[0].blob_path == "data/Prefix/f");
+  CHECK(files[1].blob_path == "data/prefix/f");
+  CHECK(files[0].file_path == "\\trial\\data\\Prefix\\f");
+  CHECK(files[1].file_path.starts_with("\\trial\\data\\prefix~"));
+}
+
+TEST_CASE("files that this user may not read follow the policy of the job", "[root]") {
+  if (::geteuid() != 0) {
+    WARN("skipped: becoming another user needs root");
+    return;
+  }
+  Fixture fixture;
+  fixture.file("open");
+  fs::permissions(fixture.file("closed"), fs::perms(0600));
+  fixture.row(fixture.source().string() + "/", "data/");
+  fs::permissions(fixture.root(), fs::perms(0755));
+  const auto as_other = [&](const std::string& policy, auto use) {
+    REQUIRE(::seteuid(65534) == 0);
+    const auto error = error_of([&] { use(fixture.plan(kGiB, policy)); });
+    REQUIRE(::seteuid(0) == 0);
+    return error.code();
+  };
+  const auto ignore = [](const plan::PlanStore&) {};
+  CHECK(as_other("{}", [](const plan::PlanStore& store) {
+          CHECK(store.total_files() == 2);
+          CHECK(count_of(store, "unreadable") == 1);
+        }) == "none");
+  CHECK(as_other(R"({"unreadable": "skip"})", [](const plan::PlanStore& store) {
+          CHECK(store.total_files() == 1);
+          CHECK(count_of(store, "skipped-unreadable") == 1);
+        }) == "none");
+  CHECK(as_other(R"({"unreadable": "refuse"})", ignore) == "source-unreadable");
+  fs::create_directory(fixture.source() / "locked");
+  fs::permissions(fixture.source() / "locked", fs::perms(0700));
+  CHECK(as_other("{}", ignore) == "source-unreadable");
+}
+
+TEST_CASE("a hundred thousand files of one directory are planned in their order, every one") {
+  // More than are sorted in memory at once.
+  Fixture fixture;
+  for (int i = 0; i < 100'100; ++i) {
+    const std::string name = (fixture.source() / std::to_string(i)).string();
+    const UniqueFd fd(::open(name.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    REQUIRE(fd.valid());
+  }
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = fixture.plan();
+  CHECK(store.total_files() == 100'100);
+  auto cursor = store.files(0);
+  plan::FileItem item;
+  std::string last;
+  bool ascending = true;
+  while (cursor.next(item)) {
+    ascending = ascending && last < item.blob_path;
+    last = item.blob_path;
+  }
+  CHECK(ascending);
 }
 
 TEST_CASE("all names that the blob service refuses are listed, not only the first") {
