@@ -223,8 +223,10 @@ TEST_CASE("one file may take nearly all of 16 TB, in few runs, time and memory",
     writer.write_file(u"huge", times_of(1), bytes, ranges, 0);
     finish(writer);
     // Counted anew from $Bitmap; ntfsresize takes minutes for as many clusters.
-    const VolumeWriter again(*image, sink, {});
-    CHECK(again.free_bytes() / 4096 == formatted.free_clusters() - (bytes + 4095) / 4096);
+    const VolumeWriter again(*image, sink, {.planned_records = 10});
+    const std::uint64_t rest = formatted.free_clusters() - (bytes + 4095) / 4096;
+    CHECK(again.free_bytes() / 4096 <= rest);
+    CHECK(again.free_bytes() / 4096 > rest - 32);  // $MFT and $Secure have grown a little
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
