@@ -173,8 +173,8 @@ Unlocked unlock(const block::ReadableDevice& partition, const Metadata& metadata
   }
   if (tried == 0) {
     refuse("no-such-protector",
-           partition.name() + " cannot be opened with a " + std::string(key.name) +
-               ": it has no protector of that kind",
+           partition.name() + " has no protector of the kind \"" + std::string(key.name) +
+               "\", so this key cannot open it",
            "Use another of the volume's keys.");
   }
   throw Error(ErrorKind::kKey, "key-does-not-open",
