@@ -1,0 +1,399 @@
+"""Bad input is refused with the right status, a message that helps, and nothing written."""
+
+import fcntl
+import os
+import re
+import stat
+import subprocess
+import unittest
+
+import harness
+import volume as v
+from harness import DATASET_HEADER, DRIVESET_HEADER, MIB, Drive, need, need_root
+
+USAGE, REFUSED, NOT_CONFIRMED, BUSY, WRITE, SOURCE = 2, 3, 4, 5, 6, 8
+
+# The lock and an empty journal are how `prepare` keeps a second run away while it still checks.
+BOOKKEEPING = re.compile(r"\.lock|journal\.db(-wal|-shm)?")
+
+
+class BadInput(harness.Case):
+    def setUp(self):
+        self.tree = self.env.directory("data")
+        harness.write_file(self.tree, "a.txt", b"a")
+        harness.write_file(self.tree, "sub/b.txt", b"b")
+
+    def job(self, **options):
+        options.setdefault("sources", [(self.tree + "/", "archive/")])
+        return self.make_job(**options)
+
+    def assert_remedy(self, error, result):
+        self.assertGreater(len(error["remedy"]), 10, result)
+        self.assertGreater(len(error["message"]), 10, result)
+
+    def refused(self, job, status, code, *mentions, commands=("plan", "prepare"), options=()):
+        """Both commands refuse; the error has the code and names what it should; nothing is written."""
+        before = harness.snapshot(job.root)
+        for command in commands:
+            extra = options if command == "prepare" else ()
+            plain = self.env.run(command, job.root, *extra)
+            self.assertEqual(plain.status, status, plain)
+            self.assertIn("what to do:", plain.err)
+            result = self.env.run(command, job.root, "--json", *extra)
+            self.assertEqual(result.status, status, result)
+            document = result.json()
+            error = document["error"]
+            self.assert_remedy(error, result)
+            self.assertEqual(error["exit"], status)
+            codes = {error["code"]} | {problem["code"] for problem in document.get("problems", [])}
+            self.assertIn(code, codes, result)
+            text = error["message"] + " ".join(
+                f"{problem['subject']} {problem['detail']}" for problem in document.get("problems", []))
+            for mention in mentions:
+                self.assertIn(mention, text, result)
+                self.assertIn(mention, plain.err, plain)
+            after = harness.snapshot(job.root)
+            for path in list(after):
+                if command != "plan" and BOOKKEEPING.fullmatch(path):
+                    after.pop(path)
+                    before.pop(path, None)
+            self.assertEqual(after, before, f"{command} wrote something")
+
+    # --- dataset.csv and driveset.csv
+
+    def dataset(self, text):
+        job = self.job()
+        job.write("dataset.csv", text)
+        return job
+
+    def test_unknown_column_of_the_data_set(self):
+        job = self.dataset(f"{DATASET_HEADER},Colour\n{self.tree}/,archive/,BlockBlob,rename,None,None,red\n")
+        self.refused(job, USAGE, self.code_of(job), "dataset.csv:1:", "Colour")
+
+    def test_missing_column_of_the_data_set(self):
+        job = self.dataset(f"BasePath,ItemType,Disposition,MetadataFile,PropertiesFile\n")
+        self.refused(job, USAGE, self.code_of(job), "dataset.csv:1:", "DstItemPathOrPrefix")
+
+    def test_unknown_and_missing_columns_of_the_drive_set(self):
+        job = self.job()
+        job.write("driveset.csv", DRIVESET_HEADER.replace("DriveId", "Serial") + "\n")
+        self.refused(job, USAGE, self.code_of(job), "driveset.csv:1:", "Serial")
+        job.write("driveset.csv", DRIVESET_HEADER.replace("Encryption,", "") + "\n")
+        self.refused(job, USAGE, self.code_of(job), "driveset.csv:1:", "Encryption")
+
+    def code_of(self, job):
+        """The code of a refusal whose name is the reader's own business."""
+        code = self.env.run("plan", job.root, "--json").error()["code"]
+        self.assertRegex(code, r"^[a-z]+(-[a-z0-9]+)+$")
+        return code
+
+    def test_a_row_with_too_few_values(self):
+        job = self.dataset(f"{DATASET_HEADER}\n{self.tree}/,archive/,BlockBlob\n")
+        self.refused(job, USAGE, self.code_of(job), "dataset.csv:2:")
+
+    def test_bad_values_of_the_data_set_are_named_with_line_and_column(self):
+        row = [f"{self.tree}/", "archive/", "BlockBlob", "rename", "None", "None"]
+        for column, value, code in ((2, "blob", "csv-item-type"), (3, "replace", None),
+                                    (1, "/archive/", "csv-destination"), (1, "", "csv-destination"),
+                                    (0, "", "csv-base-path"), (0, "C:\\data\\", "csv-windows-path"),
+                                    (1, "Archive/", None), (4, "no-such-metadata.xml", None)):
+            with self.subTest(column=column, value=value):
+                bad = [*row[:column], value, *row[column + 1:]]
+                job = self.dataset(f"# a comment\n{DATASET_HEADER}\n{','.join(bad)}\n")
+                at = sum(len(field) + 1 for field in bad[:column]) + 1
+                place = "no-such-metadata.xml" if column == 4 else f"dataset.csv:3:{at}:"
+                self.refused(job, USAGE, code or self.code_of(job), place)
+
+    def test_bad_values_of_the_drive_set_are_named_with_line_and_column(self):
+        row = ["DISK0.img", "Format", "SilentMode", "Encrypt", "", "DISK0", "512"]
+        for column, value, code in (
+                (0, "", "csv-drive-letter"), (0, "X", "csv-drive-letter"),
+                (1, "Formatted", "csv-format-option"), (1, "AlreadyFormatted", "csv-already-formatted"),
+                (2, "Silent", "csv-prompt"), (3, "No", "csv-encryption"),
+                (3, "AlreadyEncrypted", "csv-format-without-encrypt"),
+                (5, "../x", "csv-drive-id"), (5, "", "csv-drive-id-missing"),
+                (6, "520", "csv-sector-size")):
+            with self.subTest(column=column, value=value):
+                job = self.job()
+                bad = [*row[:column], value, *row[column + 1:]]
+                job.write("driveset.csv", f"{DRIVESET_HEADER}\n{','.join(bad)}\n")
+                self.refused(job, USAGE, code, "driveset.csv:2:")
+
+    def test_a_recovery_password_in_the_drive_set_is_refused_and_not_repeated(self):
+        key = "123456-" * 7 + "123456"
+        job = self.job()
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\nDISK0.img,Format,SilentMode,Encrypt,{key},DISK0,512\n")
+        self.refused(job, USAGE, "csv-key-given", "driveset.csv:2:")
+        for command in ("plan", "prepare"):
+            result = self.env.run(command, job.root, "--json")
+            self.assertNotIn(key, result.out + result.err)
+
+    def test_two_drives_with_one_id_or_one_image(self):
+        job = self.job()
+        row = "DISK0.img,Format,SilentMode,Encrypt,,{},512\n"
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{row.format('DISK0')}{row.format('DISK1')}")
+        self.refused(job, USAGE, "csv-drive-repeated", "driveset.csv:3:", "line 2")
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{row.format('DISK0')}"
+                                  f"{row.format('DISK0').replace('.img', 'b.img')}")
+        self.refused(job, USAGE, "csv-drive-id-repeated", "driveset.csv:3:", "DISK0")
+
+    def test_a_quote_that_is_never_closed(self):
+        job = self.dataset(f'{DATASET_HEADER}\n"{self.tree}/,archive/,BlockBlob,rename,None,None\n')
+        self.refused(job, USAGE, self.code_of(job), "dataset.csv:")
+
+    def test_no_rows(self):
+        self.refused(self.dataset(DATASET_HEADER + "\n"), USAGE, "csv-no-rows", "dataset.csv")
+        self.refused(self.dataset(""), USAGE, "csv-empty", "dataset.csv")
+
+    # --- job.json
+
+    def test_bad_members_of_the_job_file_are_named_by_pointer(self):
+        for member, value, mention in (("locatoin", "x", "locatoin"), ("location", 7, "/location"),
+                                       ("name", "a", "/name"),
+                                       ("bitlocker", {"cipher": "rot13"}, "/bitlocker/cipher")):
+            with self.subTest(member=member):
+                job = self.job()
+                job.spec[member] = value
+                job.write_spec()
+                self.refused(job, USAGE, self.code_of(job), "job.json", mention)
+
+    def test_a_job_file_that_is_not_json_is_named_with_its_line(self):
+        job = self.job()
+        job.write("job.json", '{\n  "name": "job-a",\n  "location" "here"\n}\n')
+        self.refused(job, USAGE, "json-syntax", "job.json:3")
+
+    def test_missing_job_files_and_directories(self):
+        job = self.job()
+        os.remove(job.path("driveset.csv"))
+        self.refused(job, USAGE, "job-file-missing", "driveset.csv")
+        for command in (["plan"], ["prepare"], ["verify"], ["status"], ["request"]):
+            result = self.env.run(*command, self.env.path("nowhere"), "--json")
+            self.assertEqual(result.status, USAGE, result)
+            self.assertEqual(result.error()["code"], "job-directory-missing", result)
+            self.assertIn("nowhere", result.error()["message"])
+        self.assertFalse(os.path.exists(self.env.path("nowhere")))
+
+    # --- sources
+
+    def test_a_missing_source(self):
+        job = self.job(sources=[(self.tree + "/", "archive/"), (self.env.path("gone") + "/", "gone/")])
+        self.refused(job, SOURCE, "source-missing", "dataset.csv:3", self.env.path("gone"))
+
+    def test_a_directory_written_as_a_file_and_a_file_written_as_a_directory(self):
+        self.refused(self.job(sources=[(self.tree, "archive/x")]), USAGE, "source-kind", self.tree)
+        self.refused(self.job(sources=[(self.tree + "/a.txt/", "archive/")]), USAGE, "source-kind", "a.txt")
+
+    def test_two_sources_with_one_destination(self):
+        other = self.env.directory("other")
+        harness.write_file(other, "a.txt", b"another")
+        job = self.job(sources=[(self.tree + "/", "archive/"), (other + "/", "archive/")])
+        self.refused(job, USAGE, "destination-conflict", os.path.join(self.tree, "a.txt"),
+                     os.path.join(other, "a.txt"), "archive/a.txt")
+
+    def test_names_that_the_blob_service_refuses(self):
+        for name in (b"control\x01", b"not-utf-8-\xff", b"back\\slash"):
+            with self.subTest(name=name):
+                tree = self.env.directory("names")
+                with open(os.path.join(os.fsencode(tree), name), "wb"):
+                    pass
+                self.refused(self.job(sources=[(tree + "/", "archive/")]), USAGE, "blob-name",
+                             os.path.join("archive"))
+
+    def test_a_blob_name_of_more_than_1024_characters(self):
+        tree = self.env.directory("long")
+        harness.write_file(tree, "/".join(["d" * 250] * 5)[1:], b"x")
+        self.refused(self.job(sources=[(tree + "/", "archive/")]), USAGE, "blob-name", "1024")
+
+    def test_names_that_ntfs_cannot_hold_are_reported_with_their_substitutes(self):
+        names = ["what?.txt", "aux.txt", "dot.", "Case", "case"]
+        for name in names:
+            harness.write_file(self.tree, name, b"x")
+        job = self.job()
+        plan = job.plan()
+        self.assertEqual(plan["finding_counts"].get("substitute-name"), 4, plan)
+        placed = {item["blob"]: item["file"] for item in plan["drives"][0]["placement"]}
+        self.assertEqual({f"archive/{name}" for name in names} - set(placed), set())
+        stored = [path.lower() for path in placed.values()]
+        self.assertEqual(len(set(stored)), len(stored), "no two names differ only in case")
+        for name in names[:3]:
+            self.assertNotRegex(placed[f"archive/{name}"].rsplit("\\", 1)[1],
+                                r'(?i)[?*:"<>|]|[. ]$|^aux(\.|$)')
+        self.assertIn("what?.txt", self.run_ok("plan", job.root).out)
+        job.spec["sources"] = {"illegalNames": "refuse"}
+        job.write_spec()
+        self.refused(job, USAGE, "ntfs-name", "what?.txt", "aux.txt")
+
+    def test_symbolic_links_and_fifos(self):
+        os.symlink("a.txt", os.path.join(self.tree, "link"))
+        self.refused(self.job(), USAGE, "source-symlink", os.path.join(self.tree, "link"))
+        os.remove(os.path.join(self.tree, "link"))
+        os.mkfifo(os.path.join(self.tree, "pipe"))
+        self.refused(self.job(), USAGE, "source-special", os.path.join(self.tree, "pipe"), "FIFO")
+
+    def test_sources_without_a_file(self):
+        empty = self.env.directory("empty")
+        self.refused(self.job(sources=[(empty + "/", "archive/")]), USAGE, "nothing-to-ship", "dataset.csv")
+
+    def test_the_job_itself_as_a_source(self):
+        job = self.job()
+        job.write("dataset.csv", f"{DATASET_HEADER}\n{job.root}/,archive/,BlockBlob,rename,None,None\n")
+        self.refused(job, REFUSED, "image-inside-source", "DISK0.img", job.root)
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{self.job().image()},Format,SilentMode,Encrypt,,D,512\n")
+        os.remove(job.image())
+        self.refused(job, USAGE, "source-holds-target", job.root)
+
+    # --- drives
+
+    def test_more_data_than_space(self):
+        harness.write_large(self.tree, "large", 100 * MIB, 1)
+        self.refused(self.job(), USAGE, "not-enough-space", "large", "DISK0")
+
+    def test_data_that_fits_by_its_sum_but_not_file_by_file(self):
+        for number in range(3):
+            harness.write_large(self.tree, f"large{number}", 35 * MIB, number)
+        job = self.job(drives=[Drive("DISK0"), Drive("DISK1")])
+        self.refused(job, USAGE, "not-enough-space", "DISK0", "DISK1")
+
+    def test_an_image_that_is_too_small_or_of_uneven_size(self):
+        self.refused(self.job(drives=[Drive(size=64 * MIB - 512)]), REFUSED, "image-too-small",
+                     "DISK0.img", "64 MiB")
+        self.refused(self.job(drives=[Drive(size=64 * MIB + 100)]), REFUSED, "image-size-uneven",
+                     "DISK0.img")
+
+    def test_an_image_that_is_missing_or_no_file(self):
+        self.refused(self.job(make_images=False), USAGE, "image-missing", "DISK0.img")
+        job = self.job(make_images=False)
+        os.mkdir(job.image())
+        self.refused(job, REFUSED, "not-an-image", "DISK0.img")
+        job = self.job(make_images=False)
+        other = self.job()
+        os.symlink(other.image(), job.image())
+        self.refused(job, REFUSED, "image-is-link", "DISK0.img")
+
+    def test_an_image_inside_a_source(self):
+        job = self.job()
+        image = os.path.join(self.tree, "disk.img")
+        with open(image, "wb") as file:
+            file.truncate(64 * MIB)
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{image},Format,SilentMode,Encrypt,,DISK0,512\n")
+        before = harness.snapshot(self.tree)
+        result = self.env.run("prepare", job.root, "--json")
+        self.assertIn(result.status, (USAGE, REFUSED), result)
+        self.assertIn(image, result.out)
+        self.assertEqual(harness.snapshot(self.tree), before)
+
+    def test_an_image_that_backs_a_loop_device(self):
+        need("losetup")
+        need_root()
+        job = self.job()
+        made = v.run("losetup", "--find", "--show", job.image())
+        if made.returncode != 0:
+            raise unittest.SkipTest("needs loop devices")
+        loop = made.stdout.decode().strip()
+        try:
+            self.refused(job, BUSY, "image-backs-loop", "DISK0.img", loop)
+        finally:
+            v.run_ok("losetup", "-d", loop)
+
+    def test_an_image_that_another_run_has_locked(self):
+        job = self.job()
+        with open(job.image(), "rb") as image:
+            fcntl.flock(image, fcntl.LOCK_EX)
+            self.refused(job, BUSY, "image-busy", "DISK0.img", commands=["prepare"])
+
+    def test_an_image_that_holds_something_is_not_overwritten_without_consent(self):
+        for what, offset, content in (("a boot sector", 510, b"\x55\xaa"),
+                                      ("something unknown", 12 * MIB, b"precious"),
+                                      ("the very end", 64 * MIB - 4, b"last")):
+            with self.subTest(what):
+                job = self.job(drives=[Drive(prompt="PromptOnFormat")])
+                with open(job.image(), "r+b") as image:
+                    image.seek(offset)
+                    image.write(content)
+                self.assertTrue(job.plan()["drives"][0]["needs_confirmation"])
+                self.refused(job, NOT_CONFIRMED, "image-not-confirmed", "DISK0.img", commands=["prepare"])
+                self.refused(job, NOT_CONFIRMED, "image-not-confirmed", "DISK0.img",
+                             commands=["prepare"], options=["--confirm", "DISK1"])
+
+    # --- the job directory
+
+    def test_a_read_only_job_directory(self):
+        need_root()
+        need("setpriv")
+        job = self.job()
+        os.chmod(self.env.root, 0o755)
+        for path in (job.root, *(job.path(name) for name in os.listdir(job.root))):
+            os.chown(path, 65534, 65534)
+        os.chmod(job.root, 0o555)
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if subprocess.run([*as_nobody, harness.PROGRAM, "--version"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            raise unittest.SkipTest("needs a program that other users can run")
+        before = harness.snapshot(job.root)
+        self.assertEqual(self.env.run("plan", job.root, "--json", prefix=as_nobody).status, 0)
+        result = self.env.run("prepare", job.root, "--json", prefix=as_nobody)
+        self.assertEqual(result.status, WRITE, result)
+        self.assertEqual(result.error()["code"], "job-directory-read-only", result)
+        self.assertIn(job.root, result.error()["message"])
+        self.assert_remedy(result.error(), result)
+        self.assertEqual(harness.snapshot(job.root), before)
+
+    def test_a_full_job_directory(self):
+        need_root()
+        job = self.job()
+        point = self.env.directory("small")
+        if v.run("mount", "-t", "tmpfs", "-o", "size=64k", "none", point).returncode != 0:
+            raise unittest.SkipTest("needs the right to mount")
+        try:
+            for name in ("job.json", "dataset.csv", "driveset.csv"):
+                with open(job.path(name), encoding="utf-8") as file:
+                    text = file.read()
+                with open(os.path.join(point, name), "w", encoding="utf-8") as file:
+                    file.write(text.replace("DISK0.img", job.image()))
+            before, image = harness.snapshot(point), harness.digest_of(job.image())
+            result = self.env.run("prepare", point, "--json")
+            self.assertEqual(result.status, WRITE, result)
+            self.assertEqual(result.error()["code"], "job-directory-full", result)
+            self.assertIn(point, result.error()["message"])
+            self.assertEqual(harness.snapshot(point), before)
+            self.assertEqual(harness.digest_of(job.image()), image)
+        finally:
+            v.run_ok("umount", point)
+
+    def test_a_job_directory_in_use_by_another_run(self):
+        job = self.job()
+        with open(job.path(".lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refused(job, BUSY, "job-busy", job.root, commands=["prepare"])
+
+    def test_a_customer_managed_key_is_refused_not_ignored(self):
+        job = self.job()
+        job.spec["encryption"] = {"keyUrl": "https://contoso.vault.azure.net/keys/import"}
+        job.write_spec()
+        self.refused(job, USAGE, "cmk-not-supported", "job.json", "/encryption", commands=["prepare"])
+
+    # --- the command line
+
+    def test_command_line_errors_are_usage_errors(self):
+        job = self.job()
+        for arguments in ([], ["frobnicate"], ["plan"], ["plan", job.root, "--frobnicate"],
+                          ["key"], ["key", "show", job.root], ["prepare", job.root, "--confirm"]):
+            with self.subTest(arguments=arguments):
+                result = self.env.run(*arguments)
+                self.assertEqual(result.status, USAGE, result)
+                self.assertNotEqual(result.err, "", result)
+
+    def test_nothing_here_began_a_job(self):
+        job = self.job()
+        for command in (["verify", job.root], ["status", job.root], ["request", job.root],
+                        ["key", "show", job.root, "--drive", "DISK0"]):
+            with self.subTest(command=command):
+                before = harness.snapshot(job.root)
+                result = self.env.run(*command, "--json")
+                self.assertEqual(result.status, USAGE, result)
+                self.assertIn(result.error()["code"], ("job-not-begun", "journal-missing"), result)
+                self.assertEqual(harness.snapshot(job.root), before)
+
+
+if __name__ == "__main__":
+    harness.main()
