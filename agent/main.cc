@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <cstdio>
 
 #include "agent/cli/parser.h"
@@ -11,6 +13,8 @@ int main(int argc, char** argv) {
                "raise the limit for locked memory (ulimit -l)\n",
                stderr);
   }
+  // Plans, logs and journals name the customer's files.
+  umask(077);
   driveprep::cli::watch_stop_signals();
   return driveprep::cli::run(argc, argv);
 }

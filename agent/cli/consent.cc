@@ -35,10 +35,10 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
 }  // namespace
 
 guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
-                                    const journal::Journal& journal,
+                                    const journal::Journal* journal,
                                     const std::vector<std::string>& confirmed) {
   guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
-  guard::Consent consent = consent_of(row, &journal);
+  guard::Consent consent = consent_of(row, journal);
   if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
     consent.confirmed_id = row.drive_id;
   }

@@ -13,8 +13,9 @@ namespace driveprep::cli {
 // Looks at the image of one row of the driveset and judges it. When only consent is missing and
 // there is a terminal, shows what is on the image and asks for the drive id to be typed; one try.
 // Throws what speaks against it. `confirmed`: the drive ids given with --confirm.
+// `journal` may be null.
 guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
-                                    const journal::Journal& journal,
+                                    const journal::Journal* journal,
                                     const std::vector<std::string>& confirmed);
 
 // What a plan can say of the target of one row without touching it.

@@ -13,13 +13,7 @@ namespace {
 constexpr std::uint64_t kCsvLimit = 16 * kMiB;
 
 keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
-  if (job.spec.encryption.encryption_key) {
-    throw Error(ErrorKind::kUsage, "cmk-not-supported",
-                job.directory.job_file().string() +
-                    ": /encryption names a customer-managed key; this version wraps recovery "
-                    "passwords with the local key store only",
-                "Remove the key from /encryption to use the local key store.");
-  }
+  check_key_settings(job);
   keywrap::LocalKeyStore::Options options;
   options.directory = job.spec.encryption.key_store;
   return options;
@@ -28,6 +22,15 @@ keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
 }  // namespace
 
 std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
+
+void check_key_settings(const job::Job& job) {
+  if (!job.spec.encryption.encryption_key) return;
+  throw Error(ErrorKind::kUsage, "cmk-not-supported",
+              job.directory.job_file().string() +
+                  ": /encryption names a customer-managed key; this version wraps recovery "
+                  "passwords with the local key store only",
+              "Remove the key from /encryption to use the local key store.");
+}
 
 std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job) {
   return keywrap::LocalKeyStore::open(key_store_options(job));

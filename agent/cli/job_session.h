@@ -18,8 +18,9 @@ namespace driveprep::cli {
 // "driveprep 0.1.0".
 std::string program_name();
 
-// The key store of the job: the local one. A job that names a customer-managed key is refused
-// (kUsage "cmk-not-supported").
+// Throws kUsage "cmk-not-supported" for a job that names a customer-managed key.
+void check_key_settings(const job::Job& job);
+// The key store of the job: the local one.
 std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job);
 std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job);
 

@@ -84,9 +84,9 @@ nlohmann::ordered_json outcome_json(const OutcomeReport& report,
 
 std::string verification_text(const prepare::VerifyReport& report) {
   std::string text = report.ok() ? "every block read back equal"
-                                 : report::human_count(report.mismatch_count) + " blocks differ";
-  text += ", " + report::human_count(report.files) + " files, " +
-          report::human_count(report.blocks) + " blocks, " + report::human_bytes(report.bytes);
+                                 : report::counted(report.mismatch_count, "difference");
+  text += ", " + report::counted(report.files, "file") + ", " +
+          report::counted(report.blocks, "block") + ", " + report::human_bytes(report.bytes);
   text += report.cache_bypassed
               ? ", page cache bypassed"
               : ", but through the page cache: this file system has no direct input and output";

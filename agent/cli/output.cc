@@ -12,7 +12,10 @@ void print_json(const nlohmann::ordered_json& document) {
   print(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-void print(const std::string& text) { std::fprintf(stdout, "%s\n", text.c_str()); }
+void print(const std::string& text) {
+  std::fprintf(stdout, "%s\n", text.c_str());
+  std::fflush(stdout);  // in step with what goes to standard error
+}
 
 void note(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 

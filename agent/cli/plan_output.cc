@@ -55,7 +55,7 @@ void print_plan(const plan::PlanStore& plan) {
                     std::to_string(percent) + " %"});
   }
   print(table(rows));
-  print("\n" + report::human_count(plan.total_files()) + " files, " +
+  print("\n" + report::counted(plan.total_files(), "file") + ", " +
         report::human_bytes(plan.total_bytes()) + ", session " + plan.session());
   print("plan digest " + plan.digest_text());
   std::uint64_t total = 0;
@@ -74,7 +74,7 @@ void print_plan(const plan::PlanStore& plan) {
 plan::ScanProgress scan_note() {
   if (!::isatty(STDERR_FILENO)) return {};
   return [](std::uint64_t files, std::uint64_t bytes) {
-    std::fprintf(stderr, "\r\x1b[2Kscanning: %s files, %s\r", report::human_count(files).c_str(),
+    std::fprintf(stderr, "\r\x1b[2Kscanning: %s, %s\r", report::counted(files, "file").c_str(),
                  report::human_bytes(bytes).c_str());
   };
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <map>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/consent.h"
@@ -25,10 +26,11 @@ bool nothing_begun(const journal::Journal& journal) {
   });
 }
 
-// The plan of an earlier run when that has begun, else a new one.
-plan::PlanStore plan_for(const job::Job& job, const journal::Journal& journal) {
-  const std::optional<journal::JobRecord> record = journal.job();
-  if (!record || nothing_begun(journal)) {
+// The plan of an earlier run when that has begun, else a new one. `journal` may be null.
+plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
+  const std::optional<journal::JobRecord> record =
+      journal != nullptr ? journal->job() : std::nullopt;
+  if (!record || nothing_begun(*journal)) {
     return plan::build_plan(job, drive_inputs(job), job.directory.plan_file(), scan_note());
   }
   if (record->inputs_digest != inputs_digest(job)) {
@@ -47,11 +49,37 @@ plan::PlanStore plan_for(const job::Job& job, const journal::Journal& journal) {
   return plan;
 }
 
+// Every drive that is not finished yet, judged before the first one is touched.
+std::map<std::string, guard::VettedImage> vet_drives(const PrepareOptions& options,
+                                                     const job::Job& job,
+                                                     const journal::Journal* journal) {
+  std::map<std::string, guard::VettedImage> vetted;
+  for (const job::DriveRow& row : job.driveset.rows) {
+    const std::optional<journal::Drive> known =
+        journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
+    if (known && known->state == DriveState::kFinished) continue;
+    vetted.emplace(row.drive_id, vet_with_consent(job, row, journal, options.confirm));
+  }
+  return vetted;
+}
+
 void require_digest(const plan::PlanStore& plan, const std::string& wanted) {
   if (wanted.empty() || wanted == plan.digest_text()) return;
   throw Error(ErrorKind::kNotConfirmed, "plan-digest-differs",
               "the plan has digest " + plan.digest_text() + ", --plan asked for " + wanted,
               "Look at the plan again with driveprep plan, then confirm the digest it prints.");
+}
+
+void require_known_drives(const PrepareOptions& options, const job::Job& job) {
+  for (const std::string& id : options.confirm) {
+    if (std::ranges::find(job.driveset.rows, id, &job::DriveRow::drive_id) !=
+        job.driveset.rows.end()) {
+      continue;
+    }
+    throw Error(ErrorKind::kUsage, "drive-unknown",
+                "--confirm " + id + ": " + job.driveset.file.string() + " has no drive of this id",
+                "Give the DriveId of the drive whose contents may be destroyed.");
+  }
 }
 
 void record_plan(journal::Journal& journal, const job::Job& job, const plan::PlanStore& plan) {
@@ -78,31 +106,30 @@ int run_prepare(const PrepareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const job::Job job = job::load_job(options.job);
   check_request_parameters(job.spec);
+  require_known_drives(options, job);
+  check_key_settings(job);
   job.directory.check_writable();
   const journal::JobLock lock(job.directory.root());
-  const std::unique_ptr<journal::Journal> journal =
-      journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
-  const plan::PlanStore plan = plan_for(job, *journal);
+  // Nothing is created in the job directory before everything has been checked.
+  std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
+  const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
+  const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
 
-  // Every drive is judged before the first is touched.
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
+  const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
+  journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+  record_plan(*journal, job, plan);
+
   std::deque<report::DriveProgress> progress;
   std::vector<prepare::DriveTask> tasks;
   for (const plan::DrivePlan& drive : plan.drives()) {
-    const std::optional<journal::Drive> known = journal->drive(drive.drive_id);
-    if (drive.files == 0 || (known && known->state == DriveState::kFinished)) continue;
-    progress.emplace_back(drive.drive_id);
-    tasks.push_back({drive.index,
-                     vet_with_consent(job, job.driveset.rows.at(drive.index), *journal,
-                                      options.confirm),
-                     &progress.back()});
-  }
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
-  const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
-  for (const plan::DrivePlan& drive : plan.drives()) {
+    const auto image = vetted.find(drive.drive_id);
+    if (drive.files == 0 || image == vetted.end()) continue;
     std::filesystem::create_directories(job.directory.drive(drive.drive_id));
+    progress.emplace_back(drive.drive_id);
+    tasks.push_back({drive.index, image->second, &progress.back()});
   }
-  record_plan(*journal, job, plan);
 
   const std::shared_ptr<spdlog::logger> log = open_log(job.directory, "prepare");
   log->info("{}, plan {}, {} files, {} bytes", program_name(), plan.digest_text(),

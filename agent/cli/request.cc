@@ -6,6 +6,7 @@
 #include "agent/cli/request_parameters.h"
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/drive_preparation.h"
+#include "agent/report/sizes.h"
 #include "base/atomic_file.h"
 
 namespace driveprep::cli {
@@ -72,6 +73,7 @@ int run_request(const RequestOptions& options) {
 
   if (options.json) {
     print_json({{"schema", 1},
+                {"job", options.job},
                 {"databox", databox_file.string()},
                 {"importexport", classic_file.string()},
                 {"drives", shipped.entries.size()},
@@ -83,8 +85,8 @@ int run_request(const RequestOptions& options) {
   print("wrote " + classic_file.string() + "  (classic Import/Export, api-version " +
         std::string(request::kImportExportApiVersion) + ")");
   if (options.reveal_keys) {
-    print("Both files hold the recovery passwords of " + std::to_string(shipped.entries.size()) +
-          " drives (mode 0600; recorded in the journal). Delete them once the job exists.");
+    print("Both files hold the recovery passwords of " + report::counted(shipped.entries.size(), "drive") +
+          " (mode 0600; recorded in the journal). Delete them once the job exists.");
   } else {
     print("The recovery passwords are left out; --reveal-keys puts them in for the moment of "
           "sending.");

@@ -22,6 +22,7 @@ request::JobParameters request_parameters(const job::JobSpec& spec) {
   to.country_or_region = from.country_or_region;
   to.phone = from.phone;
   to.email = from.email;
+  parameters.contact = {spec.contact.name, spec.contact.phone, spec.contact.emails};
   if (spec.return_shipping) {
     parameters.return_shipping = {spec.return_shipping->carrier_name,
                                   spec.return_shipping->carrier_account_number};

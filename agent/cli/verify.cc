@@ -8,6 +8,7 @@
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
+#include "agent/report/sizes.h"
 
 namespace driveprep::cli {
 namespace {
@@ -53,8 +54,8 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
     if (!checked.report->ok() && !checked.report->stopped) {
       checked.error.emplace(ErrorKind::kVerification, "blocks-differ",
                             "drive " + drive.id + ": " +
-                                std::to_string(checked.report->mismatch_count) +
-                                " blocks differ from the manifest",
+                                report::counted(checked.report->mismatch_count, "difference") +
+                                " from the manifest",
                             "Do not ship this drive: prepare it again.");
     }
   } catch (const Error& error) {
@@ -73,9 +74,11 @@ void record(journal::Journal& journal, const Checked& checked) {
     result.bytes = checked.report->bytes;
     result.cache_bypassed = checked.report->cache_bypassed;
   }
-  // A key that cannot be used says nothing about the drive.
-  const bool drive_at_fault = checked.error && checked.error->kind() == ErrorKind::kVerification;
+  // A key that cannot be used, or an image in use, says nothing about the drive.
+  const bool drive_at_fault = checked.error && checked.error->kind() != ErrorKind::kKey &&
+                              checked.error->kind() != ErrorKind::kBusy;
   if (checked.error && !drive_at_fault) return;
+  journal.add_event(drive_at_fault ? "verification-failed" : "drive-verified", checked.drive);
   journal.set_verification(checked.drive, result,
                            drive_at_fault ? DriveState::kFailed : DriveState::kFinished,
                            drive_at_fault ? checked.error->what() : "verified");

@@ -52,11 +52,22 @@ JobLock::JobLock(const std::filesystem::path& job_directory) {
     posix::ftruncate(fd.get(), 0, name, ErrorKind::kWrite);
     posix::pwrite_all(fd.get(), 0, as_bytes(std::to_string(::getpid()) + "\n"), name,
                       ErrorKind::kWrite);
+    path_ = path;
     fd_ = std::move(fd);
     return;
   }
   throw Error(ErrorKind::kBusy, "job-busy", name + " keeps being replaced by another process",
               "Find the program that removes this file while driveprep starts.");
+}
+
+// Only our own file: an outsider may have replaced it, and another run may hold the new one.
+JobLock::~JobLock() {
+  struct stat ours {};
+  struct stat named {};
+  if (::fstat(fd_.get(), &ours) == 0 && ::lstat(path_.c_str(), &named) == 0 &&
+      same_file(ours, named)) {
+    ::unlink(path_.c_str());
+  }
 }
 
 }  // namespace driveprep::journal

@@ -1,5 +1,6 @@
 // One run at a time works on a job directory: an exclusive lock on JOB/.lock, held by the kernel
-// until this object or its process ends. The file stays; only the lock counts.
+// until this object or its process ends. Only the lock counts; the file goes with the object, and one
+// that a killed process has left behind is taken over.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +14,12 @@ class JobLock {
   // Does not wait. Errors: kBusy "job-busy", naming the process that holds it; kWrite "open-failed"
   // when the directory is not writable; kUsage "job-lock-file" when .lock is not a regular file.
   explicit JobLock(const std::filesystem::path& job_directory);
+  JobLock(const JobLock&) = delete;
+  JobLock& operator=(const JobLock&) = delete;
+  ~JobLock();
 
  private:
+  std::filesystem::path path_;
   UniqueFd fd_;
 };
 

@@ -6,6 +6,7 @@
 #include "agent/prepare/manifest_builder.h"
 #include "agent/prepare/volume_copier.h"
 #include "agent/prepare/volume_creation.h"
+#include "agent/report/sizes.h"
 #include "base/posix.h"
 #include "base/utf16.h"
 #include "bitlocker/create.h"
@@ -19,10 +20,6 @@ namespace {
 using journal::DriveState;
 
 constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
-
-std::string plural(std::uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 class DrivePreparation {
  public:
@@ -46,7 +43,7 @@ class DrivePreparation {
       resume(image, *known, *checkpoint);
     } else {
       progress_.begin(report::Phase::kFormatting);
-      NewDrive made = create_drive(context_, drive_, image);
+      NewDrive made = create_drive(context_, drive_, image, vetted_.destroys());
       session_ = std::move(made.session);
       facts_ = std::move(made.facts);
       free_clusters_known = made.free_clusters;
@@ -150,7 +147,7 @@ class DrivePreparation {
       return false;
     }
     if (outcome.failures > 0) {
-      const std::string detail = plural(outcome.failures, "source file") + " could not be copied";
+      const std::string detail = report::counted(outcome.failures, "source file") + " could not be copied";
       outcome.state = DriveState::kIncomplete;
       outcome.error.emplace(ErrorKind::kSource, "sources-failed", "drive " + id + ": " + detail,
                             "Put those files right and run the same command again: only they are "
@@ -230,20 +227,20 @@ class DrivePreparation {
     context_.journal.set_state(id, DriveState::kVerifying, "reading everything back");
     progress_.begin(report::Phase::kVerifying, drive_.bytes, drive_.files);
     outcome.verification = verify(false);
-    const VerifyReport& report = *outcome.verification;
-    if (report.stopped) {
+    const VerifyReport& found = *outcome.verification;
+    if (found.stopped) {
       outcome.stopped = true;
       outcome.state = DriveState::kVerifying;
       return;
     }
-    journal::Verification record{FileTime::now(), report.blocks, report.bytes,
-                                 report.cache_bypassed, report.ok() ? "ok" : "blocks-differ"};
-    if (!report.ok()) {
-      const std::string detail = plural(report.mismatch_count, "block") + " differ when read back";
+    journal::Verification record{FileTime::now(), found.blocks, found.bytes,
+                                 found.cache_bypassed, found.ok() ? "ok" : "blocks-differ"};
+    if (!found.ok()) {
+      const std::string detail = report::counted(found.mismatch_count, "difference") + " when read back";
       outcome.state = DriveState::kFailed;
       outcome.error.emplace(ErrorKind::kVerification, "blocks-differ",
                             "drive " + id + ": " + detail + ", the first in " +
-                                report.mismatches.front().blob,
+                                found.mismatches.front().blob,
                             "Do not ship this drive: prepare it again, on another drive if it "
                             "happens twice.");
       context_.journal.set_verification(id, record, DriveState::kFailed, detail);

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/posix.h"
@@ -35,12 +38,20 @@ std::optional<SecretBytes> read_password(const job::JobSpec& spec) {
   const std::size_t size =
       posix::pread_up_to(fd.get(), 0, password.span(), path.string(), ErrorKind::kUsage);
   password.truncate(size);
-  // A trailing newline is not part of the password.
-  while (!password.empty() &&
-         (password.text().back() == '\n' || password.text().back() == '\r')) {
-    password.truncate(password.size() - 1);
-  }
+  // The first line, without its end.
+  password.truncate(std::min(password.text().find_first_of("\r\n"), password.size()));
   return password;
+}
+
+// What an earlier attempt at this drive has left: it would tell of a volume that is gone.
+void remove_leftovers(const std::filesystem::path& directory) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "DriveManifest.xml" || name == "DriveInfo.xml" || name == "hashes.spool" ||
+        name.ends_with(".BEK")) {
+      std::filesystem::remove(entry.path());
+    }
+  }
 }
 
 void store_keys(const PrepareContext& context, const std::string& drive_id,
@@ -63,7 +74,7 @@ void store_keys(const PrepareContext& context, const std::string& drive_id,
 }  // namespace
 
 NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
-                      guard::ArmedImage& image) {
+                      guard::ArmedImage& image, const std::string& destroys) {
   const job::JobSpec& spec = context.job.spec;
   const std::string& id = plan.drive_id;
   block::FileDevice& disk = image.device();
@@ -111,6 +122,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   made.facts.ntfs_serial = formatted.geometry().serial;
   made.facts.envelope_kid = context.kid;
 
+  remove_leftovers(context.job.directory.drive(id));
   // The key is safe before anything depends on it, and what is known before it is true: a run that
   // dies from here on starts this drive over, with new keys.
   store_keys(context, id, recovery_password, created);
@@ -119,7 +131,13 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
       id, {image.identity().device, image.identity().inode, image.identity().size,
            sector.bytes()});
   context.journal.set_state(id, journal::DriveState::kWriting, "wiping and formatting");
-  context.log.info("drive {}: key wrapped under {}, wiping {}", id, context.kid, disk.name());
+  const nlohmann::ordered_json begun = {{"target", disk.name()},
+                                        {"destroys", destroys},
+                                        {"key", context.kid},
+                                        {"volume", made.facts.volume.lower()}};
+  context.journal.add_event("drive-begun", id, begun.dump());
+  context.log.info("drive {}: key wrapped under {}, wiping {} ({})", id, context.kid, disk.name(),
+                   destroys);
 
   const std::filesystem::path saved_headers = context.job.directory.drive(id) / "before";
   std::filesystem::create_directories(saved_headers);

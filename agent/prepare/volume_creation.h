@@ -17,8 +17,9 @@ struct NewDrive {
 
 // Makes the keys, stores the envelope, then wipes the image and writes table, BitLocker metadata and
 // an empty NTFS. The volume header is not written: nothing takes the result for a finished drive.
-// The journal knows the volume when this returns; there is no checkpoint yet.
+// The journal knows the volume when this returns; there is no checkpoint yet. `destroys`: what the
+// operator agreed to lose, for the audit trail.
 NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
-                      guard::ArmedImage& image);
+                      guard::ArmedImage& image, const std::string& destroys);
 
 }  // namespace driveprep::prepare

@@ -29,6 +29,10 @@ std::string human_count(std::uint64_t count) {
   return grouped;
 }
 
+std::string counted(std::uint64_t count, const std::string& noun) {
+  return human_count(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string human_duration(std::chrono::seconds duration) {
   const auto total = duration.count();
   char text[48];

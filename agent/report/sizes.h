@@ -11,6 +11,8 @@ namespace driveprep::report {
 std::string human_bytes(std::uint64_t bytes);
 // "1,234,567".
 std::string human_count(std::uint64_t count);
+// "1 file", "1,234 files".
+std::string counted(std::uint64_t count, const std::string& noun);
 // "12 s", "3 min 05 s", "2 h 10 min".
 std::string human_duration(std::chrono::seconds duration);
 

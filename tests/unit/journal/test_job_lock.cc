@@ -26,13 +26,22 @@ TEST_CASE("a second run on a job is refused and told who is there") {
   }
 }
 
-TEST_CASE("a lock ends with its holder and leaves a private file") {
+TEST_CASE("a lock is a private file that ends with its holder") {
   const JobDirectory job;
-  { const JobLock held(job.path()); }
+  {
+    const JobLock held(job.path());
+    struct stat status {};
+    REQUIRE(::lstat((job.path() / ".lock").c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == 0600);
+  }
+  CHECK_FALSE(std::filesystem::exists(job.path() / ".lock"));
   CHECK(error_of([&] { const JobLock again(job.path()); }) == "");
-  struct stat status {};
-  REQUIRE(::lstat((job.path() / ".lock").c_str(), &status) == 0);
-  CHECK((status.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("a lock file left behind by a killed run is taken over") {
+  const JobDirectory job;
+  std::ofstream(job.path() / ".lock") << "12345\n";
+  CHECK(error_of([&] { const JobLock held(job.path()); }) == "");
 }
 
 TEST_CASE("removing the lock file cannot bring two runs onto one inode") {
