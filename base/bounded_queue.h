@@ -2,6 +2,7 @@
 // drain what is left and then see nullopt.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -33,6 +34,17 @@ class BoundedQueue {
     return take(lock);
   }
 
+  // As pop(), but gives up after `wait`; is_finished() tells a closed and empty queue from a slow one.
+  std::optional<T> pop_for(std::chrono::milliseconds wait) {
+    std::unique_lock lock(mutex_);
+    filled_.wait_for(lock, wait, [&] { return closed_ || !items_.empty(); });
+    return take(lock);
+  }
+  bool is_finished() const {
+    std::scoped_lock lock(mutex_);
+    return closed_ && items_.empty();
+  }
+
   // Takes an item if one is there now.
   std::optional<T> try_pop() {
     std::unique_lock lock(mutex_);
@@ -56,7 +68,7 @@ class BoundedQueue {
   }
 
   const std::size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable room_;
   std::condition_variable filled_;
   std::deque<T> items_;

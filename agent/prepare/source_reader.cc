@@ -81,13 +81,13 @@ SourceReader::~SourceReader() {
   thread_.join();
 }
 
-SourceMessage SourceReader::next() {
-  std::optional<SourceMessage> message = messages_.pop();
+std::optional<SourceMessage> SourceReader::next(std::chrono::milliseconds wait) {
+  std::optional<SourceMessage> message = messages_.pop_for(wait);
   if (!message) {
     pipeline_.check();
-    internal_error("the source reader ended without a word");
+    if (messages_.is_finished()) internal_error("the source reader ended without a word");
   }
-  return std::move(*message);
+  return message;
 }
 
 void SourceReader::resume() { resumed_.release(); }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <semaphore>
@@ -82,8 +83,9 @@ class SourceReader {
   SourceReader& operator=(const SourceReader&) = delete;
   ~SourceReader();
 
-  // The next message; throws what ended the reader (or the pipeline) early.
-  SourceMessage next();
+  // The next message, or nullopt when there is none for `wait`: a large file is being read. Throws
+  // what ended the reader (or the pipeline) early.
+  std::optional<SourceMessage> next(std::chrono::milliseconds wait);
   // Asks for a Paused message. After it, resume() continues the reading.
   void request_pause() { pause_requested_ = true; }
   void resume();

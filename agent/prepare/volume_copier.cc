@@ -16,6 +16,7 @@ namespace {
 // a failing drive is noticed.
 constexpr std::uint64_t kCheckpointDirtyBytes = 64 * kMiB;
 constexpr std::chrono::seconds kCheckpointInterval{30};
+constexpr std::chrono::milliseconds kLookForCheckpoint{500};
 
 std::vector<Md5> present_hashes(const LargeFile& file, std::size_t first, std::size_t last) {
   std::vector<Md5> hashes;
@@ -65,21 +66,24 @@ CopyOutcome VolumeCopier::run(const CopyState& state, ReadRequest request) {
   CopyOutcome outcome;
   SourceReader reader(std::move(request), parts_.pipeline);
   for (bool more = true; more;) {
-    SourceMessage message = reader.next();
-    if (auto* batch = std::get_if<SmallBatch>(&message)) {
+    // Within a large file there is no message for long; checkpoints are due all the same.
+    std::optional<SourceMessage> message = reader.next(kLookForCheckpoint);
+    if (!message) {
+      // Nothing to do but to look at the clock.
+    } else if (auto* batch = std::get_if<SmallBatch>(&*message)) {
       handle(std::move(*batch));
-    } else if (auto* begin = std::get_if<LargeBegin>(&message)) {
+    } else if (auto* begin = std::get_if<LargeBegin>(&*message)) {
       handle(std::move(*begin));
-    } else if (auto* end = std::get_if<LargeEnd>(&message)) {
+    } else if (auto* end = std::get_if<LargeEnd>(&*message)) {
       handle(std::move(*end));
-    } else if (auto* unopened = std::get_if<Unopened>(&message)) {
+    } else if (auto* unopened = std::get_if<Unopened>(&*message)) {
       handle(std::move(*unopened));
-    } else if (std::holds_alternative<Paused>(message)) {
+    } else if (std::holds_alternative<Paused>(*message)) {
       checkpoint();
       pausing_ = false;
       reader.resume();
     } else {
-      outcome.stopped = std::get<EndOfSources>(message).stopped;
+      outcome.stopped = std::get<EndOfSources>(*message).stopped;
       more = false;
     }
     if (more && !pausing_ && checkpoint_due()) {
