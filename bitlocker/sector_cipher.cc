@@ -26,6 +26,9 @@ std::unique_ptr<SectorEngine> make_engine(Cipher cipher, const SecretBytes& fvek
       SecretBytes::copy_of(fvek.span().subspan(half))) {
     throw Error(ErrorKind::kKey, "fvek-weak", "the two halves of the XTS volume key are equal");
   }
+  if (std::unique_ptr<SectorEngine> fast = make_xts_aesni_engine(fvek.span(), sector_size)) {
+    return fast;
+  }
   return make_xts_engine(fvek.span(), sector_size);
 }
 

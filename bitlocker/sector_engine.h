@@ -22,6 +22,8 @@ class SectorEngine {
 
 // `fvek` has the size of the cipher.
 std::unique_ptr<SectorEngine> make_xts_engine(ByteView fvek, SectorSize sector_size);
+// The same through the AES instructions of the processor; null where it has none.
+std::unique_ptr<SectorEngine> make_xts_aesni_engine(ByteView fvek, SectorSize sector_size);
 std::unique_ptr<SectorEngine> make_cbc_engine(ByteView key, SectorSize sector_size);
 // Decrypts only.
 std::unique_ptr<SectorEngine> make_elephant_engine(Cipher cipher, ByteView fvek,
