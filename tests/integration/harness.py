@@ -289,10 +289,20 @@ class Stopped:
 
 
 def digest_of(path):
+    """SHA-256 of a file; blocks of zeros count by their place, so that holes cost no time."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(MIB):
-            digest.update(data)
+    with open(path, "rb", buffering=0) as file:
+        size, at = os.fstat(file.fileno()).st_size, 0
+        digest.update(size.to_bytes(8, "little"))
+        while at < size:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA) // MIB * MIB
+            except OSError:  # only a hole is left
+                break
+            data = os.pread(file.fileno(), MIB, at)
+            if data.count(0) != len(data):
+                digest.update(at.to_bytes(8, "little") + data)
+            at += MIB
     return digest.hexdigest()
 
 

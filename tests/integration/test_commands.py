@@ -1,17 +1,14 @@
 """The commands as a user and a script meet them: help, JSON, prompts, locks, repetition."""
 
 import hashlib
+import json
 import os
 import pty
 import re
 import select
 import shutil
 import signal
-import sqlite3
-import stat
-import struct
 import subprocess
-import time
 import unittest
 
 import harness
@@ -108,7 +105,6 @@ class Commands(harness.Case):
     def test_progress_is_one_json_object_a_line(self):
         lines = [line for line in self.first_run.err.splitlines() if line]
         self.assertTrue(lines)
-        import json
         for line in lines:
             event = json.loads(line)
             self.assertEqual((event["schema"], event["event"]), (1, "progress"))

@@ -1,7 +1,6 @@
 """A source that vanishes, changes or cannot be read is reported by name; nothing else stops."""
 
 import os
-import signal
 import subprocess
 import unittest
 
