@@ -1,4 +1,5 @@
-// The bare block cipher over many independent blocks: what the portable sector ciphers are built from.
+// The bare block cipher over many independent blocks: what the portable sector ciphers are built
+// from.
 //
 // libcrypto's own XTS and CBC take one tweak or IV a call, and setting it costs as much time as
 // encrypting 512 bytes. Whole batches of sectors through ECB leave that out, and let the blocks of

@@ -10,7 +10,6 @@ namespace driveprep::bitlocker {
 namespace {
 
 // Encryption is a chain inside a sector: this many sectors advance together, a block each a step.
-// 32 blocks keep the AES unit busy; more lanes push the strided data out of the first-level cache.
 constexpr std::size_t kLanes = 32;
 // Decryption works on batches that stay in the first-level cache.
 constexpr std::size_t kBatch = 8192;

@@ -18,7 +18,9 @@ struct ContextFree {
 };
 using Context = std::unique_ptr<EVP_CIPHER_CTX, ContextFree>;
 
-void must(int result) { require(result == 1, "AES-CCM failed in libcrypto"); }
+void must(int result) {
+  require(result == 1, "AES-CCM failed in libcrypto");
+}
 
 // Sets the parameters that come before the key; `tag` is null when encrypting.
 Context begin(bool encrypting, const SecretBytes& key, ByteView nonce, const std::byte* tag,
@@ -92,7 +94,8 @@ std::optional<SecretBytes> unwrap(const SecretBytes& wrapping_key, const Entry& 
   SecretBytes plaintext(wrapped.data.size());
   int length = 0;
   // In CCM the update checks the tag and fails before anything is released.
-  if (EVP_CipherUpdate(context.get(), uchars(plaintext.span()), &length, uchars(ByteView(wrapped.data)),
+  if (EVP_CipherUpdate(context.get(), uchars(plaintext.span()), &length,
+                       uchars(ByteView(wrapped.data)),
                        static_cast<int>(wrapped.data.size())) != 1) {
     return std::nullopt;
   }

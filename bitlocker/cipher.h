@@ -30,8 +30,8 @@ std::optional<Cipher> cipher_from_method(std::uint16_t method);
 bool is_xts(Cipher cipher);
 bool has_elephant_diffuser(Cipher cipher);
 
-// Bytes of the full-volume encryption key as stored: both halves of XTS (32, 64), the AES key of CBC
-// (16, 32), the AES key and the sector key of Elephant in their 64 bytes.
+// Bytes of the full-volume encryption key as stored: both halves of XTS (32, 64), the AES key of
+// CBC (16, 32), the AES key and the sector key of Elephant in their 64 bytes.
 std::size_t fvek_size(Cipher cipher);
 
 }  // namespace driveprep::bitlocker

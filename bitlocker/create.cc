@@ -97,8 +97,8 @@ CreatedVolume create_volume(const VolumeRequest& request) {
   metadata.entries.push_back(description_entry(request.description));
   if (request.password) {
     volume.password_protector = Guid::random();
-    metadata.entries.push_back(make_password_protector(
-        *volume.password_protector, request.created, *request.password, vmk, nonces));
+    metadata.entries.push_back(make_password_protector(*volume.password_protector, request.created,
+                                                       *request.password, vmk, nonces));
   }
   volume.recovery_protector = Guid::random();
   metadata.entries.push_back(make_recovery_protector(volume.recovery_protector, request.created,

@@ -55,7 +55,8 @@ CreatedVolume create_volume(const VolumeRequest& request);
 // Zeros over the first 8 KiB of the partition, flushed.
 void erase_volume_header(block::BlockDevice& partition);
 
-// The three copies, the last one first, each flushed before the next is begun: `metadata` is 64 KiB.
+// The three copies, the last one first, each flushed before the next is begun: `metadata` is 64
+// KiB.
 void write_metadata(block::BlockDevice& partition, const VolumeLayout& layout, ByteView metadata);
 
 // What stands before 8 KiB on the finished drive. First random filler over all but the first sector

@@ -22,7 +22,8 @@ struct Run {
 Run run_at(const VolumeLayout& layout, std::uint64_t offset, std::uint64_t length) {
   std::uint64_t end = offset + length;
   for (const ByteRange& hidden : layout.hidden_ranges()) {
-    if (hidden.contains(offset)) return {Place::kZeros, offset, std::min(end, hidden.end()) - offset};
+    if (hidden.contains(offset))
+      return {Place::kZeros, offset, std::min(end, hidden.end()) - offset};
     if (hidden.offset > offset) end = std::min(end, hidden.offset);
   }
   if (offset < layout.header_backup_size) {
@@ -33,7 +34,8 @@ Run run_at(const VolumeLayout& layout, std::uint64_t offset, std::uint64_t lengt
   return {Place::kEncrypted, offset, std::min(end, layout.volume_size) - offset};
 }
 
-// Reads and decrypts whole sectors into the caller's memory, any others through one sector beside it.
+// Reads and decrypts whole sectors into the caller's memory, any others through one sector beside
+// it.
 void read_sectors(const block::ReadableDevice& partition, const SectorCipher& cipher,
                   std::uint64_t physical, MutableByteView out) {
   const std::uint64_t sector = cipher.sector_size().bytes();
@@ -65,7 +67,9 @@ DecryptedDevice::DecryptedDevice(const block::ReadableDevice& partition, VolumeL
   require(cipher_->sector_size() == layout_.sector_size, "cipher and layout differ in sector size");
 }
 
-std::string DecryptedDevice::name() const { return partition_.name() + " (BitLocker volume)"; }
+std::string DecryptedDevice::name() const {
+  return partition_.name() + " (BitLocker volume)";
+}
 
 void DecryptedDevice::read(std::uint64_t offset, MutableByteView out) const {
   block::check_range(*this, offset, out.size(), "read");
@@ -164,7 +168,8 @@ void EncryptedDevice::give_back_scratch(block::AlignedBuffer buffer) {
 void EncryptedDevice::encrypt(std::uint64_t offset, MutableByteView in_place) const {
   block::check_range(*this, offset, in_place.size(), "encrypt for");
   check_writable(offset, in_place.size());
-  require(offset >= layout_.header_backup_size, "the first bytes of a volume are not in their place");
+  require(offset >= layout_.header_backup_size,
+          "the first bytes of a volume are not in their place");
   cipher_->encrypt(offset, in_place, in_place);
 }
 

@@ -1,8 +1,8 @@
 // The plaintext of a BitLocker volume as a device: NTFS is written and read through it.
 //
 // Logical and physical volume have the same size. The first 8 KiB of NTFS live at B; the metadata
-// copies and B itself read as zeros and cannot be written; everything else stands, encrypted, at its
-// own place.
+// copies and B itself read as zeros and cannot be written; everything else stands, encrypted, at
+// its own place.
 #pragma once
 
 #include <memory>

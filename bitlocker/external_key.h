@@ -12,10 +12,10 @@ namespace driveprep::bitlocker {
 
 struct ExternalKey {
   Guid protector;
-  FileTime changed;                // the protector's change time
-  FileTime saved;                  // when the file was written
-  std::optional<Guid> volume_id;   // only Windows 11 writes it (180 bytes instead of 156)
-  SecretBytes key;                 // 32 bytes
+  FileTime changed;               // the protector's change time
+  FileTime saved;                 // when the file was written
+  std::optional<Guid> volume_id;  // only Windows 11 writes it (180 bytes instead of 156)
+  SecretBytes key;                // 32 bytes
 };
 
 // Throws an Error (kKey, "bad-external-key") that says what is wrong with the file.

@@ -14,9 +14,9 @@
 
 namespace driveprep::bitlocker {
 
-inline constexpr std::uint64_t kMetadataSize = 64 * kKiB;      // one copy; there are three
-inline constexpr std::uint64_t kBootRegionSize = 8 * kKiB;     // the first bytes of NTFS, relocated
-inline constexpr std::uint64_t kReservedSize = 64 * kKiB;      // region D of Windows 8 and later
+inline constexpr std::uint64_t kMetadataSize = 64 * kKiB;   // one copy; there are three
+inline constexpr std::uint64_t kBootRegionSize = 8 * kKiB;  // the first bytes of NTFS, relocated
+inline constexpr std::uint64_t kReservedSize = 64 * kKiB;   // region D of Windows 8 and later
 
 // A piece of the volume that a hidden file in "System Volume Information" owns.
 struct ReservedFile {
@@ -33,9 +33,9 @@ struct VolumeLayout {
   SectorSize sector_size;
   std::uint64_t cluster_size = 0;  // bytes; 0 when a volume without its header was opened
   std::array<std::uint64_t, 3> metadata{};
-  std::uint64_t header_backup = 0;                       // B: the relocated first bytes of NTFS
-  std::uint64_t header_backup_size = kBootRegionSize;    // larger on To Go volumes
-  std::optional<std::uint64_t> reserved;                 // D: absent on Windows 7 volumes
+  std::uint64_t header_backup = 0;                     // B: the relocated first bytes of NTFS
+  std::uint64_t header_backup_size = kBootRegionSize;  // larger on To Go volumes
+  std::optional<std::uint64_t> reserved;               // D: absent on Windows 7 volumes
 
   // The five files that own the space, in the order copies 1..3, B, D.
   std::vector<ReservedFile> reserved_files() const;

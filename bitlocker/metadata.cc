@@ -37,8 +37,8 @@ bool all_zero(ByteView bytes) {
 
 // Up to the last byte that is not zero.
 Bytes without_trailing_zeros(ByteView bytes) {
-  const auto last = std::find_if(bytes.rbegin(), bytes.rend(),
-                                 [](std::byte b) { return b != std::byte{0}; });
+  const auto last =
+      std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte b) { return b != std::byte{0}; });
   return {bytes.begin(), last.base()};
 }
 
@@ -58,8 +58,8 @@ void parse_validation(ByteView block, std::size_t start, Metadata& metadata) {
 }  // namespace
 
 const Entry* Metadata::find(Role role) const {
-  const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const Entry& e) { return e.role == role; });
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.role == role; });
   return found == entries.end() ? nullptr : &*found;
 }
 
@@ -167,9 +167,9 @@ void seal(Metadata& metadata, const SecretBytes& vmk, const Nonce& nonce) {
   require(nonce.counter < metadata.next_nonce, "the integrity nonce was not allocated");
   const Bytes head = serialise_signed(metadata);
   const Sha256 hash = sha256(head);
-  metadata.integrity = wrap_key(vmk, nonce, Role::kProperty,
-                                static_cast<std::uint16_t>(KeyType::kHash),
-                                SecretBytes::copy_of(ByteView(hash)));
+  metadata.integrity =
+      wrap_key(vmk, nonce, Role::kProperty, static_cast<std::uint16_t>(KeyType::kHash),
+               SecretBytes::copy_of(ByteView(hash)));
   metadata.crc = crc32_of(head);
 }
 

@@ -111,8 +111,7 @@ std::vector<Copy> read_copies(const block::ReadableDevice& partition,
 
 void check_state(const block::ReadableDevice& partition, const Metadata& metadata) {
   if (metadata.current_state == kStateDecrypted && metadata.next_state == kStateDecrypted) {
-    refuse("bitlocker-decrypted",
-           partition.name() + " has BitLocker metadata but is not encrypted",
+    refuse("bitlocker-decrypted", partition.name() + " has BitLocker metadata but is not encrypted",
            "Read it as an ordinary volume.");
   }
   if (metadata.current_state != kStateEncrypted || metadata.next_state != kStateEncrypted) {
@@ -202,8 +201,7 @@ std::shared_ptr<const SectorCipher> open_cipher(const block::ReadableDevice& par
                                                 const Metadata& metadata, const SecretBytes& vmk,
                                                 Cipher cipher, SectorSize sector_size) {
   const Entry* wrapped = metadata.find(Role::kFvek);
-  std::optional<UnwrappedKey> fvek =
-      wrapped == nullptr ? std::nullopt : unwrap_key(vmk, *wrapped);
+  std::optional<UnwrappedKey> fvek = wrapped == nullptr ? std::nullopt : unwrap_key(vmk, *wrapped);
   if (!fvek || fvek->key_type != metadata.method) {
     throw Error(ErrorKind::kVerification, "bitlocker-metadata-damaged",
                 "the volume key of " + partition.name() + " cannot be unwrapped",

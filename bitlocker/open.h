@@ -42,16 +42,16 @@ struct OpenedVolume {
   VolumeLayout layout;
   Metadata metadata;
   Guid volume_id;
-  Guid protector;           // the one that opened
-  unsigned copy_used = 0;   // 1..3: the metadata copy that was read
+  Guid protector;              // the one that opened
+  unsigned copy_used = 0;      // 1..3: the metadata copy that was read
   bool has_clear_key = false;  // anybody can open this volume: warn
   SecretBytes vmk;
   std::shared_ptr<const SectorCipher> cipher;
 };
 
-// Reads the volume header and the first metadata copy that is sound (signature, version, CRC, its own
-// place), unwraps the volume master key with the first protector of the credential's kind that it
-// fits, checks the integrity hash and unwraps the FVEK. Nothing is written.
+// Reads the volume header and the first metadata copy that is sound (signature, version, CRC, its
+// own place), unwraps the volume master key with the first protector of the credential's kind that
+// it fits, checks the integrity hash and unwraps the FVEK. Nothing is written.
 //
 // Errors:
 //   kRefused  "not-bitlocker", "bitlocker-vista", "bitlocker-converting", "bitlocker-decrypted",

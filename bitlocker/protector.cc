@@ -10,7 +10,9 @@ namespace {
 // A stretch key with this flag names another derivation than the million rounds of SHA-256.
 constexpr std::uint16_t kFlagNamedStretching = 0x40;
 
-std::uint16_t number(KeyType type) { return static_cast<std::uint16_t>(type); }
+std::uint16_t number(KeyType type) {
+  return static_cast<std::uint16_t>(type);
+}
 
 Entry protector_entry(const Guid& id, FileTime changed, ProtectorClass kind) {
   Entry entry;
@@ -73,8 +75,8 @@ Entry make_recovery_protector(const Guid& id, FileTime changed, const RecoveryPa
   Entry stretched = stretch_key_entry(KeyType::kRecoveryKey, salt.span());
   stretched.children.push_back(wrap_key(vmk, nonces.take(), Role::kRecoveryKeyEscrow,
                                         number(KeyType::kRecoveryKey), password.key()));
-  stretched.children.push_back(wrap_key(vmk, nonces.take(), Role::kRecoveryKekEscrow,
-                                        number(KeyType::kRecoveryKek), kek));
+  stretched.children.push_back(
+      wrap_key(vmk, nonces.take(), Role::kRecoveryKekEscrow, number(KeyType::kRecoveryKek), kek));
   protector.children.push_back(std::move(stretched));
   protector.children.push_back(wrapped_vmk(kek, vmk, nonces));
   return protector;

@@ -14,7 +14,8 @@ bool is_separator(char c) {
 }
 
 [[noreturn]] void refuse(const std::string& why) {
-  throw Error(ErrorKind::kKey, "bad-recovery-password", "the recovery password is not valid: " + why,
+  throw Error(ErrorKind::kKey, "bad-recovery-password",
+              "the recovery password is not valid: " + why,
               "Compare it with the original: eight groups of six digits.");
 }
 

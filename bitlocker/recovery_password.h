@@ -1,4 +1,4 @@
-// The 48-digit recovery password: eight groups of six decimal digits, each 11 times a 16-bit number.
+// The 48-digit recovery password: eight groups of six digits, each 11 times a 16-bit number.
 #pragma once
 
 #include <string_view>

@@ -29,7 +29,8 @@ void parse_geometry(ByteView sector, VolumeHeader& header) {
   header.bytes_per_sector = reader.u16();
   const std::uint8_t per_cluster = reader.u8();
   // Above 128 NTFS stores the count as a negative power of two.
-  const std::uint64_t sectors = per_cluster <= 0x80 ? per_cluster : 1ull << (256 - per_cluster) % 64;
+  const std::uint64_t sectors =
+      per_cluster <= 0x80 ? per_cluster : 1ull << (256 - per_cluster) % 64;
   header.cluster_size = header.bytes_per_sector * sectors;
   if (header.cluster_size > 2 * kMiB || !std::has_single_bit(header.cluster_size)) {
     header.cluster_size = 0;
@@ -53,7 +54,8 @@ void put(Bytes& sector, std::size_t at, ByteView data) {
 
 VolumeHeader parse_volume_header(ByteView sector) {
   VolumeHeader header;
-  if (sector.size() < kSize || sector[0x1FE] != std::byte{0x55} || sector[0x1FF] != std::byte{0xAA}) {
+  if (sector.size() < kSize || sector[0x1FE] != std::byte{0x55} ||
+      sector[0x1FF] != std::byte{0xAA}) {
     return header;
   }
   const std::string_view signature = as_text(sector.subspan(kSignatureAt, kFveSignature.size()));

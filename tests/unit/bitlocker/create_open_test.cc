@@ -12,7 +12,9 @@ namespace {
 const Cipher kWritable[] = {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128,
                             Cipher::kAesCbc256};
 
-Credential recovery_of(const MadeVolume& volume) { return volume.recovery.clone(); }
+Credential recovery_of(const MadeVolume& volume) {
+  return volume.recovery.clone();
+}
 // The key that costs no stretching.
 Credential file_of(const MadeVolume& volume) {
   return ExternalKeyCredential{volume.created.external_key->content.clone()};
@@ -116,8 +118,8 @@ TEST_CASE("the escrow entries hold the recovery password and the keys of the pro
   CHECK(*open_with_kek(recovery, kek->key) == opened.vmk);
 
   const Entry& password = opened.metadata.entries[1];
-  const auto password_kek = unwrap_key(
-      opened.vmk, *password.child(ValueType::kStretchKey)->child(ValueType::kWrapped));
+  const auto password_kek =
+      unwrap_key(opened.vmk, *password.child(ValueType::kStretchKey)->child(ValueType::kWrapped));
   REQUIRE(password_kek);
   CHECK(*open_with_kek(password, password_kek->key) == opened.vmk);
 
@@ -213,8 +215,7 @@ void forge(MadeVolume& made, const std::function<void(Metadata&)>& change) {
 TEST_CASE("metadata changed without the key is refused, unless the caller insists") {
   MadeVolume made(Cipher::kXtsAes128, SectorSize(512));
   forge(made, [](Metadata& m) { m.entries[0] = text_entry(Role::kDescription, u"forged"); });
-  CHECK(error_code([&] { open_volume(made.partition, file_of(made)); }) ==
-        "bitlocker-integrity");
+  CHECK(error_code([&] { open_volume(made.partition, file_of(made)); }) == "bitlocker-integrity");
   OpenOptions options;
   options.accept_wrong_integrity = true;
   CHECK(open_volume(made.partition, file_of(made), options).metadata.description() == "forged");
@@ -231,11 +232,13 @@ TEST_CASE("states, ciphers and derivations that cannot be opened are named") {
   CHECK(forged_code([](Metadata& m) { m.current_state = 2; }) == "bitlocker-converting");
   CHECK(forged_code([](Metadata& m) { m.next_state = 1; }) == "bitlocker-converting");
   CHECK(forged_code([](Metadata& m) { m.method = 0x8006; }) == "bitlocker-cipher-unknown");
+  CHECK(forged_code([](Metadata& m) { m.entries[2].children[0].fixed[2] = std::byte{0x40}; }) ==
+        "bitlocker-stretching-unknown");
   CHECK(forged_code([](Metadata& m) {
-          m.entries[2].children[0].fixed[2] = std::byte{0x40};
-        }) == "bitlocker-stretching-unknown");
-  CHECK(forged_code([](Metadata& m) { m.offsets[0] += 4096; m.offsets[1] += 4096; m.offsets[2] += 4096; }) ==
-        "bitlocker-metadata-damaged");
+          m.offsets[0] += 4096;
+          m.offsets[1] += 4096;
+          m.offsets[2] += 4096;
+        }) == "bitlocker-metadata-damaged");
   CHECK(forged_code([](Metadata& m) { m.relocation_offset += 512; }) ==
         "bitlocker-metadata-damaged");
   CHECK(forged_code([](Metadata& m) { m.relocated_sectors = 0; }) == "bitlocker-metadata-damaged");

@@ -49,8 +49,8 @@ TEST_CASE("cryptsetup gets the same volume key out of created volumes", "[integr
     return;
   }
   const TemporaryDirectory directory;
-  for (const Cipher cipher : {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128,
-                              Cipher::kAesCbc256}) {
+  for (const Cipher cipher :
+       {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128, Cipher::kAesCbc256}) {
     for (const std::uint64_t sector : {512, 4096}) {
       INFO(to_string(cipher) << " " << sector);
       const MadeVolume made(cipher, SectorSize(sector));

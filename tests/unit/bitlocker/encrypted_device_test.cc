@@ -14,7 +14,9 @@ struct Fixture {
   EncryptedDevice device;
 
   explicit Fixture(SectorSize sector = SectorSize(512), Cipher method = Cipher::kXtsAes128)
-      : made(method, sector), cipher(made.cipher(method)), device(made.partition, made.layout, cipher) {}
+      : made(method, sector),
+        cipher(made.cipher(method)),
+        device(made.partition, made.layout, cipher) {}
 
   Bytes raw(std::uint64_t offset, std::size_t size) const {
     Bytes bytes(size);
@@ -116,7 +118,8 @@ TEST_CASE("reads and writes of any offset and length behave like memory") {
       std::copy(data.begin(), data.end(), model.begin() + at);
       const std::size_t from = random() % kSize;
       const std::size_t count = random() % (kSize - from);
-      REQUIRE(same(f.plain(from, count), Bytes(model.begin() + from, model.begin() + from + count)));
+      REQUIRE(
+          same(f.plain(from, count), Bytes(model.begin() + from, model.begin() + from + count)));
     }
     CHECK(same(f.plain(0, kSize), model));
   }

@@ -55,11 +55,12 @@ TEST_CASE("the reserved files have the names and sizes that Windows looks for") 
 }
 
 TEST_CASE("places are aligned, disjoint and free at every size and cluster size") {
-  const std::uint64_t sizes[] = {61 * kMiB, 62 * kMiB,  64 * kMiB,  100 * kMiB, 128 * kMiB,
-                                 kGiB,      100 * kGiB, 2 * kTiB,   16 * kTiB,  20'000'000'000'000 / 4096 * 4096};
+  const std::uint64_t sizes[] = {
+      61 * kMiB, 62 * kMiB,  64 * kMiB, 100 * kMiB, 128 * kMiB,
+      kGiB,      100 * kGiB, 2 * kTiB,  16 * kTiB,  20'000'000'000'000 / 4096 * 4096};
   for (const std::uint64_t size : sizes) {
-    for (const std::uint64_t cluster : {std::uint64_t{4096}, 8 * kKiB, 16 * kKiB, 64 * kKiB,
-                                        128 * kKiB, kMiB, 2 * kMiB}) {
+    for (const std::uint64_t cluster :
+         {std::uint64_t{4096}, 8 * kKiB, 16 * kKiB, 64 * kKiB, 128 * kKiB, kMiB, 2 * kMiB}) {
       for (const std::uint64_t sector : {512, 4096}) {
         INFO(size << " bytes, clusters of " << cluster << ", sectors of " << sector);
         check_layout(place_metadata(size, SectorSize(sector), cluster, {}), {});

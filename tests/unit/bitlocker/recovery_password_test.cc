@@ -48,13 +48,11 @@ TEST_CASE("a bad recovery password is refused with the number of the group") {
     std::string named;
   };
   const Case cases[] = {
-      {replaced(7, "357952"), "group 2"},     // not a multiple of 11
-      {replaced(42, "720896"), "group 7"},    // 11 * 65536
-      {replaced(42, "999999"), "group 7"},    // a multiple of 11, too large
-      {replaced(21, "0133x5"), "group 4"},
-      {kGood.substr(0, 54), "47 digits"},
-      {kGood + "1", "more than 48"},
-      {"", "0 digits"},
+      {replaced(7, "357952"), "group 2"},   // not a multiple of 11
+      {replaced(42, "720896"), "group 7"},  // 11 * 65536
+      {replaced(42, "999999"), "group 7"},  // a multiple of 11, too large
+      {replaced(21, "0133x5"), "group 4"}, {kGood.substr(0, 54), "47 digits"},
+      {kGood + "1", "more than 48"},       {"", "0 digits"},
   };
   for (const Case& c : cases) {
     INFO(c.named);

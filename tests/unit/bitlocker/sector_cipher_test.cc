@@ -15,7 +15,9 @@ namespace {
 const Cipher kWritable[] = {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128,
                             Cipher::kAesCbc256};
 
-SecretBytes key_for(Cipher cipher) { return SecretBytes::copy_of(ByteView(pattern(fvek_size(cipher), 77))); }
+SecretBytes key_for(Cipher cipher) {
+  return SecretBytes::copy_of(ByteView(pattern(fvek_size(cipher), 77)));
+}
 
 // One sector through libcrypto's own modes: a second implementation to compare with.
 Bytes reference(Cipher cipher, const SecretBytes& key, std::uint64_t offset, std::size_t sector,
@@ -36,7 +38,8 @@ Bytes reference(Cipher cipher, const SecretBytes& key, std::uint64_t offset, std
     EVP_CIPHER_CTX_free(context);
     return out;
   };
-  if (is_xts(cipher)) return run(long_key ? EVP_aes_256_xts() : EVP_aes_128_xts(), plain, iv.data());
+  if (is_xts(cipher))
+    return run(long_key ? EVP_aes_256_xts() : EVP_aes_128_xts(), plain, iv.data());
   const Bytes sealed_iv = run(long_key ? EVP_aes_256_ecb() : EVP_aes_128_ecb(), iv, nullptr);
   return run(long_key ? EVP_aes_256_cbc() : EVP_aes_128_cbc(), plain, sealed_iv.data());
 }
@@ -62,8 +65,7 @@ TEST_CASE("the first relocated sector of Windows volumes decrypts and encrypts t
        "ae813fac8aee8d6ec26bff8765e8fd0d", kNtfs512},
       {Cipher::kAesCbc256, 512, "9c3c73a4ad15acccc5020c4100f5c27083664965079cf6b9de1854a176f066ee",
        "95ec37c92cf8911ddd17a5178a5634ec", kNtfs512},
-      {Cipher::kXtsAes128, 4096,
-       "287018615ea30a9b6fb694977e5070780610eb6d729184eee2ddedc6f1c36f54",
+      {Cipher::kXtsAes128, 4096, "287018615ea30a9b6fb694977e5070780610eb6d729184eee2ddedc6f1c36f54",
        "580ca53b1f0698e53c480468495b4d55", kNtfs4096},
       {Cipher::kAesCbc128, 4096, "7aaffb2121b4149688358f5cf21bca2d",
        "9b1168b6221a4d94557c33b35783af79", kNtfs4096},
@@ -87,7 +89,8 @@ TEST_CASE("runs of any length equal libcrypto's modes sector by sector, in place
     for (const std::uint64_t sector : {512, 4096}) {
       const SectorCipher cipher(method, key_for(method), SectorSize(sector));
       // Below and above 2^32 sectors, and around the batches.
-      for (const std::uint64_t start : std::initializer_list<std::uint64_t>{0, 12345 * sector, (std::uint64_t{1} << 44) - sector}) {
+      for (const std::uint64_t start : std::initializer_list<std::uint64_t>{
+               0, 12345 * sector, (std::uint64_t{1} << 44) - sector}) {
         for (const std::size_t sectors : {1, 2, 15, 16, 17, 31, 32, 33, 100}) {
           INFO(to_string(method) << ", " << sectors << " of " << sector << " at " << start);
           const Bytes plain = pattern(sectors * sector, sectors);
@@ -162,17 +165,16 @@ TEST_CASE("keys that do not fit the cipher are refused") {
           SectorCipher(Cipher::kXtsAes256, SecretBytes::random(32), SectorSize(512));
         }) == "fvek-size");
   SecretBytes halves(64);
-  CHECK(error_code([&] {
-          SectorCipher(Cipher::kXtsAes256, std::move(halves), SectorSize(512));
-        }) == "fvek-weak");
+  CHECK(error_code([&] { SectorCipher(Cipher::kXtsAes256, std::move(halves), SectorSize(512)); }) ==
+        "fvek-weak");
 }
 
 TEST_CASE("only whole sectors are transformed, and nothing is encrypted with the diffuser") {
   const SectorCipher cipher(Cipher::kAesCbc128, key_for(Cipher::kAesCbc128), SectorSize(512));
   Bytes buffer(1024);
   CHECK_THROWS_AS(cipher.encrypt(1, buffer, buffer), Error);
-  CHECK_THROWS_AS(cipher.decrypt(0, ByteView(buffer).first(511), MutableByteView(buffer).first(511)),
-                  Error);
+  CHECK_THROWS_AS(
+      cipher.decrypt(0, ByteView(buffer).first(511), MutableByteView(buffer).first(511)), Error);
   const SectorCipher old(Cipher::kAesCbc256Elephant, key_for(Cipher::kAesCbc256Elephant),
                          SectorSize(512));
   CHECK_THROWS_AS(old.encrypt(0, buffer, buffer), Error);

@@ -20,7 +20,9 @@ inline Bytes unhex(std::string_view text) {
 inline SecretBytes secret_hex(std::string_view text) {
   return SecretBytes::copy_of(ByteView(unhex(text)));
 }
-inline std::string hex(const SecretBytes& secret) { return hex_lower(secret.span()); }
+inline std::string hex(const SecretBytes& secret) {
+  return hex_lower(secret.span());
+}
 
 // Bytes that differ from sector to sector, the same in every run.
 inline Bytes pattern(std::size_t size, std::uint64_t seed = 1) {
@@ -34,7 +36,9 @@ inline Bytes pattern(std::size_t size, std::uint64_t seed = 1) {
 }
 
 // Equality of long data without printing it when it fails.
-inline bool same(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
+inline bool same(ByteView a, ByteView b) {
+  return std::ranges::equal(a, b);
+}
 
 // The code of the Error that `action` throws; "" when it throws none.
 template <typename Action>

@@ -11,7 +11,8 @@
 namespace driveprep::bitlocker {
 namespace {
 
-TEST_CASE("the volume header differs from Windows' only in boot code, messages and the zeros there") {
+TEST_CASE(
+    "the volume header differs from Windows' only in boot code, messages and the zeros there") {
   for (const WindowsVolume& volume : windows_volumes()) {
     if (volume.name.find("togo") != std::string::npos || volume.name.ends_with("-eow")) continue;
     INFO(volume.name);

@@ -1,4 +1,5 @@
-// Volumes that Windows encrypted, with their keys: conformance data that is not part of the product.
+// Volumes that Windows encrypted, with their keys: conformance data that is not part of the
+// product.
 #pragma once
 
 #include <filesystem>
@@ -11,9 +12,9 @@
 namespace driveprep::bitlocker {
 
 struct WindowsVolume {
-  std::string name;                            // "bitlk-aes-xts-256"
+  std::string name;  // "bitlk-aes-xts-256"
   std::filesystem::path image;
-  std::map<std::string, std::string> facts;    // keys of volumes.conf
+  std::map<std::string, std::string> facts;  // keys of volumes.conf
 
   std::string fact(const std::string& key) const {
     const auto found = facts.find(key);
