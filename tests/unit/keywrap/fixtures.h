@@ -61,6 +61,12 @@ struct StoreFixture {
   }
 };
 
+// One store for all tests that change nothing in it: its key is decrypted once.
+inline StoreFixture& unchanged_store() {
+  static StoreFixture fixture;
+  return fixture;
+}
+
 // The code of the Error that `action` throws, which must be of kind kKey; "" when it throws none.
 inline std::string code_of(const std::function<void()>& action) {
   try {
