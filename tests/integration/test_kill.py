@@ -66,7 +66,7 @@ class Killed(harness.Case):
         process = job.start("--json")
         end, last = time.monotonic() + seconds, None
         while process.poll() is None and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
+            time.sleep(min(left, 0.3))
             if job.journal("SELECT id FROM drive"):
                 last = self.not_less(job, last)
         kill(process)

@@ -3,6 +3,7 @@
 import glob
 import os
 import resource
+import shutil
 import signal
 import stat
 import unittest
@@ -54,10 +55,14 @@ class Secrets(harness.Case):
         tree = self.env.directory("tree")
         harness.write_file(tree, "a.txt", b"a")
         harness.write_large(tree, "large", data, 5)
-        return self.make_job(sources=[(tree + "/", "archive/")], drives=[Drive(size=size)],
-                             bitlocker={"cipher": "xts-aes-128", "externalKey": True})
+        job = self.make_job(sources=[(tree + "/", "archive/")], drives=[Drive(size=size)],
+                            bitlocker={"cipher": "xts-aes-128", "externalKey": True})
+        for directory in (job.root, tree):  # searching takes long enough with one job
+            self.addCleanup(shutil.rmtree, directory)
+        return job
 
     def everything(self):
+        """Job, images, sources, home, key store, temporary files."""
         return [self.env.root]
 
     def test_no_command_leaves_the_recovery_password_behind(self):

@@ -94,10 +94,12 @@ class Sources(harness.Case):
         result = self.interfere(job, deed)
         self.check_incomplete(job, result, {gone: "source-missing", replaced: "source-changed",
                                             modified: "source-changed"})
-        plain = self.env.run("prepare", job.root)  # nothing was repaired: the same again
-        self.assertEqual(plain.status, SOURCE, plain)
-        for path in (gone, replaced, modified):
-            self.assertIn(path, plain.out + plain.err)
+        # The next run takes failed files as they are now; what cannot be read fails again.
+        again = self.env.run("prepare", job.root)
+        self.assertEqual(again.status, SOURCE, again)
+        for path in (gone, replaced):
+            self.assertIn(path, again.out)
+        self.assertNotIn(modified, again.out)
 
         os.rename(gone + ".away", gone)
         os.rmdir(replaced)
