@@ -50,22 +50,24 @@ void CopyPipeline::guarded(Body body) {
   }
 }
 
+// The cause is kept first and the waiting callers are woken last: whoever finds something closed, or
+// comes back from drain(), finds the cause, and everything closed.
 void CopyPipeline::fail(std::exception_ptr cause) {
   {
     std::scoped_lock lock(mutex_);
     if (!error_) error_ = std::move(cause);
-    failed_ = true;
-    idle_.notify_all();
   }
   pool_.close();
   work_.close();
   writes_.close();
+  std::scoped_lock lock(mutex_);
+  failed_ = true;
+  idle_.notify_all();
 }
 
 void CopyPipeline::check() {
-  if (!failed_) return;
   std::scoped_lock lock(mutex_);
-  std::rethrow_exception(error_);
+  if (error_) std::rethrow_exception(error_);
 }
 
 void CopyPipeline::add_outstanding(std::size_t count) {
