@@ -34,10 +34,10 @@ class Killed(harness.Case):
         harness.make_tree(cls.tree)
         for number in range(1500):
             harness.write_file(cls.tree, f"many/{number % 10}/{number}.txt", b"%d" % number * (number % 700))
-        harness.write_large(cls.tree, "large/one.bin", 96 * MIB + 12345, 1)
+        harness.write_large(cls.tree, "large/one.bin", 40 * MIB + 12345, 1)
         cls.sources = [(cls.tree + "/", "archive/")]
 
-    def new_job(self, size=192 * MIB, sources=None, **options):
+    def new_job(self, size=96 * MIB, sources=None, **options):
         return self.make_job(sources=sources or self.sources, drives=[Drive(size=size)], **options)
 
     def finish(self, job):

@@ -24,7 +24,7 @@ class Sources(harness.Case):
             deed()
         return self.env.wait(process)
 
-    def tree_with_a_large_file(self, name="m/large.bin", size=400 * MIB):
+    def tree_with_a_large_file(self, name="m/large.bin", size=256 * MIB):
         tree = self.env.directory("tree")
         for number in range(50):
             harness.write_file(tree, f"a/{number:02}.txt", b"before %d" % number)
@@ -32,7 +32,7 @@ class Sources(harness.Case):
         return tree, harness.write_large(tree, name, size, 3)
 
     def job_of(self, tree, **options):
-        options.setdefault("drives", [Drive(size=520 * MIB)])
+        options.setdefault("drives", [Drive(size=340 * MIB)])
         return self.make_job(sources=[(tree + "/", "archive/")], **options)
 
     def failures(self, result, drive_id="DISK0"):
@@ -125,7 +125,7 @@ class Sources(harness.Case):
 
         def deed():
             with open(large, "r+b") as file:
-                file.seek(300 * MIB)
+                file.seek(250 * MIB)
                 file.write(b"overwritten")
         self.check_incomplete(job, self.interfere(job, deed), {large: "source-changed"})
         self.check_repaired(job, tree, hidden=self.all_but(tree, large))
@@ -139,9 +139,9 @@ class Sources(harness.Case):
 
     def test_one_incomplete_drive_does_not_stop_the_other(self):
         tree = self.env.directory("tree")
-        large = [harness.write_large(tree, f"large{n}.bin", 300 * MIB, n) for n in range(2)]
+        large = [harness.write_large(tree, f"large{n}.bin", 200 * MIB, n) for n in range(2)]
         harness.write_file(tree, "small.txt", b"small")
-        job = self.job_of(tree, drives=[Drive("DISK0", 380 * MIB), Drive("DISK1", 380 * MIB)])
+        job = self.job_of(tree, drives=[Drive("DISK0", 270 * MIB), Drive("DISK1", 270 * MIB)])
         drives = job.plan()["drives"]
         holder = {item["source"]: drive["id"] for drive in drives for item in drive["placement"]}
         self.assertNotEqual(holder[large[0]], holder[large[1]])
