@@ -1,12 +1,9 @@
 #include "agent/job/blob_files.h"
 
-#include <libxml/xmlreader.h>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <memory>
 
+#include "agent/xml/parser.h"
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/posix.h"
@@ -30,116 +27,63 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// libxml2 gives UTF-8 in unsigned characters.
-std::string text_of(const xmlChar* text) {
-  if (text == nullptr) return {};
-  const auto* bytes = static_cast<const char*>(static_cast<const void*>(text));
-  return std::string(bytes, std::strlen(bytes));
-}
-
-struct ParserMessage {
-  std::string text;
-};
-
-void keep_first_message(void* context, const char* message, xmlParserSeverities,
-                        xmlTextReaderLocatorPtr) {
-  auto* kept = static_cast<ParserMessage*>(context);
-  if (!kept->text.empty() || message == nullptr) return;
-  kept->text = message;
-  while (kept->text.ends_with('\n')) kept->text.pop_back();
-}
-
-class BlobFileParser {
+class BlobFileParser : private xml::Handler {
  public:
-  explicit BlobFileParser(BlobFile& file) : file_(file) {
-    require(file.content.size() <= kMaxBlobFileBytes, "a metadata file is larger than its limit");
-    // No entity substitution and no network: an entity reference then shows up as a node.
-    reader_.reset(xmlReaderForMemory(file.content.data(), static_cast<int>(file.content.size()),
-                                     nullptr, nullptr, XML_PARSE_NONET | XML_PARSE_NOCDATA));
-    require(reader_ != nullptr, "libxml2 made no reader");
-    xmlTextReaderSetErrorHandler(reader_.get(), keep_first_message, &message_);
-  }
+  explicit BlobFileParser(BlobFile& file) : file_(file) {}
 
   void parse() {
-    bool root_seen = false;
-    bool in_element = false;
-    std::string name;
-    std::string value;
-    while (read()) {
-      const int type = xmlTextReaderNodeType(reader_.get());
-      const int depth = xmlTextReaderDepth(reader_.get());
-      switch (type) {
-        case XML_READER_TYPE_DOCUMENT_TYPE:
-          fail("xml-doctype", "a document type declaration is not accepted", "Remove it.");
-        case XML_READER_TYPE_ELEMENT: {
-          const std::string tag = text_of(xmlTextReaderConstName(reader_.get()));
-          if (xmlTextReaderHasAttributes(reader_.get()) == 1) {
-            fail("xml-attribute", "element <" + tag + "> has attributes", "Remove them.");
-          }
-          const bool empty = xmlTextReaderIsEmptyElement(reader_.get()) == 1;
-          if (depth == 0) {
-            check_root(tag);
-            root_seen = true;
-          } else if (depth == 1) {
-            name = tag;
-            value.clear();
-            in_element = !empty;
-            if (empty) add(name, value);
-          } else {
-            fail("xml-nesting", "element <" + tag + "> lies inside <" + name + ">",
-                 "Give every element text only.");
-          }
-          break;
-        }
-        case XML_READER_TYPE_END_ELEMENT:
-          if (depth == 1) {
-            add(name, value);
-            in_element = false;
-          }
-          break;
-        case XML_READER_TYPE_TEXT:
-        case XML_READER_TYPE_CDATA:
-        case XML_READER_TYPE_SIGNIFICANT_WHITESPACE:
-        case XML_READER_TYPE_WHITESPACE: {
-          const std::string text = text_of(xmlTextReaderConstValue(reader_.get()));
-          if (in_element) {
-            value += text;
-          } else if (text.find_first_not_of(" \t\r\n") != std::string::npos) {
-            fail("xml-text", "text stands between the elements", "Put it inside an element.");
-          }
-          break;
-        }
-        case XML_READER_TYPE_ENTITY_REFERENCE:
-          fail("xml-entity", "an entity reference is not accepted", "Write the text itself.");
-        default:
-          break;  // comments, processing instructions
-      }
-    }
-    require(root_seen, "libxml2 accepted a document without an element");
+    parser_.feed(as_bytes(file_.content));
+    parser_.finish();
   }
 
  private:
-  struct FreeReader {
-    void operator()(xmlTextReader* reader) const { xmlFreeTextReader(reader); }
-  };
-
-  bool read() {
-    switch (xmlTextReaderRead(reader_.get())) {
-      case 1: return true;
-      case 0: return false;
+  void start(const xml::Element& element) override {
+    line_ = parser_.line();
+    std::string tag(element.name);
+    if (!element.prefix.empty()) tag = std::string(element.prefix) + ":" + tag;
+    if (!element.attributes.empty() || element.more_attributes) {
+      fail("xml-attribute", "element <" + tag + "> has attributes", "Remove them.");
+    }
+    switch (depth_++) {
+      case 0: check_root(tag); break;
+      case 1:
+        name_ = std::move(tag);
+        value_.clear();
+        break;
       default:
-        fail("xml-malformed", "not well-formed XML: " + message_.text,
-             "Correct the file; \"xmllint\" shows the place.");
+        fail("xml-nesting", "element <" + tag + "> lies inside <" + name_ + ">",
+             "Give every element text only.");
     }
   }
 
-  [[noreturn]] void fail(const char* code, const std::string& what, const std::string& remedy) {
-    // The parser reads ahead: its own line counts only when it is the one that failed.
-    xmlNode* node = message_.text.empty() ? xmlTextReaderCurrentNode(reader_.get()) : nullptr;
-    const long line = node != nullptr ? xmlGetLineNo(node)
-                                      : xmlTextReaderGetParserLineNumber(reader_.get());
-    throw Error(ErrorKind::kUsage, code,
-                file_.path.string() + ":" + std::to_string(line) + ": " + what, remedy);
+  void text(std::string_view text) override {
+    if (depth_ == 2) {
+      value_ += text;
+    } else if (text.find_first_not_of(" \t\r\n") != std::string_view::npos) {
+      line_ = parser_.line();
+      fail("xml-text", "text stands between the elements", "Put it inside an element.");
+    }
+  }
+
+  void end() override {
+    if (--depth_ == 1) add(name_, value_);
+  }
+
+  Error refusal(xml::Refusal reason, int line, const std::string& problem) const override {
+    if (reason == xml::Refusal::kDocumentType) {
+      return error("xml-doctype", line, "a document type declaration is not accepted",
+                   "Remove it.");
+    }
+    return error("xml-malformed", line, problem, "Correct the file; \"xmllint\" shows the place.");
+  }
+
+  Error error(const char* code, int line, const std::string& what, const std::string& remedy) const {
+    return Error(ErrorKind::kUsage, code,
+                 file_.path.string() + ":" + std::to_string(line) + ": " + what, remedy);
+  }
+
+  [[noreturn]] void fail(const char* code, const std::string& what, const std::string& remedy) const {
+    throw error(code, line_, what, remedy);
   }
 
   void check_root(const std::string& tag) {
@@ -207,8 +151,11 @@ class BlobFileParser {
   }
 
   BlobFile& file_;
-  ParserMessage message_;
-  std::unique_ptr<xmlTextReader, FreeReader> reader_;
+  xml::Parser parser_{*this, xml::Encodings::kAny};
+  std::size_t depth_ = 0;
+  int line_ = 0;  // where the open element begins
+  std::string name_;
+  std::string value_;
   std::size_t bytes_ = 0;
 };
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "agent/manifest/xml_parser.h"
+#include "agent/xml/parser.h"
 #include "base/encoding.h"
 #include "base/posix.h"
 
@@ -124,10 +124,10 @@ std::optional<Md5> parse_md5(std::string_view text) {
 
 }  // namespace
 
-class ManifestReader::Impl : private XmlHandler {
+class ManifestReader::Impl : private xml::Handler {
  public:
   Impl(Source source, std::string name)
-      : source_(std::move(source)), parser_(*this, std::move(name)), chunk_(kChunk) {
+      : source_(std::move(source)), name_(std::move(name)), parser_(*this), chunk_(kChunk) {
     while (lists_.empty() && advance()) {
     }
   }
@@ -175,26 +175,37 @@ class ManifestReader::Impl : private XmlHandler {
     return true;
   }
 
-  void start(std::string_view name, std::span<const XmlAttribute> attributes) override {
+  Error refusal(xml::Refusal, int line, const std::string& problem) const override {
+    return Error(
+        ErrorKind::kVerification, "manifest-invalid",
+        name_ + ", line " + std::to_string(line) + ": " + problem,
+        "Use the manifest as it was written; if it was never changed, prepare the drive anew.");
+  }
+  [[noreturn]] void fail(const std::string& problem) const {
+    throw refusal(xml::Refusal::kMalformed, parser_.line(), problem);
+  }
+
+  void start(const xml::Element& element) override {
+    const std::string_view name = element.name;
     const Node parent = levels_.empty() ? Node::kDocument : levels_.back().rule->node;
     const Rule& rule = parent == Node::kUnknown ? kUnknownRule : rule_for(parent, name);
     if (parent == Node::kDocument && rule.node != Node::kManifest) {
-      parser_.fail("the document element is " + std::string(name) + ", not DriveManifest");
+      fail("the document element is " + std::string(name) + ", not DriveManifest");
     }
     if (!levels_.empty()) {
       Level& level = levels_.back();
       if (level.rule->text) {
-        parser_.fail("element " + std::string(name) + " stands in the text of " +
+        fail("element " + std::string(name) + " stands in the text of " +
                      std::string(level.rule->name));
       }
       if (rule.single && (level.seen & bit(rule.node)) != 0) {
-        parser_.fail("a second " + std::string(name) + " in one " + std::string(level.rule->name));
+        fail("a second " + std::string(name) + " in one " + std::string(level.rule->name));
       }
       if (rule.node != Node::kUnknown) level.seen |= bit(rule.node);
     }
     levels_.push_back({&rule});
     if (rule.text) text_.clear();
-    begin(rule, attributes);
+    begin(rule, element.attributes);
   }
 
   void text(std::string_view text) override {
@@ -202,11 +213,11 @@ class ManifestReader::Impl : private XmlHandler {
     const Rule& rule = *levels_.back().rule;
     if (rule.text) {
       if (text.size() > kMaxText - text_.size()) {
-        parser_.fail("the text of " + std::string(rule.name) + " is longer than 128 KiB");
+        fail("the text of " + std::string(rule.name) + " is longer than 128 KiB");
       }
       text_ += text;
     } else if (rule.node != Node::kUnknown && !is_blank(text)) {
-      parser_.fail("text in " + std::string(rule.name) + ", which has only elements");
+      fail("text in " + std::string(rule.name) + ", which has only elements");
     }
   }
 
@@ -254,7 +265,7 @@ class ManifestReader::Impl : private XmlHandler {
     }
   }
 
-  void begin(const Rule& rule, std::span<const XmlAttribute> attributes) {
+  void begin(const Rule& rule, std::span<const xml::Attribute> attributes) {
     switch (rule.node) {
       case Node::kManifest: {
         const std::string_view version = needed(rule, attributes, "Version");
@@ -266,9 +277,9 @@ class ManifestReader::Impl : private XmlHandler {
       }
       case Node::kList:
         if ((levels_[levels_.size() - 2].seen & bit(Node::kDriveId)) == 0) {
-          parser_.fail("DriveId does not precede the first BlobList");
+          fail("DriveId does not precede the first BlobList");
         }
-        if (lists_.size() == kMaxLists) parser_.fail("more than 100000 elements BlobList");
+        if (lists_.size() == kMaxLists) fail("more than 100000 elements BlobList");
         lists_.emplace_back().id = find(attributes, "Id").value_or("");
         break;
       case Node::kListMetadata:
@@ -299,7 +310,7 @@ class ManifestReader::Impl : private XmlHandler {
   void begin_pieces(BlobType type) {
     const std::uint32_t seen = levels_[levels_.size() - 2].seen;
     if ((seen & bit(Node::kBlockList)) != 0 && (seen & bit(Node::kPageRangeList)) != 0) {
-      parser_.fail("a Blob has both a BlockList and a PageRangeList");
+      fail("a Blob has both a BlockList and a PageRangeList");
     }
     blob_.header.type = type;
     // A length that comes behind the pieces is checked against them at the end of the blob.
@@ -307,7 +318,7 @@ class ManifestReader::Impl : private XmlHandler {
     if (checking_) hold(rules_.begin(type, blob_.header.length));
   }
 
-  void add_piece(const Rule& rule, std::span<const XmlAttribute> attributes) {
+  void add_piece(const Rule& rule, std::span<const xml::Attribute> attributes) {
     Piece piece;
     piece.offset = number(rule, attributes, "Offset");
     const std::uint64_t length = number(rule, attributes, "Length");
@@ -322,9 +333,9 @@ class ManifestReader::Impl : private XmlHandler {
     if (checking_) hold(rules_.piece(piece.offset, piece.length));
     if (rule.node == Node::kBlock) {
       check_id(rule, find(attributes, "Id"));
-      if (blob_.pieces.size() == kMaxBlocks) parser_.fail("a Blob has more than 50000 blocks");
+      if (blob_.pieces.size() == kMaxBlocks) fail("a Blob has more than 50000 blocks");
     } else if (blob_.pieces.size() == kMaxPageRanges) {
-      parser_.fail("a Blob has more than 4194304 page ranges");
+      fail("a Blob has more than 4194304 page ranges");
     }
     blob_.pieces.push_back(piece);
   }
@@ -334,7 +345,7 @@ class ManifestReader::Impl : private XmlHandler {
     if (first) {
       blob_.with_ids = id.has_value();
     } else if (blob_.with_ids != id.has_value()) {
-      parser_.fail("only some blocks of a Blob have an Id");
+      fail("only some blocks of a Blob have an Id");
     }
     if (!id) return;
     const std::optional<Bytes> raw = from_base64(*id);
@@ -352,7 +363,7 @@ class ManifestReader::Impl : private XmlHandler {
     need(level, Node::kFilePath);
     need(level, Node::kLength);
     if ((level.seen & (bit(Node::kBlockList) | bit(Node::kPageRangeList))) == 0) {
-      parser_.fail("a Blob has neither a BlockList nor a PageRangeList");
+      fail("a Blob has neither a BlockList nor a PageRangeList");
     }
     if (!checking_) {
       hold(rules_.begin(blob_.header.type, blob_.header.length));
@@ -361,7 +372,7 @@ class ManifestReader::Impl : private XmlHandler {
     hold(rules_.end());
     if (blob_.header.type == BlobType::kBlock && !blob_.with_ids &&
         blob_.header.length > kLengthThatNeedsIds) {
-      parser_.fail("Blob " + blob_.header.blob_path + ": blocks of a blob above 64 MiB need an Id");
+      fail("Blob " + blob_.header.blob_path + ": blocks of a blob above 64 MiB need an Id");
     }
     if (ready_count_ == ready_.size()) ready_.emplace_back();
     std::swap(ready_[ready_count_++], blob_);
@@ -372,24 +383,24 @@ class ManifestReader::Impl : private XmlHandler {
     file = AttachedFile{text_, attached_hash_};
   }
 
-  static std::optional<std::string_view> find(std::span<const XmlAttribute> attributes,
+  static std::optional<std::string_view> find(std::span<const xml::Attribute> attributes,
                                               std::string_view name) {
-    for (const XmlAttribute& attribute : attributes) {
+    for (const xml::Attribute& attribute : attributes) {
       if (attribute.name == name) return attribute.value;
     }
     return std::nullopt;
   }
 
-  std::string_view needed(const Rule& rule, std::span<const XmlAttribute> attributes,
+  std::string_view needed(const Rule& rule, std::span<const xml::Attribute> attributes,
                           std::string_view name) {
     const std::optional<std::string_view> value = find(attributes, name);
     if (!value) {
-      parser_.fail("element " + std::string(rule.name) + " has no attribute " + std::string(name));
+      fail("element " + std::string(rule.name) + " has no attribute " + std::string(name));
     }
     return *value;
   }
 
-  std::uint64_t number(const Rule& rule, std::span<const XmlAttribute> attributes,
+  std::uint64_t number(const Rule& rule, std::span<const xml::Attribute> attributes,
                        std::string_view name) {
     const std::string_view text = needed(rule, attributes, name);
     const std::optional<std::uint64_t> value = parse_number(text);
@@ -401,28 +412,29 @@ class ManifestReader::Impl : private XmlHandler {
     if ((level.seen & bit(child)) != 0) return;
     const auto* rule = std::find_if(std::begin(kRules), std::end(kRules),
                                     [&](const Rule& candidate) { return candidate.node == child; });
-    parser_.fail("element " + std::string(level.rule->name) + " has no " + std::string(rule->name));
+    fail("element " + std::string(level.rule->name) + " has no " + std::string(rule->name));
   }
 
   void hold(const char* problem) {
     if (problem == nullptr) return;
-    parser_.fail("Blob " + blob_.header.blob_path + ", piece " + std::to_string(rules_.count()) +
+    fail("Blob " + blob_.header.blob_path + ", piece " + std::to_string(rules_.count()) +
                  ": " + problem);
   }
 
   [[noreturn]] void bad_text(const Level& level, const char* problem) {
-    parser_.fail("the text of " + std::string(level.rule->name) + ", '" + text_.substr(0, 200) +
+    fail("the text of " + std::string(level.rule->name) + ", '" + text_.substr(0, 200) +
                  "', " + problem);
   }
 
   [[noreturn]] void bad_attribute(const Rule& rule, std::string_view name, std::string_view value,
                                   const char* problem) {
-    parser_.fail("attribute " + std::string(name) + " of " + std::string(rule.name) + ", '" +
+    fail("attribute " + std::string(name) + " of " + std::string(rule.name) + ", '" +
                  std::string(value.substr(0, 200)) + "', " + problem);
   }
 
   Source source_;
-  XmlParser parser_;
+  std::string name_;
+  xml::Parser parser_;
   Bytes chunk_;
   Digest digest_{Digest::Algorithm::kMd5};
   Md5 md5_{};

@@ -55,6 +55,15 @@ TEST_CASE("metadata that the service would not take is refused") {
   CHECK(metadata("<a>" + std::string(8192, 'x') + "</a>") == "usage/metadata-too-large");
 }
 
+TEST_CASE("a file may have the encoding that Windows editors give it") {
+  std::string wide = "\xFF\xFE";
+  for (const char c : std::string("<Metadata><a>x</a></Metadata>")) wide += {c, '\0'};
+  const auto file = job::parse_blob_file(BlobFileKind::kMetadata, wide, "m.xml");
+  CHECK(file.content == wide);
+  REQUIRE(file.find("a") != nullptr);
+  CHECK(*file.find("a") == "x");
+}
+
 TEST_CASE("properties that an import cannot set are refused") {
   CHECK(properties("<Last-Modified>x</Last-Modified>") == "usage/property-export-only");
   CHECK(properties("<Etag>x</Etag>") == "usage/property-export-only");
@@ -74,6 +83,7 @@ TEST_CASE("XML of another shape is refused with the line") {
   CHECK(parse("<Metadata/>").empty());
   CHECK(metadata("<a b=\"c\">x</a>") == "usage/xml-attribute");
   CHECK(metadata("<a><b>x</b></a>") == "usage/xml-nesting");
+  CHECK(metadata("<a xmlns=\"urn:x\">x</a>") == "usage/xml-attribute");
   CHECK(metadata("stray<a>x</a>") == "usage/xml-text");
   try {
     job::parse_blob_file(BlobFileKind::kMetadata, "<Metadata>\n<a>x</a>\n<a>y</a>\n</Metadata>",

@@ -1,4 +1,4 @@
-#include "agent/manifest/xml_parser.h"
+#include "agent/xml/parser.h"
 
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace driveprep::manifest {
+namespace driveprep::xml {
 namespace {
 
 constexpr std::size_t kMaxDepth = 32;
@@ -20,34 +20,33 @@ std::string_view view(const xmlChar* text, std::size_t length) {
   return as_text(std::as_bytes(std::span(text, length)));
 }
 std::string_view view(const xmlChar* text) {
-  return text == nullptr ? std::string_view() : view(text, static_cast<std::size_t>(xmlStrlen(text)));
+  if (text == nullptr) return {};
+  return view(text, static_cast<std::size_t>(xmlStrlen(text)));
 }
 
 }  // namespace
 
-struct XmlParser::Impl {
-  XmlHandler& handler;
-  std::string document;
+struct Parser::Impl {
+  Handler& handler;
+  Encodings encodings;
   xmlParserCtxtPtr context = nullptr;
-  std::exception_ptr thrown;  // by the handler or a callback: exceptions must not cross libxml2
+  std::exception_ptr thrown;  // by the handler: exceptions must not cross libxml2
   std::string problem;        // the first complaint of libxml2
   int problem_line = 0;
   bool begun = false;
   std::size_t depth = 0;
-  std::vector<XmlAttribute> attributes;
+  std::vector<Attribute> attributes;
 
-  Impl(XmlHandler& the_handler, std::string name)
-      : handler(the_handler), document(std::move(name)) {}
+  Impl(Handler& the_handler, Encodings the_encodings)
+      : handler(the_handler), encodings(the_encodings) {}
   ~Impl() { xmlFreeParserCtxt(context); }
 
   int line() const {
     return context != nullptr && context->input != nullptr ? context->input->line : 0;
   }
 
-  [[noreturn]] void fail(int at, const std::string& what) const {
-    throw Error(ErrorKind::kVerification, "manifest-invalid",
-                document + ", line " + std::to_string(at) + ": " + what,
-                "Use the manifest as it was written; if it was never changed, prepare the drive anew.");
+  [[noreturn]] void malformed(int at, const std::string& what) const {
+    throw handler.refusal(Refusal::kMalformed, at, what);
   }
 
   // Runs a piece of a callback; after the first exception nothing runs any more.
@@ -62,18 +61,24 @@ struct XmlParser::Impl {
     }
   }
 
-  void on_start(std::string_view name, int count, const xmlChar** raw) {
-    if (++depth > kMaxDepth) fail(line(), "elements are nested more than 32 deep");
+  void on_start(Element element, int namespaces, int count, const xmlChar** raw) {
+    if (++depth > kMaxDepth) malformed(line(), "elements are nested more than 32 deep");
     if (count < 0 || static_cast<std::size_t>(count) > kMaxAttributes) {
-      fail(line(), "element " + std::string(name) + " has too many attributes");
+      malformed(line(), "element " + std::string(element.name) + " has too many attributes");
     }
     attributes.clear();
+    element.more_attributes = namespaces > 0;
     for (int i = 0; i < count; ++i, raw += 5) {
       // raw: local name, prefix, namespace, first and end of the value.
-      if (raw[1] != nullptr) continue;
-      attributes.push_back({view(raw[0]), view(raw[3], static_cast<std::size_t>(raw[4] - raw[3]))});
+      if (raw[1] != nullptr) {
+        element.more_attributes = true;
+      } else {
+        attributes.push_back(
+            {view(raw[0]), view(raw[3], static_cast<std::size_t>(raw[4] - raw[3]))});
+      }
     }
-    handler.start(name, attributes);
+    element.attributes = attributes;
+    handler.start(element);
   }
 
   void on_error(const xmlError& error) {
@@ -85,33 +90,39 @@ struct XmlParser::Impl {
 
   void check_result() {
     if (thrown) std::rethrow_exception(thrown);
-    if (!problem.empty()) fail(problem_line, "not well-formed XML: " + problem);
-    if (context->wellFormed == 0) fail(line(), "not well-formed XML");
+    if (!problem.empty()) malformed(problem_line, "not well-formed XML: " + problem);
+    if (context->wellFormed == 0) malformed(line(), "not well-formed XML");
   }
 };
 
 // libxml2 calls these with the Impl as their context.
-struct XmlCallbacks {
-  using Impl = XmlParser::Impl;
+struct Callbacks {
+  using Impl = Parser::Impl;
 
   static Impl& self(void* context) { return *static_cast<Impl*>(context); }
 
   static void start_document(void* context) {
-    self(context).guarded([&] {
-      const std::string encoding(view(self(context).context->encoding));
-      if (!encoding.empty() && xmlStrcasecmp(self(context).context->encoding,
-                                             BAD_CAST "utf-8") != 0) {
-        self(context).fail(1, "the encoding is " + encoding + ", not UTF-8");
+    Impl& impl = self(context);
+    if (impl.encodings == Encodings::kAny) return;
+    impl.guarded([&] {
+      const xmlChar* encoding = impl.context->encoding;
+      if (encoding != nullptr && xmlStrcasecmp(encoding, BAD_CAST "utf-8") != 0) {
+        impl.malformed(1, "the encoding is " + std::string(view(encoding)) + ", not UTF-8");
       }
     });
   }
   static void document_type(void* context, const xmlChar*, const xmlChar*, const xmlChar*) {
-    self(context).guarded(
-        [&] { self(context).fail(self(context).line(), "a document type is not allowed"); });
+    Impl& impl = self(context);
+    impl.guarded([&] {
+      throw impl.handler.refusal(Refusal::kDocumentType, impl.line(),
+                                 "a document type is not allowed");
+    });
   }
-  static void start(void* context, const xmlChar* name, const xmlChar*, const xmlChar*, int,
-                    const xmlChar**, int count, int, const xmlChar** attributes) {
-    self(context).guarded([&] { self(context).on_start(view(name), count, attributes); });
+  static void start(void* context, const xmlChar* name, const xmlChar* prefix, const xmlChar*,
+                    int namespaces, const xmlChar**, int count, int, const xmlChar** attributes) {
+    self(context).guarded([&] {
+      self(context).on_start({view(prefix), view(name), {}}, namespaces, count, attributes);
+    });
   }
   static void end(void* context, const xmlChar*, const xmlChar*, const xmlChar*) {
     self(context).guarded([&] {
@@ -128,19 +139,19 @@ struct XmlCallbacks {
   }
 };
 
-XmlParser::XmlParser(XmlHandler& handler, std::string document)
-    : impl_(std::make_unique<Impl>(handler, std::move(document))) {
+Parser::Parser(Handler& handler, Encodings encodings)
+    : impl_(std::make_unique<Impl>(handler, encodings)) {
   xmlInitParser();
   xmlSAXHandler callbacks{};
   callbacks.initialized = XML_SAX2_MAGIC;
-  callbacks.startDocument = XmlCallbacks::start_document;
-  callbacks.internalSubset = XmlCallbacks::document_type;
-  callbacks.startElementNs = XmlCallbacks::start;
-  callbacks.endElementNs = XmlCallbacks::end;
-  callbacks.characters = XmlCallbacks::text;
-  callbacks.ignorableWhitespace = XmlCallbacks::text;
-  callbacks.cdataBlock = XmlCallbacks::text;
-  callbacks.serror = XmlCallbacks::error;
+  callbacks.startDocument = Callbacks::start_document;
+  callbacks.internalSubset = Callbacks::document_type;
+  callbacks.startElementNs = Callbacks::start;
+  callbacks.endElementNs = Callbacks::end;
+  callbacks.characters = Callbacks::text;
+  callbacks.ignorableWhitespace = Callbacks::text;
+  callbacks.cdataBlock = Callbacks::text;
+  callbacks.serror = Callbacks::error;
   impl_->context = xmlCreatePushParserCtxt(&callbacks, impl_.get(), nullptr, 0, nullptr);
   require(impl_->context != nullptr, "libxml2 made no parser");
   // NOENT: the five predefined entities arrive replaced in attributes too; there can be no others
@@ -148,16 +159,16 @@ XmlParser::XmlParser(XmlHandler& handler, std::string document)
   xmlCtxtUseOptions(impl_->context, XML_PARSE_NONET | XML_PARSE_NOENT);
 }
 
-XmlParser::~XmlParser() = default;
+Parser::~Parser() = default;
 
-void XmlParser::feed(ByteView data) {
+void Parser::feed(ByteView data) {
   if (data.empty()) return;
-  if (!std::exchange(impl_->begun, true)) {
+  if (!std::exchange(impl_->begun, true) && impl_->encodings == Encodings::kUtf8) {
     // Encodings other than UTF-8 are known by their first bytes.
     const std::string_view head = as_text(data.first(std::min<std::size_t>(data.size(), 4)));
     const std::string_view body = head.starts_with("\xEF\xBB\xBF") ? head.substr(3) : head;
     if (!(body.empty() || body.front() == '<') || head.find('\0') != std::string_view::npos) {
-      impl_->fail(1, "this is not an XML document in UTF-8");
+      impl_->malformed(1, "this is not an XML document in UTF-8");
     }
   }
   while (!data.empty()) {
@@ -168,11 +179,11 @@ void XmlParser::feed(ByteView data) {
   }
 }
 
-void XmlParser::finish() {
+void Parser::finish() {
   xmlParseChunk(impl_->context, nullptr, 0, 1);
   impl_->check_result();
 }
 
-void XmlParser::fail(const std::string& problem) const { impl_->fail(impl_->line(), problem); }
+int Parser::line() const { return impl_->line(); }
 
-}  // namespace driveprep::manifest
+}  // namespace driveprep::xml
