@@ -80,6 +80,10 @@ class ByteReader {
 // Appends little-endian values to a growing buffer.
 class ByteWriter {
  public:
+  ByteWriter() = default;
+  // Room for so many bytes at once.
+  explicit ByteWriter(std::size_t expected) { out_.reserve(expected); }
+
   ByteWriter& u8(std::uint8_t value) { return integer(value, 1); }
   ByteWriter& u16(std::uint16_t value) { return integer(value, 2); }
   ByteWriter& u32(std::uint32_t value) { return integer(value, 4); }

@@ -12,25 +12,6 @@ Attribute open_data(Mount& mount, ntfs_inode* inode) {
   return data;
 }
 
-// The record of the first extent of the data, where the sizes are.
-void set_sizes(Mount& mount, ntfs_inode* inode, std::uint64_t allocated, std::uint64_t size,
-               std::uint64_t valid_length) {
-  Search search(ntfs_attr_get_search_ctx(inode, nullptr));
-  if (!search || ntfs_attr_lookup(AT_DATA, AT_UNNAMED, 0, CASE_SENSITIVE, 0, nullptr, 0,
-                                  search.get()) != 0) {
-    mount.fail("find the data of record " + std::to_string(inode->mft_no));
-  }
-  ATTR_RECORD* record = search->attr;
-  require(record->non_resident != 0, "the data of a file with clusters is resident");
-  require((record->flags & (ATTR_IS_COMPRESSED | ATTR_IS_ENCRYPTED | ATTR_IS_SPARSE)) == 0 &&
-              record->compression_unit == 0,
-          "a file was created compressed, encrypted or sparse");
-  record->allocated_size = static_cast<sle64>(allocated);
-  record->data_size = static_cast<sle64>(size);
-  record->initialized_size = static_cast<sle64>(valid_length);
-  ntfs_inode_mark_dirty(search->ntfs_ino);
-}
-
 // Replaces the run list in memory; returns the bytes it covers.
 std::uint64_t set_runs(Mount& mount, ntfs_attr* attribute, std::span<const ByteRange> ranges) {
   const std::uint64_t cluster = mount.volume()->cluster_size;
@@ -62,6 +43,31 @@ void record_runs(Mount& mount, ntfs_attr* attribute) {
 }
 
 }  // namespace
+
+void set_sizes(Mount& mount, ntfs_attr* attribute, std::uint64_t allocated, std::uint64_t size,
+               std::uint64_t valid_length) {
+  const std::string whose = " of record " + std::to_string(attribute->ni->mft_no);
+  // The first extent of the attribute holds its sizes.
+  Search search(ntfs_attr_get_search_ctx(attribute->ni, nullptr));
+  if (!search || ntfs_attr_lookup(attribute->type, attribute->name, attribute->name_len,
+                                  CASE_SENSITIVE, 0, nullptr, 0, search.get()) != 0) {
+    mount.fail("find an attribute" + whose);
+  }
+  ATTR_RECORD* record = search->attr;
+  require(record->non_resident != 0, "an attribute with clusters is resident");
+  require((record->flags & (ATTR_IS_COMPRESSED | ATTR_IS_ENCRYPTED | ATTR_IS_SPARSE)) == 0 &&
+              record->compression_unit == 0,
+          "a file was created compressed, encrypted or sparse");
+  // The library leaves there what the record held before; sleuthkit takes it for a compression unit.
+  std::ranges::fill(record->reserved1, u8{0});
+  record->allocated_size = static_cast<sle64>(allocated);
+  record->data_size = static_cast<sle64>(size);
+  record->initialized_size = static_cast<sle64>(valid_length);
+  attribute->allocated_size = static_cast<s64>(allocated);
+  attribute->data_size = static_cast<s64>(size);
+  attribute->initialized_size = static_cast<s64>(valid_length);
+  ntfs_inode_mark_dirty(search->ntfs_ino);
+}
 
 std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute) {
   std::vector<ByteRange> ranges;
@@ -124,22 +130,27 @@ FileInfo read_info(Mount& mount, ntfs_inode* inode, Content content) {
   return info;
 }
 
+void assign_clusters(Mount& mount, ntfs_attr* attribute, std::span<const ByteRange> ranges,
+                     std::uint64_t size, std::uint64_t valid_length) {
+  const std::uint64_t allocated = set_runs(mount, attribute, ranges);
+  attribute->data_size = static_cast<s64>(size);
+  attribute->initialized_size = static_cast<s64>(valid_length);
+  NAttrSetNonResident(attribute);
+  record_runs(mount, attribute);
+  set_sizes(mount, attribute, allocated, size, valid_length);
+}
+
 void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
                    std::span<const ByteRange> ranges, std::uint64_t valid_length) {
   const Attribute data = open_data(mount, inode);
   if (ntfs_attr_force_non_resident(data.get()) != 0) {
     mount.fail("move the data of record " + std::to_string(inode->mft_no) + " out of its record");
   }
-  const std::uint64_t allocated = set_runs(mount, data.get(), ranges);
-  data->data_size = static_cast<s64>(size);
-  data->initialized_size = static_cast<s64>(valid_length);
-  NAttrSetNonResident(data.get());
-  record_runs(mount, data.get());
-  set_sizes(mount, inode, allocated, size, valid_length);
+  assign_clusters(mount, data.get(), ranges, size, valid_length);
 
   // What the directory's index shows.
-  inode->data_size = static_cast<s64>(size);
-  inode->allocated_size = static_cast<s64>(allocated);
+  inode->data_size = data->data_size;
+  inode->allocated_size = data->allocated_size;
   set_nino_flag(inode, KnownSize);
   NInoFileNameSetDirty(inode);
   ntfs_inode_mark_dirty(inode);
@@ -147,42 +158,24 @@ void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
 
 void extend_allocation(Mount& mount, ntfs_attr* attribute, ByteRange range) {
   std::vector<ByteRange> ranges = read_ranges(mount, attribute);
-  ranges.push_back(range);
+  if (!ranges.empty() && ranges.back().end() == range.offset) {
+    ranges.back().length += range.length;
+  } else {
+    ranges.push_back(range);
+  }
   const std::uint64_t allocated = set_runs(mount, attribute, ranges);
   record_runs(mount, attribute);
-  Search search(ntfs_attr_get_search_ctx(attribute->ni, nullptr));
-  if (!search || ntfs_attr_lookup(attribute->type, attribute->name, attribute->name_len,
-                                  CASE_SENSITIVE, 0, nullptr, 0, search.get()) != 0) {
-    mount.fail("find an attribute of record " + std::to_string(attribute->ni->mft_no));
-  }
-  search->attr->allocated_size = static_cast<sle64>(allocated);
-  ntfs_inode_mark_dirty(search->ntfs_ino);
+  set_sizes(mount, attribute, allocated, static_cast<std::uint64_t>(attribute->data_size),
+            static_cast<std::uint64_t>(attribute->initialized_size));
 }
 
 void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length) {
-  std::uint64_t allocated = 0;
-  std::uint64_t size = 0;
-  {
-    const Attribute data = open_data(mount, inode);
-    require(NAttrNonResident(data.get()), "the valid length of a resident file does not change");
-    allocated = static_cast<std::uint64_t>(data->allocated_size);
-    size = static_cast<std::uint64_t>(data->data_size);
-  }
-  require(valid_length <= size, "more of a file is valid than it has bytes");
-  set_sizes(mount, inode, allocated, size, valid_length);
-  ntfs_inode_mark_dirty(inode);
-}
-
-bool store_in_record(Mount& mount, ntfs_inode* inode, ByteView content) {
-  const MFT_RECORD* record = inode->mrec;
-  if (round_up(content.size(), 8) > record->bytes_allocated - record->bytes_in_use) return false;
   const Attribute data = open_data(mount, inode);
-  if (ntfs_attr_pwrite(data.get(), 0, static_cast<s64>(content.size()), content.data()) !=
-      static_cast<s64>(content.size())) {
-    mount.fail("write the data of record " + std::to_string(inode->mft_no));
-  }
-  require(!NAttrNonResident(data.get()), "data that fits into its record was moved out of it");
-  return true;
+  require(NAttrNonResident(data.get()), "the valid length of a resident file does not change");
+  const auto size = static_cast<std::uint64_t>(data->data_size);
+  require(valid_length <= size, "more of a file is valid than it has bytes");
+  set_sizes(mount, data.get(), static_cast<std::uint64_t>(data->allocated_size), size,
+            valid_length);
 }
 
 void set_times(Mount& mount, ntfs_inode* inode, const FileTimes& times) {

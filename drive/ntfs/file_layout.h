@@ -25,15 +25,19 @@ std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute);
 void assign_ranges(Mount& mount, ntfs_inode* inode, std::uint64_t size,
                    std::span<const ByteRange> ranges, std::uint64_t valid_length);
 
+// Gives an empty non-resident attribute these whole clusters.
+void assign_clusters(Mount& mount, ntfs_attr* attribute, std::span<const ByteRange> ranges,
+                     std::uint64_t size, std::uint64_t valid_length);
+
+// Writes the sizes of a non-resident attribute, in bytes, into its record and into `attribute`.
+void set_sizes(Mount& mount, ntfs_attr* attribute, std::uint64_t allocated, std::uint64_t size,
+               std::uint64_t valid_length);
+
 // Adds clusters behind the last one of a non-resident attribute; its size stays.
 void extend_allocation(Mount& mount, ntfs_attr* attribute, ByteRange range);
 
 // Changes how much of a non-resident file is valid.
 void change_valid_length(Mount& mount, ntfs_inode* inode, std::uint64_t valid_length);
-
-// Writes the data of a freshly created file into its record if it fits there without moving
-// anything out; returns whether it did.
-bool store_in_record(Mount& mount, ntfs_inode* inode, ByteView content);
 
 void set_times(Mount& mount, ntfs_inode* inode, const FileTimes& times);
 

@@ -29,6 +29,7 @@ extern "C" {
 #include <ntfs-3g/attrib.h>
 #include <ntfs-3g/bitmap.h>
 #include <ntfs-3g/dir.h>
+#include <ntfs-3g/index.h>
 #include <ntfs-3g/mft.h>
 #include <ntfs-3g/security.h>
 #include <ntfs-3g/unistr.h>

@@ -65,7 +65,7 @@ class VolumeWriter::Impl {
 
   void checkpoint_done() {
     require(flushed_, "there is no checkpoint to be done with");
-    run([](WriterSession& s) { s.cache().settle(); });
+    run([](WriterSession& s) { s.checkpoint_done(); });
     flushed_ = false;
   }
 
@@ -170,7 +170,7 @@ void VolumeWriter::flush_data() {
   impl_->change([](WriterSession& s) { s.flush_data(); });
 }
 
-std::uint64_t VolumeWriter::dirty_bytes() const { return impl_->session().cache().dirty_bytes(); }
+std::uint64_t VolumeWriter::dirty_bytes() const { return impl_->session().dirty_bytes(); }
 void VolumeWriter::flush_metadata() { impl_->flush(true); }
 void VolumeWriter::checkpoint_done() { impl_->checkpoint_done(); }
 void VolumeWriter::finish() { impl_->finish(); }

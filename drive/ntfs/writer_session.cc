@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "drive/ntfs/bit_runs.h"
 #include "drive/ntfs/file_layout.h"
 
 namespace driveprep::ntfs {
@@ -80,6 +81,45 @@ void WriterSession::pack_indexes() {
   v->data1_zone_pos = index_position_;
 }
 
+bool WriterSession::add_file(const NewFile& file) {
+  OpenDirectory& directory = open_.back();
+  if (entries_.empty() && !directory.has_entries) {
+    directory.has_entries = !has_no_entries(mount_, directory.inode);
+  }
+  const auto [number, record] = records_->next();
+  const RecordPlace place{number, directory.reference, le32_to_cpu(file_security_),
+                          geometry_.cluster_size};
+  const Bytes key = file_name_value(file, place);
+  if (!build_file_record(file, place, key, record)) {
+    records_->cancel();
+    return false;
+  }
+  const std::uint64_t reference = first_reference(number);
+  if (directory.has_entries) {
+    insert_entry(mount_, directory.inode, reference, key);
+    pack_indexes();
+  } else if (!entries_.add(reference, file.name, key)) {
+    errno = EEXIST;
+    mount_.fail("create " + library::printable(file.name));
+  }
+  ++files_created_;
+  return true;
+}
+
+void WriterSession::settle_entries() {
+  if (entries_.empty()) return;
+  allocator_->look_ahead();
+  entries_.write_to(mount_, current(),
+                    [this](std::uint64_t clusters) { return clusters_for_index(clusters); });
+  open_.back().has_entries = true;
+  pack_indexes();
+}
+
+void WriterSession::settle_files() {
+  settle_entries();
+  records_->commit();
+}
+
 library::Inode WriterSession::create(std::u16string_view name, bool directory) {
   require(!name.empty() && name.size() <= 255, "a name has no or more than 255 UTF-16 units");
   allocator_->look_ahead();
@@ -87,6 +127,7 @@ library::Inode WriterSession::create(std::u16string_view name, bool directory) {
   library::Inode inode(ntfs_create(current(), directory ? directory_security_ : file_security_,
                                    units.data(), units.length(), directory ? S_IFDIR : S_IFREG));
   if (!inode) mount_.fail("create " + library::printable(name));
+  open_.back().has_entries = true;
   ++(directory ? directories_created_ : files_created_);
   return inode;
 }
@@ -123,6 +164,7 @@ void WriterSession::give_to_data(ByteRange range) {
 }
 
 void WriterSession::enter_directory(std::u16string_view name) {
+  settle_files();
   library::Inode inode = open(name);
   if (!inode) {
     inode = create(name, true);
@@ -138,6 +180,7 @@ void WriterSession::enter_directory(std::u16string_view name) {
 
 void WriterSession::leave_directory(const std::optional<FileTimes>& times) {
   require(depth() != 0, "the root directory cannot be left");
+  settle_entries();
   if (times) library::set_times(mount_, current(), *times);
   ntfs_inode* inode = open_.back().inode;
   open_.pop_back();
@@ -186,39 +229,63 @@ void WriterSession::release(std::span<const ByteRange> ranges) {
 
 void WriterSession::write_small(std::u16string_view name, const FileTimes& times,
                                 ByteView content) {
-  library::Inode inode = create(name, false);
-  if (!content.empty() && !library::store_in_record(mount_, inode.get(), content)) {
-    const std::vector<ClusterRun> runs = take(clusters_for(content.size()));
-    require(!runs.empty(), "clusters that were counted as free were not found");
-    std::vector<ByteRange> ranges;
-    for (const ClusterRun& run : runs) ranges.push_back(bytes_of(run));
-    library::assign_ranges(mount_, inode.get(), content.size(), ranges, content.size());
-    packer_.add(runs, content);
+  allocator_->look_ahead();
+  NewFile file;
+  file.name = name;
+  file.times = times;
+  file.record_changed = FileTime::now();
+  file.size = file.valid_length = content.size();
+  if (content.size() <= resident_capacity(geometry_.record_size, name.size())) {
+    file.content = content;
+    require(add_file(file), "the content of a small file does not fit into its record");
+    return;
   }
-  library::set_times(mount_, inode.get(), times);
-  close_in_current(std::move(inode), name);
+  const std::vector<ClusterRun> runs = take(clusters_for(content.size()));
+  require(!runs.empty(), "clusters that were counted as free were not found");
+  file.runs = runs;
+  if (!add_file(file)) add_scattered_file(file);
+  packer_.add(runs, content);
+}
+
+// Its list of clusters takes more than one record; the library knows how to chain them.
+void WriterSession::add_scattered_file(const NewFile& file) {
+  settle_files();
+  library::Inode inode = create(file.name, false);
+  std::vector<ByteRange> ranges;
+  for (const ClusterRun& run : file.runs) ranges.push_back(bytes_of(run));
+  library::assign_ranges(mount_, inode.get(), file.size, ranges, file.valid_length);
+  library::set_times(mount_, inode.get(), file.times);
+  close_in_current(std::move(inode), file.name);
 }
 
 void WriterSession::write_file(std::u16string_view name, const FileTimes& times,
                                std::uint64_t size, std::span<const ByteRange> ranges,
                                std::uint64_t valid_length) {
+  const std::uint64_t cluster = geometry_.cluster_size;
   std::uint64_t total = 0;
+  std::vector<ClusterRun> runs;
   for (const ByteRange& range : ranges) {
-    require(range.offset % geometry_.cluster_size == 0 && range.length != 0 &&
-                range.length % geometry_.cluster_size == 0,
+    require(range.offset % cluster == 0 && range.length != 0 && range.length % cluster == 0,
             "a range of a file is not whole clusters");
+    runs.push_back({range.offset / cluster, range.length / cluster});
     total += range.length;
   }
-  require(total == clusters_for(size) * geometry_.cluster_size && valid_length <= size,
+  require(total == clusters_for(size) * cluster && valid_length <= size,
           "the ranges of a file do not fit its size");
-  library::Inode inode = create(name, false);
-  if (size != 0) library::assign_ranges(mount_, inode.get(), size, ranges, valid_length);
-  library::set_times(mount_, inode.get(), times);
-  close_in_current(std::move(inode), name);
+  allocator_->look_ahead();
+  NewFile file;
+  file.name = name;
+  file.times = times;
+  file.record_changed = FileTime::now();
+  file.size = size;
+  file.valid_length = valid_length;
+  file.runs = runs;
+  if (!add_file(file)) add_scattered_file(file);
 }
 
 void WriterSession::set_valid_length(std::u16string_view name, std::uint64_t valid_length,
                                      const FileTimes& times) {
+  settle_files();
   library::Inode inode = open(name);
   if (!inode) internal_error("no file " + library::printable(name) + " to change");
   library::change_valid_length(mount_, inode.get(), valid_length);
@@ -227,6 +294,9 @@ void WriterSession::set_valid_length(std::u16string_view name, std::uint64_t val
 }
 
 std::optional<ExistingFile> WriterSession::find(std::u16string_view name) {
+  // All entries of the directory are at hand as long as none has been settled.
+  if (!entries_.empty() && !entries_.contains(name)) return std::nullopt;
+  settle_files();
   const library::Inode inode = open(name);
   if (!inode) return std::nullopt;
   FileInfo info = library::read_info(mount_, inode.get(), library::Content::kSkip);
@@ -235,6 +305,7 @@ std::optional<ExistingFile> WriterSession::find(std::u16string_view name) {
 }
 
 void WriterSession::remove(std::u16string_view name) {
+  settle_files();
   library::Inode inode = open(name);
   if (!inode) internal_error("no file " + library::printable(name) + " to remove");
   require(!library::is_directory(inode.get()), "a directory is not removed");
@@ -260,6 +331,69 @@ void WriterSession::remove(std::u16string_view name) {
   }
   release(info.ranges);
   pack_indexes();
+}
+
+// The first run of free clusters in [from, to) with as many as wanted.
+std::optional<ClusterRun> WriterSession::find_free_run(std::uint64_t from, std::uint64_t to,
+                                                       std::uint64_t wanted) {
+  from = round_down(from, 8);
+  to = std::min(to, bitmap_.total_clusters());
+  std::optional<ClusterRun> found;
+  if (from >= to) return found;
+  BitRunScanner scanner(false, [&](std::uint64_t first, std::uint64_t count) {
+    if (count >= wanted) found = ClusterRun{first, wanted};
+    return !found;
+  });
+  Bytes bits((to - from + 7) / 8);
+  bitmap_.read(from / 8, bits);
+  if (scanner.feed(from, bits, to - from)) scanner.finish();
+  return found;
+}
+
+// Right behind the last cluster if that is free, so that $MFT stays in one piece.
+ByteRange WriterSession::clusters_for_records(std::uint64_t wanted, std::uint64_t clusters) {
+  std::uint64_t adjacent = 0;
+  if (wanted < bitmap_.total_clusters()) {
+    const std::uint64_t end = std::min(wanted + clusters, bitmap_.total_clusters());
+    const std::uint64_t from = round_down(wanted, 8);
+    Bytes bits((end - from + 7) / 8);
+    bitmap_.read(from / 8, bits);
+    while (wanted + adjacent < end) {
+      const std::uint64_t at = wanted + adjacent - from;
+      if ((std::to_integer<unsigned>(bits[at / 8]) >> (at % 8) & 1U) != 0) break;
+      ++adjacent;
+    }
+  }
+  if (adjacent != 0) {
+    bitmap_.mark(wanted, adjacent, true);
+    return bytes_of({wanted, adjacent});
+  }
+  const std::vector<ClusterRun> runs = allocator_->take(clusters);
+  if (runs.empty()) {
+    errno = ENOSPC;
+    mount_.fail("extend $MFT");
+  }
+  for (const ClusterRun& other : std::span(runs).subspan(1)) allocator_->release(other);
+  return bytes_of(runs.front());
+}
+
+// In the zone of indexes, one behind the other, as long as it lasts.
+std::vector<ByteRange> WriterSession::clusters_for_index(std::uint64_t clusters) {
+  const auto from = static_cast<std::uint64_t>(index_position_);
+  const auto zone_end = static_cast<std::uint64_t>(index_zone_end_);
+  if (const auto run = find_free_run(from, std::min(zone_end, from + 16 * clusters), clusters)) {
+    bitmap_.mark(run->first, run->count, true);
+    index_position_ = static_cast<LCN>(run->end());
+    volume()->data1_zone_pos = index_position_;
+    return {bytes_of(*run)};
+  }
+  std::vector<ByteRange> ranges;
+  for (const ClusterRun& run : allocator_->take(clusters)) ranges.push_back(bytes_of(run));
+  if (ranges.empty()) {
+    errno = ENOSPC;
+    mount_.fail("extend the index of a directory");
+  }
+  return ranges;
 }
 
 bool WriterSession::has_free(const ClusterRun& run) { return count_free(run) != 0; }
@@ -301,6 +435,7 @@ ByteRange WriterSession::mark_reserved(const ReservedFile& file, bool exists) {
 }
 
 void WriterSession::reserve(std::span<const ReservedFile> files) {
+  settle_files();
   require(depth() == 0, "ranges are reserved from the root directory");
   allocator_->settle();
   const bool resumed = open(kReservedDirectory) != nullptr;
@@ -333,6 +468,7 @@ void WriterSession::sync(ntfs_inode* inode, const char* what) {
 }
 
 void WriterSession::flush_metadata(bool mark_dirty) {
+  settle_files();
   allocator_->settle();
   close_directories();
   ntfs_volume* v = volume();

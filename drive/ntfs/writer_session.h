@@ -10,7 +10,10 @@
 #include "drive/ntfs/block_cache.h"
 #include "drive/ntfs/cluster_allocator.h"
 #include "drive/ntfs/interval_set.h"
+#include "drive/ntfs/file_record.h"
 #include "drive/ntfs/library.h"
+#include "drive/ntfs/new_entries.h"
+#include "drive/ntfs/record_supply.h"
 #include "drive/ntfs/small_file_packer.h"
 #include "drive/ntfs/volume_writer.h"
 
@@ -25,8 +28,12 @@ class WriterSession {
 
   library::Mount& mount() { return mount_; }
   const Geometry& geometry() const { return geometry_; }
-  BlockCache& cache() { return cache_; }
-  const BlockCache& cache() const { return cache_; }
+  // The device has the last flush.
+  void checkpoint_done() { cache_.settle(); }
+  // Bytes of metadata that are not on the device, about.
+  std::uint64_t dirty_bytes() const {
+    return cache_.dirty_bytes() + records_->pending_bytes() + entries_.bytes();
+  }
 
   void reserve(std::span<const ReservedFile> files);
   void enter_directory(std::u16string_view name);
@@ -60,6 +67,7 @@ class WriterSession {
   struct OpenDirectory {
     MFT_REF reference = 0;
     ntfs_inode* inode = nullptr;
+    bool has_entries = false;  // in its index; false also when nobody has looked yet
   };
 
   class Storage : public library::Storage {
@@ -103,6 +111,17 @@ class WriterSession {
   std::uint64_t count_free(const ClusterRun& run);
   bool has_free(const ClusterRun& run);
 
+  std::optional<ClusterRun> find_free_run(std::uint64_t from, std::uint64_t to,
+                                          std::uint64_t wanted);
+  ByteRange clusters_for_records(std::uint64_t wanted, std::uint64_t clusters);
+  std::vector<ByteRange> clusters_for_index(std::uint64_t clusters);
+
+  // Makes the record and the entry of a file; false when its runs do not fit into one record.
+  bool add_file(const NewFile& file);
+  void add_scattered_file(const NewFile& file);
+  // What add_file() holds back goes to the library, which then sees every file.
+  void settle_entries();
+  void settle_files();
   library::Inode create(std::u16string_view name, bool directory);
   library::Inode open(std::u16string_view name);
   void close_in_current(library::Inode inode, std::u16string_view name);
@@ -121,6 +140,8 @@ class WriterSession {
   Geometry geometry_;
   Bitmap bitmap_{mount_};
   std::optional<ClusterAllocator> allocator_;
+  std::optional<RecordSupply> records_;
+  NewEntries entries_;  // of the current directory
   SmallFilePacker packer_;
   IntervalSet data_ranges_;  // given to the data path: no metadata may be written there
   std::vector<OpenDirectory> open_;  // from the root to the current directory

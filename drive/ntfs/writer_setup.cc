@@ -122,6 +122,10 @@ void WriterSession::set_zones(const WriterOptions& options) {
   const std::uint64_t portion =
       std::min(kPortionBytes / geometry_.cluster_size, std::max<std::uint64_t>(total / 64, 1));
   allocator_.emplace(bitmap_, zone_end + index_zone, portion);
+  records_.emplace(mount_, geometry_, planned_records_,
+                   [this](std::uint64_t wanted, std::uint64_t clusters) {
+                     return clusters_for_records(wanted, clusters);
+                   });
 }
 
 // The library takes the next cluster of $MFT's own bitmap from right behind $MFT, every 32768
@@ -132,18 +136,9 @@ void WriterSession::extend_record_bitmap(std::uint64_t records) {
   const auto held = static_cast<std::uint64_t>(bitmap->allocated_size);
   if (!NAttrNonResident(bitmap) || records / 8 <= held) return;
   const std::uint64_t wanted = clusters_for(records / 8 - held);
-  std::optional<ClusterRun> run;
-  BitRunScanner scanner(false, [&](std::uint64_t first, std::uint64_t count) {
-    if (count >= wanted) run = ClusterRun{first, wanted};
-    return !run;
-  });
-  const std::uint64_t from = round_up(static_cast<std::uint64_t>(index_position_), 8);
-  const std::uint64_t to = std::min({static_cast<std::uint64_t>(index_zone_end_),
-                                     bitmap_.total_clusters(), from + 16 * wanted});
-  if (from >= to) return;
-  Bytes bits((to - from + 7) / 8);
-  bitmap_.read(from / 8, bits);
-  if (scanner.feed(from, bits, to - from)) scanner.finish();
+  const auto from = static_cast<std::uint64_t>(index_position_);
+  const std::optional<ClusterRun> run = find_free_run(
+      from, std::min(static_cast<std::uint64_t>(index_zone_end_), from + 16 * wanted + 8), wanted);
   if (!run) return;  // only locality is lost
   bitmap_.mark(run->first, run->count, true);
   library::extend_allocation(mount_, bitmap, bytes_of(*run));

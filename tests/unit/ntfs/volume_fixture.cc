@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
+#include <fstream>
 #include <sstream>
 
 namespace driveprep::ntfs::test {
@@ -142,10 +143,14 @@ std::string complaints(const std::filesystem::path& image) {
 }
 
 std::map<std::string, std::string> listed_by_sleuthkit(const std::filesystem::path& image) {
-  const auto result = run("fls", {"-r", "-p", "-F", "-f", "ntfs", image});
+  // Through a file: the output of a program is kept only in part.
+  const TemporaryDirectory directory;
+  const std::filesystem::path out = directory / "listed";
+  const auto result = run_subprocess(
+      "/bin/sh", {"-c", "fls -r -p -F -f ntfs \"$0\" > \"$1\"", image, out});
   REQUIRE(result.exit_status == 0);
   std::map<std::string, std::string> found;
-  std::istringstream lines(result.output);
+  std::ifstream lines(out);
   for (std::string line; std::getline(lines, line);) {
     // "r/r 64-128-2:\tdirectory/name"
     const std::size_t colon = line.find(":\t");
