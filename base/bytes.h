@@ -1,6 +1,7 @@
 // Byte spans and little-endian cursors: every on-disk structure is parsed and built with these.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -89,7 +90,9 @@ class ByteWriter {
   ByteWriter& u32(std::uint32_t value) { return integer(value, 4); }
   ByteWriter& u64(std::uint64_t value) { return integer(value, 8); }
   ByteWriter& bytes(ByteView data) {
-    out_.insert(out_.end(), data.begin(), data.end());
+    const std::size_t at = out_.size();
+    out_.resize(at + data.size());
+    std::copy(data.begin(), data.end(), out_.begin() + static_cast<std::ptrdiff_t>(at));
     return *this;
   }
   ByteWriter& zeros(std::size_t count) {

@@ -53,13 +53,7 @@ Entry description_entry(const std::string& description) {
 }
 
 Metadata empty_metadata(const VolumeRequest& request) {
-  const VolumeLayout& layout = request.layout;
   Metadata metadata;
-  metadata.encrypted_size = layout.volume_size;
-  metadata.relocated_sectors =
-      static_cast<std::uint32_t>(layout.header_backup_size / layout.sector_size.bytes());
-  metadata.offsets = layout.metadata;
-  metadata.relocation_offset = layout.header_backup;
   metadata.volume_id = Guid::random();
   metadata.method = static_cast<std::uint16_t>(request.cipher);
   metadata.second_method = metadata.method;
@@ -83,14 +77,29 @@ void add_external_key(const VolumeRequest& request, const SecretBytes& vmk, Nonc
 
 }  // namespace
 
-CreatedVolume create_volume(const VolumeRequest& request) {
+struct NewVolume::Parts {
+  explicit Parts(const VolumeRequest& request)
+      : nonces(request.created.rounded_to_ms(), kFirstNonce),
+        metadata(empty_metadata(request)),
+        created(request.created) {}
+
+  SecretBytes vmk = SecretBytes::random(kVmkSize);
+  NonceSource nonces;
+  Metadata metadata;
+  FileTime created;
+  CreatedVolume volume;
+};
+
+NewVolume::NewVolume(NewVolume&&) noexcept = default;
+NewVolume& NewVolume::operator=(NewVolume&&) noexcept = default;
+NewVolume::~NewVolume() = default;
+
+NewVolume::NewVolume(const VolumeRequest& request) {
   require(!has_elephant_diffuser(request.cipher), "new volumes do not use the Elephant diffuser");
   if (request.password) check_password(*request.password);
 
-  const SecretBytes vmk = SecretBytes::random(kVmkSize);
-  NonceSource nonces(request.created.rounded_to_ms(), kFirstNonce);
-  Metadata metadata = empty_metadata(request);
-  CreatedVolume volume;
+  parts_ = std::make_unique<Parts>(request);
+  auto& [vmk, nonces, metadata, created, volume] = *parts_;
   volume.volume_id = metadata.volume_id;
   volume.fvek = random_fvek(request.cipher);
 
@@ -107,13 +116,26 @@ CreatedVolume create_volume(const VolumeRequest& request) {
   nonces.skip();
   metadata.entries.push_back(
       wrap_key(vmk, nonces.take(), Role::kFvek, metadata.method, volume.fvek));
-  metadata.entries.push_back(make_relocation(request.layout));
+}
 
-  const Nonce integrity{request.created, nonces.take().counter};
+CreatedVolume NewVolume::place(const VolumeLayout& layout) && {
+  auto& [vmk, nonces, metadata, created, volume] = *parts_;
+  metadata.encrypted_size = layout.volume_size;
+  metadata.relocated_sectors =
+      static_cast<std::uint32_t>(layout.header_backup_size / layout.sector_size.bytes());
+  metadata.offsets = layout.metadata;
+  metadata.relocation_offset = layout.header_backup;
+  metadata.entries.push_back(make_relocation(layout));
+
+  const Nonce integrity{created, nonces.take().counter};
   metadata.next_nonce = nonces.next();
   seal(metadata, vmk, integrity);
   volume.metadata = serialise(metadata);
-  return volume;
+  return std::move(volume);
+}
+
+CreatedVolume create_volume(const VolumeRequest& request, const VolumeLayout& layout) {
+  return NewVolume(request).place(layout);
 }
 
 void erase_volume_header(block::BlockDevice& partition) {

@@ -8,6 +8,7 @@
 //   write_boot_region      the commit: the volume header is the last sector written
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -24,7 +25,6 @@ namespace driveprep::bitlocker {
 
 struct VolumeRequest {
   Cipher cipher = Cipher::kXtsAes256;  // one of the four without Elephant
-  VolumeLayout layout;                 // from place_metadata
   const RecoveryPassword& recovery_password;
   std::optional<SecretBytes> password{};  // UTF-8, 8 to 256 UTF-16 code units
   bool external_key = false;
@@ -48,9 +48,27 @@ struct CreatedVolume {
   std::optional<ExternalKeyFile> external_key;
 };
 
-// Nothing is written. Errors (kUsage): "bitlocker-password-length", "bitlocker-password-text",
-// "bitlocker-description"; (kInternal) for a cipher that is only read.
-CreatedVolume create_volume(const VolumeRequest& request);
+// The keys and protectors of a volume whose place is not known yet. Making them takes a second or
+// more (each protector stretches its key), which can pass while the file system is made.
+class NewVolume {
+ public:
+  // Nothing is written. Errors (kUsage): "bitlocker-password-length", "bitlocker-password-text",
+  // "bitlocker-description"; (kInternal) for a cipher that is only read.
+  explicit NewVolume(const VolumeRequest& request);
+  NewVolume(NewVolume&&) noexcept;
+  NewVolume& operator=(NewVolume&&) noexcept;
+  ~NewVolume();
+
+  // Completes and seals the metadata. `layout`: from place_metadata().
+  CreatedVolume place(const VolumeLayout& layout) &&;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// Both steps at once.
+CreatedVolume create_volume(const VolumeRequest& request, const VolumeLayout& layout);
 
 // Zeros over the first 8 KiB of the partition, flushed.
 void erase_volume_header(block::BlockDevice& partition);

@@ -18,7 +18,7 @@ void print_files(const plan::PlanStore& plan, const plan::DrivePlan& drive, bool
   plan::FileItem item;
   std::size_t shown = 0;
   while ((all || shown < kFilesShown) && cursor.next(item)) {
-    print("  " + printable(item.source_path.string()) + " -> " + printable(item.blob_path));
+    print("  " + printable(item.source_path) + " -> " + printable(item.blob_path));
     ++shown;
   }
   if (drive.files > shown) {
@@ -31,7 +31,7 @@ nlohmann::ordered_json files_json(const plan::PlanStore& plan, const plan::Drive
   plan::FileCursor cursor = plan.files(drive.index);
   plan::FileItem item;
   while (cursor.next(item)) {
-    files.push_back({{"source", item.source_path.string()},
+    files.push_back({{"source", item.source_path},
                      {"blob", item.blob_path},
                      {"file", item.file_path},
                      {"bytes", item.size}});

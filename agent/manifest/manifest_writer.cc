@@ -219,14 +219,15 @@ void ManifestWriter::raw(std::string_view text) {
 }
 
 void ManifestWriter::escaped(std::string_view text) {
-  static constexpr std::string_view kSpecial = "&<>\"\t\n\r";
-  while (!text.empty()) {
-    const std::size_t plain = std::min(text.find_first_of(kSpecial), text.size());
-    raw(text.substr(0, plain));
-    if (plain == text.size()) return;
-    raw(xml_escape(text[plain]));
-    text.remove_prefix(plain + 1);
+  std::size_t plain = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view escape = xml_escape(text[i]);
+    if (escape.empty()) continue;
+    raw(text.substr(plain, i - plain));
+    raw(escape);
+    plain = i + 1;
   }
+  raw(text.substr(plain));
 }
 
 void ManifestWriter::element(std::string_view indent, std::string_view name,

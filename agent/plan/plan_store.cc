@@ -41,12 +41,13 @@ bool FileCursor::next(FileItem& item) {
     source_path_.bind(1, source);
     require(source_path_.step(), "the plan misses a source directory");
     source_directory_ = source_path_.text(0);
+    if (!source_directory_.ends_with('/')) source_directory_ += '/';
     source_path_.reset();
     source_ = source;
   }
   item.dataset_row = static_cast<std::size_t>(files_.integer(3));
   const std::string name = files_.text(4);
-  item.source_path = source_directory_ / (files_.is_null(5) ? name : files_.text(5));
+  item.source_path.assign(source_directory_).append(files_.is_null(5) ? name : files_.text(5));
   item.ntfs_name = stored_name(files_, 4, 6);
   item.blob_path.assign(blob_prefix_).append(name);
   item.file_path.assign(file_prefix_)

@@ -39,7 +39,7 @@ struct FileItem {
   std::uint64_t number = 0;  // 0, 1, 2 ... on its drive: the order of writing
   std::int64_t directory_id = 0;
   std::u16string ntfs_name;
-  std::filesystem::path source_path;
+  std::string source_path;  // absolute; the bytes the file system has
   std::string blob_path;  // "container/name", UTF-8, the true name
   std::string file_path;  // "\session\container\...\name", UTF-8, as it is on the drive
   std::uint64_t size = 0;
@@ -115,7 +115,7 @@ class FileCursor {
   std::int64_t source_ = -1;
   std::string blob_prefix_;
   std::string file_prefix_;
-  std::filesystem::path source_directory_;
+  std::string source_directory_;  // with the slash behind it
 };
 
 // Directories of one drive, parents before children. Must not outlive its store.

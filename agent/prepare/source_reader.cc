@@ -15,14 +15,14 @@ namespace driveprep::prepare {
 namespace {
 
 constexpr std::size_t kBatchFiles = 128;
-constexpr std::size_t kBatchBytes = 1 << 20;
+constexpr std::size_t kBatchBytes = kSmallFileLimit;
 
 bool same_time(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 SourceFailure changed(const plan::FileItem& item, const std::string& how) {
-  return {"source-changed", item.source_path.string() + " " + how};
+  return {"source-changed", item.source_path + " " + how};
 }
 
 // What differs between the file that was opened and the one that has been read, if anything.
@@ -31,7 +31,7 @@ std::optional<SourceFailure> compare_after_reading(const plan::FileItem& item,
   struct stat after {};
   if (::fstat(fd, &after) != 0) {
     return SourceFailure{"source-unreadable",
-                         item.source_path.string() + ": " + std::strerror(errno)};
+                         item.source_path + ": " + std::strerror(errno)};
   }
   if (after.st_size != before.st_size) {
     return changed(item, "changed its size from " + std::to_string(before.st_size) + " to " +
@@ -113,14 +113,14 @@ void SourceReader::run() {
     plan::FileCursor cursor = plan.files(request_.drive, number);
     require(cursor.next(item) && item.number == number, "a failed file is not in the plan");
     // The source may have been put right since it failed: take it as it is now.
-    if (!read_item(item, 0, true)) break;
+    if (!read_item(std::move(item), 0, true)) break;
   }
   bool stopped = stop_requested();
   plan::FileCursor cursor = plan.files(request_.drive, request_.first_number);
   while (!stopped && cursor.next(item)) {
     const std::uint64_t resume_from =
         item.number == request_.first_number ? request_.partial_valid : 0;
-    stopped = !read_item(item, resume_from, false) || stop_requested();
+    stopped = !read_item(std::move(item), resume_from, false) || stop_requested();
   }
   flush_batch();
   flush_group();
@@ -136,7 +136,7 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from, boo
   UniqueFd fd(raw);
   if (raw < 0) {
     failure = SourceFailure{errno == ENOENT ? "source-missing" : "source-unreadable",
-                            item.source_path.string() + ": " + std::strerror(errno)};
+                            item.source_path + ": " + std::strerror(errno)};
   } else if (::fstat(raw, &status) != 0 || !S_ISREG(status.st_mode)) {
     failure = changed(item, "is no longer a regular file");
   } else if (!accept_change && static_cast<std::uint64_t>(status.st_size) != item.size) {
@@ -161,11 +161,14 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from, boo
 
 void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before) {
   SmallFile file;
-  file.begin = batch_.content.size();
-  batch_.content.resize(file.begin + item.size);
-  const MutableByteView target = MutableByteView(batch_.content).subspan(file.begin);
+  if (batch_.content.size() - batch_.used < item.size) flush_batch();
+  if (batch_.content.empty()) batch_.content.resize(kBatchBytes);
+  file.begin = batch_.used;
+  batch_.used += item.size;
+  const MutableByteView target =
+      MutableByteView(batch_.content).subspan(file.begin, item.size);
   try {
-    const std::size_t got = posix::pread_up_to(fd.get(), 0, target, item.source_path.string(),
+    const std::size_t got = posix::pread_up_to(fd.get(), 0, target, item.source_path,
                                                ErrorKind::kSource);
     if (got != target.size()) {
       file.failure = changed(item, "became shorter while it was read");
@@ -177,7 +180,7 @@ void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd, const str
   }
   file.item = std::move(item);
   batch_.files.push_back(std::move(file));
-  if (batch_.files.size() >= kBatchFiles || batch_.content.size() >= kBatchBytes) flush_batch();
+  if (batch_.files.size() >= kBatchFiles) flush_batch();
 }
 
 void SourceReader::flush_batch() {
@@ -193,7 +196,13 @@ void SourceReader::flush_batch() {
     file.hash = hashes[i];
     file.all_zero = file.item.type == job::ItemType::kPageBlob && all_zero(views[i]);
   }
-  send(std::exchange(batch_, {}));
+  send(std::exchange(batch_, spare_.try_pop().value_or(SmallBatch{})));
+}
+
+void SourceReader::give_back(SmallBatch batch) {
+  batch.files.clear();
+  batch.used = 0;
+  spare_.push(std::move(batch));
 }
 
 // The files before the last one of a group have had their clusters for long.
@@ -231,7 +240,7 @@ bool SourceReader::read_large(plan::FileItem item, UniqueFd fd, const struct sta
 std::optional<SourceFailure> SourceReader::read_blocks(LargeFile& file,
                                                        std::shared_ptr<LargeFile> shared, int fd,
                                                        bool& stopped) {
-  const std::string name = file.item.source_path.string();
+  const std::string name = file.item.source_path;
   // Pieces longer than a buffer (files above 195 GiB) are hashed here, in order; see the header of
   // md5_lanes for why the others are not.
   const bool hash_here = file.piece_length > kBufferBytes;

@@ -42,7 +42,8 @@ struct SmallFile {
   std::optional<SourceFailure> failure;
 };
 struct SmallBatch {
-  Bytes content;
+  Bytes content;  // longer than what is used of it: the memory goes around
+  std::size_t used = 0;
   std::vector<SmallFile> files;
 };
 struct LargeBegin {
@@ -86,6 +87,8 @@ class SourceReader {
   // The next message, or nullopt when there is none for `wait`: a large file is being read. Throws
   // what ended the reader (or the pipeline) early.
   std::optional<SourceMessage> next(std::chrono::milliseconds wait);
+  // Takes back the memory of a batch that is no longer needed.
+  void give_back(SmallBatch batch);
   // Asks for a Paused message. After it, resume() continues the reading.
   void request_pause() { pause_requested_ = true; }
   void resume();
@@ -107,7 +110,9 @@ class SourceReader {
 
   ReadRequest request_;
   CopyPipeline& pipeline_;
-  BoundedQueue<SourceMessage> messages_{8};
+  static constexpr std::size_t kMessages = 8;
+  BoundedQueue<SourceMessage> messages_{kMessages};
+  BoundedQueue<SmallBatch> spare_{kMessages + 4};  // one more is read, one more is written, ...
   std::atomic<bool> pause_requested_{false};
   std::binary_semaphore resumed_{0};
   std::atomic<bool> abandoned_{false};

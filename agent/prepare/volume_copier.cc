@@ -71,7 +71,8 @@ CopyOutcome VolumeCopier::run(const CopyState& state, ReadRequest request) {
     if (!message) {
       // Nothing to do but to look at the clock.
     } else if (auto* batch = std::get_if<SmallBatch>(&*message)) {
-      handle(std::move(*batch));
+      handle(*batch);
+      reader.give_back(std::move(*batch));
     } else if (auto* begin = std::get_if<LargeBegin>(&*message)) {
       handle(std::move(*begin));
     } else if (auto* end = std::get_if<LargeEnd>(&*message)) {
@@ -111,9 +112,9 @@ void VolumeCopier::write_attachments() {
   }
 }
 
-void VolumeCopier::handle(SmallBatch batch) {
+void VolumeCopier::handle(const SmallBatch& batch) {
   std::uint64_t bytes = 0;
-  for (SmallFile& file : batch.files) {
+  for (const SmallFile& file : batch.files) {
     if (file.failure) {
       record_failure(file.item, *file.failure);
       continue;
@@ -197,7 +198,7 @@ void VolumeCopier::record_failure(const plan::FileItem& item, const SourceFailur
   ++failure_count_;
   journal::Failure record;
   record.file = item.number;
-  record.path = item.source_path.string();
+  record.path = item.source_path;
   record.code = failure.code;
   record.message = failure.message;
   if (hooks_.on_failure) hooks_.on_failure(record);

@@ -52,7 +52,7 @@ class VolumeCopier {
 
  private:
   void write_attachments();
-  void handle(SmallBatch batch);
+  void handle(const SmallBatch& batch);
   void handle(LargeBegin begin);
   void handle(LargeEnd end);
   void handle(Unopened unopened);

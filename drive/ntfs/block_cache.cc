@@ -19,7 +19,11 @@ bool uniform(ByteView data) {
 }  // namespace
 
 BlockCache::BlockCache(block::BlockDevice& device, std::uint64_t cap)
-    : device_(device), device_size_(device.size()), cap_(cap), window_(kWriteWindow) {}
+    : device_(device),
+      device_size_(device.size()),
+      cap_(cap),
+      pool_({.max_blocks_per_chunk = kMiB / kBlock, .largest_required_pool_block = kBlock}),
+      window_(kWriteWindow) {}
 
 std::size_t BlockCache::block_length(std::uint64_t number) const {
   return static_cast<std::size_t>(
@@ -52,17 +56,23 @@ void BlockCache::erase(Map::iterator at) {
 }
 
 void BlockCache::release_content(Block& block) {
-  if (block.data) --stored_count_;
-  block.data.reset();
+  if (block.data == nullptr) return;
+  pool_.deallocate(block.data, kBlock);
+  block.data = nullptr;
+  --stored_count_;
+}
+
+void BlockCache::new_content(Block& block) {
+  block.data = static_cast<std::byte*>(pool_.allocate(kBlock));
+  ++stored_count_;
 }
 
 std::byte* BlockCache::materialise(Block& block) {
-  if (!block.data) {
-    block.data = std::make_unique_for_overwrite<std::byte[]>(kBlock);
-    ++stored_count_;
-    std::memset(block.data.get(), std::to_integer<int>(block.fill), kBlock);
+  if (block.data == nullptr) {
+    new_content(block);
+    std::memset(block.data, std::to_integer<int>(block.fill), kBlock);
   }
-  return block.data.get();
+  return block.data;
 }
 
 bool BlockCache::is_fresh(std::uint64_t number) const {
@@ -103,9 +113,8 @@ BlockCache::Block& BlockCache::load(std::uint64_t number) {
     if (blocks_.contains(n) || is_fresh(n)) continue;
     Block& block = insert(n);
     const std::size_t length = block_length(n);
-    block.data = std::make_unique_for_overwrite<std::byte[]>(kBlock);
-    ++stored_count_;
-    std::memcpy(block.data.get(), window.data() + (at - begin), length);
+    new_content(block);
+    std::memcpy(block.data, window.data() + (at - begin), length);
   }
   Block* block = find(number);
   require(block != nullptr, "a cache block was lost while it was read");
@@ -120,8 +129,8 @@ void BlockCache::read(std::uint64_t offset, MutableByteView out) {
     const std::size_t count = std::min(kBlock - inside, out.size() - done);
     Block* block = find(number);
     if (block == nullptr) block = &load(number);
-    if (block->data) {
-      std::memcpy(out.data() + done, block->data.get() + inside, count);
+    if (block->data != nullptr) {
+      std::memcpy(out.data() + done, block->data + inside, count);
     } else {
       std::memset(out.data() + done, std::to_integer<int>(block->fill), count);
     }
@@ -151,7 +160,8 @@ void BlockCache::write(std::uint64_t offset, ByteView data) {
         release_content(*block);
         block->fill = part.front();
       } else {
-        std::memcpy(materialise(*block), part.data(), count);
+        if (block->data == nullptr) new_content(*block);
+        std::memcpy(block->data, part.data(), count);
       }
     } else {
       if (block == nullptr) block = &load(number);
@@ -205,8 +215,8 @@ void BlockCache::flush(const IntervalSet& forbidden) {
     const Block& block = blocks_.at(number);
     const std::size_t length = block_length(number);
     std::byte* to = window_.span().data() + filled;
-    if (block.data) {
-      std::memcpy(to, block.data.get(), length);
+    if (block.data != nullptr) {
+      std::memcpy(to, block.data, length);
     } else {
       std::memset(to, std::to_integer<int>(block.fill), length);
     }

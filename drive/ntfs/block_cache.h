@@ -13,7 +13,7 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
+#include <memory_resource>
 #include <unordered_map>
 #include <vector>
 
@@ -29,6 +29,8 @@ class BlockCache {
 
   // Keeps about `cap` bytes of clean blocks. `device` must outlive this.
   BlockCache(block::BlockDevice& device, std::uint64_t cap);
+  BlockCache(const BlockCache&) = delete;
+  BlockCache& operator=(const BlockCache&) = delete;
 
   std::uint64_t size() const { return device_size_; }
   void read(std::uint64_t offset, MutableByteView out);
@@ -53,7 +55,7 @@ class BlockCache {
 
  private:
   struct Block {
-    std::unique_ptr<std::byte[]> data;  // null: all bytes are `fill`
+    std::byte* data = nullptr;  // from pool_; null: all bytes are `fill`
     std::byte fill{0};
     bool dirty = false;
     bool pinned = false;
@@ -73,6 +75,7 @@ class BlockCache {
   bool is_fresh(std::uint64_t number) const;
   void mark_written(std::uint64_t number);
   void mark_dirty(std::uint64_t number, Block& block);
+  void new_content(Block& block);
   std::byte* materialise(Block& block);
   void release_content(Block& block);
   std::size_t block_length(std::uint64_t number) const;
@@ -81,6 +84,8 @@ class BlockCache {
   block::BlockDevice& device_;
   const std::uint64_t device_size_;
   const std::uint64_t cap_;
+  // Blocks come and go in great numbers; the general allocator would ask the system for each page.
+  std::pmr::unsynchronized_pool_resource pool_;
   Map blocks_;
   std::vector<std::uint64_t> dirty_;   // numbers that became dirty; some may be gone since
   std::vector<std::uint64_t> pinned_;

@@ -40,11 +40,11 @@ struct VolumeTemplate {
   VolumeTemplate(Cipher cipher, SectorSize sector)
       : layout(place_metadata(62 * kMiB, sector, 4096, {})),
         created(create_volume({.cipher = cipher,
-                               .layout = layout,
                                .recovery_password = recovery,
                                .password = SecretBytes::copy_of(kTestPassword),
                                .external_key = true,
-                               .description = "STAGING D: 21.11.2026"})) {}
+                               .description = "STAGING D: 21.11.2026"},
+                              layout)) {}
 
   static const VolumeTemplate& of(Cipher cipher, SectorSize sector) {
     static std::map<std::pair<Cipher, SectorSize>, VolumeTemplate> made;
