@@ -167,6 +167,7 @@ class DrivePreparation {
         context_.job.directory.manifest_copy(drive_.drive_id);
     const manifest::ManifestSummary summary =
         build_manifest({.plan = plan_,
+                        .plan_file = context_.plan_file,
                         .drive = index_,
                         .creator = context_.creator,
                         .spool = file("hashes.spool"),

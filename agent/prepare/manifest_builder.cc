@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/manifest/hash_spool.h"
+#include "agent/plan/file_read_ahead.h"
 #include "base/atomic_file.h"
 
 namespace driveprep::prepare {
@@ -99,11 +100,11 @@ manifest::ManifestSummary build_manifest(const ManifestRequest& request) {
   header.client_creator = request.creator;
   manifest::ManifestWriter writer([&](ByteView bytes) { file.write(bytes); }, header);
 
-  plan::FileCursor cursor = plan.files(request.drive);
+  plan::FileReadAhead files(request.plan_file, request.drive);
   plan::FileItem item;
   std::optional<std::size_t> row;
   std::uint64_t part = 0;
-  while (cursor.next(item)) {
+  while (files.next(item)) {
     if (row != item.dataset_row) {
       if (row) writer.end_list();
       row = item.dataset_row;

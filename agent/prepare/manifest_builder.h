@@ -12,6 +12,7 @@ namespace driveprep::prepare {
 
 struct ManifestRequest {
   const plan::PlanStore& plan;
+  std::filesystem::path plan_file;   // the same, for the thread that reads ahead
   std::size_t drive = 0;
   std::string creator;               // "driveprep 0.1.0"
   std::filesystem::path spool;

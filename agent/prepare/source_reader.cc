@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "agent/plan/capacity.h"
-#include "base/md5_lanes.h"
+#include "agent/plan/file_read_ahead.h"
 #include "base/posix.h"
 
 namespace driveprep::prepare {
@@ -46,10 +46,6 @@ std::optional<SourceFailure> compare_after_reading(const plan::FileItem& item,
 manifest::BlobType blob_type(const plan::FileItem& item) {
   return item.type == job::ItemType::kPageBlob ? manifest::BlobType::kPage
                                                : manifest::BlobType::kBlock;
-}
-
-bool all_zero(ByteView bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
 
 }  // namespace
@@ -108,6 +104,7 @@ void SourceReader::pause_point() {
 
 void SourceReader::run() {
   const plan::PlanStore plan = plan::PlanStore::open(request_.plan_file);
+  plan::FileReadAhead files(request_.plan_file, request_.drive, request_.first_number);
   plan::FileItem item;
   for (std::uint64_t number : request_.retries) {
     plan::FileCursor cursor = plan.files(request_.drive, number);
@@ -116,8 +113,7 @@ void SourceReader::run() {
     if (!read_item(std::move(item), 0, true)) break;
   }
   bool stopped = stop_requested();
-  plan::FileCursor cursor = plan.files(request_.drive, request_.first_number);
-  while (!stopped && cursor.next(item)) {
+  while (!stopped && files.next(item)) {
     const std::uint64_t resume_from =
         item.number == request_.first_number ? request_.partial_valid : 0;
     stopped = !read_item(std::move(item), resume_from, false) || stop_requested();
@@ -185,17 +181,6 @@ void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd, const str
 
 void SourceReader::flush_batch() {
   if (batch_.files.empty()) return;
-  std::vector<ByteView> views;
-  for (const SmallFile& file : batch_.files) {
-    views.push_back(ByteView(batch_.content).subspan(file.begin, file.item.size));
-  }
-  std::vector<Md5> hashes(views.size());
-  md5_lanes(views, hashes);
-  for (std::size_t i = 0; i < views.size(); ++i) {
-    SmallFile& file = batch_.files[i];
-    file.hash = hashes[i];
-    file.all_zero = file.item.type == job::ItemType::kPageBlob && all_zero(views[i]);
-  }
   send(std::exchange(batch_, spare_.try_pop().value_or(SmallBatch{})));
 }
 

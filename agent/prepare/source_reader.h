@@ -1,6 +1,6 @@
 // Reads the sources of one drive in plan order, on a thread of its own.
 //
-// Small files arrive in batches, already hashed; a large file is announced, its blocks go to the
+// Small files arrive in batches; a large file is announced, its blocks go to the
 // pipeline as soon as the receiver has given it clusters, and its end is announced again. Messages
 // come strictly in plan order. A source that cannot be read, or is not what was planned, is a
 // failure of that file and nothing else.
@@ -21,31 +21,12 @@
 #include "agent/plan/plan_store.h"
 #include "agent/prepare/copy_pipeline.h"
 #include "agent/prepare/large_file.h"
+#include "agent/prepare/small_batch.h"
 #include "base/bounded_queue.h"
 #include "base/unique_fd.h"
 
 namespace driveprep::prepare {
 
-// Files below this travel in batches; the others block by block.
-inline constexpr std::uint64_t kSmallFileLimit = 1024 * 1024;
-
-struct SourceFailure {
-  std::string code;     // "source-missing", "source-unreadable", "source-changed"
-  std::string message;  // names the file and the cause
-};
-
-struct SmallFile {
-  plan::FileItem item;  // size and times as found at the open
-  std::size_t begin = 0;  // of its content in the batch
-  Md5 hash{};
-  bool all_zero = false;
-  std::optional<SourceFailure> failure;
-};
-struct SmallBatch {
-  Bytes content;  // longer than what is used of it: the memory goes around
-  std::size_t used = 0;
-  std::vector<SmallFile> files;
-};
 struct LargeBegin {
   std::shared_ptr<LargeFile> file;
 };

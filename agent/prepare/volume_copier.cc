@@ -114,20 +114,24 @@ void VolumeCopier::write_attachments() {
 
 void VolumeCopier::handle(const SmallBatch& batch) {
   std::uint64_t bytes = 0;
-  for (const SmallFile& file : batch.files) {
+  const std::vector<Md5> hashes = batch.hashes();
+  for (std::size_t i = 0; i < batch.files.size(); ++i) {
+    const SmallFile& file = batch.files[i];
     if (file.failure) {
       record_failure(file.item, *file.failure);
       continue;
     }
+    const ByteView content = batch.content_of(file);
     walk_.go_to(file.item.directory_id);
-    parts_.writer.write_small(file.item.ntfs_name, file_times(file.item.times),
-                              ByteView(batch.content).subspan(file.begin, file.item.size));
+    parts_.writer.write_small(file.item.ntfs_name, file_times(file.item.times), content);
     Ended ended;
     ended.number = file.item.number;
     ended.length = file.item.size;
-    ended.hash = file.hash;
-    ended.left_out = file.all_zero;
-    if (file.item.type == job::ItemType::kPageBlob) ended.type = manifest::BlobType::kPage;
+    ended.hash = hashes[i];
+    if (file.item.type == job::ItemType::kPageBlob) {
+      ended.type = manifest::BlobType::kPage;
+      ended.left_out = std::ranges::all_of(content, [](std::byte b) { return b == std::byte{0}; });
+    }
     ended_.push_back(std::move(ended));
     done(file.item.number, file.item.size);
     bytes += file.item.size;

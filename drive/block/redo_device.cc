@@ -4,16 +4,18 @@
 #include <array>
 #include <utility>
 
+#include "base/md5_lanes.h"
 #include "base/posix.h"
 #include "drive/block/aligned_buffer.h"
 
 namespace driveprep::block {
 namespace {
 
-constexpr std::array<std::uint8_t, 8> kMagic = {'D', 'P', 'R', 'E', 'D', 'O', 0, 1};
+constexpr std::array<std::uint8_t, 8> kMagic = {'D', 'P', 'R', 'E', 'D', 'O', 0, 2};
 constexpr std::size_t kHeaderSize = 8 + 3 * 8 + 32;
 constexpr std::size_t kRecordHeaderSize = 16;
-constexpr std::size_t kCopyBytes = 1 << 20;
+constexpr std::size_t kDigestPiece = 64 * kKiB;
+constexpr std::size_t kCopyBytes = 16 * kDigestPiece;
 
 struct Header {
   std::uint64_t number = 0;
@@ -45,6 +47,18 @@ Header parse_header(ByteView raw) {
   return header;
 }
 
+// Part of a record's data; all parts but the last are whole pieces.
+void add_data(Digest& digest, ByteView data) {
+  std::vector<ByteView> pieces;
+  for (; data.size() > kDigestPiece; data = data.subspan(kDigestPiece)) {
+    pieces.push_back(data.first(kDigestPiece));
+  }
+  pieces.push_back(data);
+  std::vector<Md5> hashes(pieces.size());
+  md5_lanes(pieces, hashes);
+  for (const Md5& hash : hashes) digest.update(hash);
+}
+
 }  // namespace
 
 RedoDevice::RedoDevice(BlockDevice& below, std::filesystem::path redo_path)
@@ -70,10 +84,11 @@ void RedoDevice::write(std::uint64_t offset, ByteView data) {
     return;
   }
   check_range(*this, offset, data.size(), "write");
+  if (data.empty()) return;
   ByteWriter header;
   header.u64(offset).u64(data.size());
   digest_.update(header.view());
-  digest_.update(data);
+  add_data(digest_, data);
   posix::pwrite_all(file_.get(), position_, header.view(), path_.string(), ErrorKind::kWrite);
   position_ += kRecordHeaderSize;
   posix::pwrite_all(file_.get(), position_, data, path_.string(), ErrorKind::kWrite);
@@ -141,7 +156,7 @@ bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
             MutableByteView(piece).first(std::min<std::uint64_t>(piece.size(), record.length - done));
         posix::pread_exact(file_.get(), record.file_position + done, part, path_.string(),
                            ErrorKind::kWrite);
-        check.update(part);
+        add_data(check, part);
       }
       position = record.file_position + record.length;
       records.push_back(record);

@@ -6,10 +6,13 @@
 // idempotent), so a crash while they are made is harmless. The redo device sits *below* the
 // encryption, so the file holds ciphertext only.
 //
-// Redo file (our own format, version 1; integers little-endian):
-//   header   magic "DPREDO\0\1", u64 checkpoint number, u64 record count, u64 total bytes,
-//            32 bytes SHA-256 of everything after the header
+// Redo file (our own format, version 2; integers little-endian):
+//   header   magic "DPREDO\0\2", u64 checkpoint number, u64 record count, u64 total bytes,
+//            32 bytes digest
 //   record   u64 offset, u64 length, then `length` bytes
+// The digest is the SHA-256 of, for each record, its offset, its length and the MD5 of each 64 KiB
+// of its data: those are computed side by side in vector lanes, and a checkpoint waits for them. It
+// tells a torn or foreign file; it is no protection against forgery.
 #pragma once
 
 #include <filesystem>

@@ -1,0 +1,58 @@
+#include "agent/plan/file_read_ahead.h"
+
+#include <utility>
+
+namespace driveprep::plan {
+namespace {
+
+constexpr std::size_t kPortion = 256;  // files
+
+}  // namespace
+
+FileReadAhead::FileReadAhead(std::filesystem::path plan_file, std::size_t drive,
+                             std::uint64_t first_number)
+    : thread_([this, plan_file = std::move(plan_file), drive, first_number] {
+        try {
+          read(plan_file, drive, first_number);
+        } catch (...) {
+          error_ = std::current_exception();
+        }
+        portions_.close();
+      }) {}
+
+FileReadAhead::~FileReadAhead() {
+  portions_.close();
+  thread_.join();
+}
+
+void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t drive,
+                         std::uint64_t first_number) {
+  const PlanStore plan = PlanStore::open(plan_file);
+  FileCursor cursor = plan.files(drive, first_number);
+  for (bool more = true; more;) {
+    Portion portion;
+    portion.reserve(kPortion);
+    while (portion.size() < kPortion) {
+      FileItem item;
+      more = cursor.next(item);
+      if (!more) break;
+      portion.push_back(std::move(item));
+    }
+    if (!portions_.push(std::move(portion))) return;
+  }
+}
+
+bool FileReadAhead::next(FileItem& item) {
+  if (used_ == current_.size()) {
+    used_ = 0;
+    current_ = portions_.pop().value_or(Portion{});
+    if (current_.empty()) {
+      if (error_) std::rethrow_exception(error_);
+      return false;
+    }
+  }
+  item = std::move(current_[used_++]);
+  return true;
+}
+
+}  // namespace driveprep::plan

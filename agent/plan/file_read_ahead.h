@@ -1,0 +1,40 @@
+// The files of a drive in the order of writing, read from the plan by a thread of its own: for ten
+// million small files the database is a good part of the work.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "agent/plan/plan_store.h"
+#include "base/bounded_queue.h"
+
+namespace driveprep::plan {
+
+class FileReadAhead {
+ public:
+  // As PlanStore::files() of the plan in `plan_file`.
+  FileReadAhead(std::filesystem::path plan_file, std::size_t drive, std::uint64_t first_number = 0);
+  FileReadAhead(const FileReadAhead&) = delete;
+  FileReadAhead& operator=(const FileReadAhead&) = delete;
+  ~FileReadAhead();
+
+  // Fills `item` with the next file; false at the end. Throws what stopped the reading.
+  bool next(FileItem& item);
+
+ private:
+  using Portion = std::vector<FileItem>;
+
+  void read(const std::filesystem::path& plan_file, std::size_t drive, std::uint64_t first_number);
+
+  BoundedQueue<Portion> portions_{4};
+  Portion current_;
+  std::size_t used_ = 0;
+  std::exception_ptr error_;  // written by the thread before it closes the queue
+  std::thread thread_;
+};
+
+}  // namespace driveprep::plan
