@@ -100,14 +100,15 @@ class DrivePreparation {
             std::uint64_t free_clusters_known) {
     const std::string& id = drive_.drive_id;
     CopyPipeline::Options pipeline_options;
-    pipeline_options.buffers = context_.buffers;
-    pipeline_options.group = std::min<std::size_t>(16, context_.buffers / 3);
+    pipeline_options.buffers = context_.memory.buffers;
+    pipeline_options.group = std::min<std::size_t>(16, context_.memory.buffers / 3);
     pipeline_options.on_written = [this](std::uint64_t bytes) { progress_.add_bytes(bytes); };
     CopyPipeline pipeline(session_->volume(), session_->partition(), facts_.cluster_size,
                           std::move(pipeline_options));
 
     ntfs::WriterOptions writer_options;
     writer_options.planned_records = drive_.files + drive_.directories + 8;
+    writer_options.cache_cap = context_.memory.metadata_cache;
     if (free_clusters_known > 0) writer_options.free_clusters = free_clusters_known;
     ntfs::VolumeWriter writer(session_->volume(), pipeline, writer_options);
     manifest::HashSpoolWriter spool(file("hashes.spool"),
@@ -137,7 +138,9 @@ class DrivePreparation {
     request.drive = index_;
     request.retries = failed_before();
     request.stop = context_.stop;
-    VolumeCopier copier({plan_, index_, writer, pipeline, spool, checkpointer}, hooks());
+    VolumeCopier copier({plan_, index_, writer, pipeline, spool, checkpointer,
+                         context_.memory.changed_metadata},
+                        hooks());
     const CopyOutcome copied = copier.run(state, std::move(request));
     outcome.failures = context_.journal.failure_count(id);
     if (copied.stopped) {
@@ -218,6 +221,7 @@ class DrivePreparation {
         .metadata_offsets = {},
         .progress = &progress_,
         .stop = context_.stop,
+        .buffers = context_.memory.buffers,
     };
     if (!sealed) request.metadata_offsets = facts_.metadata_offsets;
     return verify_drive(std::move(request));

@@ -20,6 +20,7 @@
 #include "agent/job/job_directory.h"
 #include "agent/journal/journal.h"
 #include "agent/plan/plan_store.h"
+#include "agent/prepare/memory_share.h"
 #include "agent/prepare/verifier.h"
 #include "agent/report/drive_progress.h"
 #include "drive/guard/image_target.h"
@@ -37,7 +38,7 @@ struct PrepareContext {
   keywrap::KeyStore& keys;
   std::string kid;      // the key version that wraps new recovery passwords
   spdlog::logger& log;
-  std::size_t buffers = 44;  // of 4 MiB, for each drive
+  MemoryShare memory = {};   // of each drive
   const std::atomic<bool>* stop = nullptr;
 };
 

@@ -4,19 +4,11 @@
 #include <thread>
 
 namespace driveprep::prepare {
-namespace {
-
-// 176 MiB for the whole process; a drive needs enough of them to overlap reading and writing.
-constexpr std::size_t kBuffersInAll = 44;
-constexpr std::size_t kFewestBuffers = 8;
-
-}  // namespace
-
 std::vector<DriveOutcome> prepare_drives(PrepareContext context,
                                          const std::vector<DriveTask>& tasks) {
   std::vector<DriveOutcome> outcomes(tasks.size());
   if (tasks.empty()) return outcomes;
-  context.buffers = std::max(kFewestBuffers, kBuffersInAll / tasks.size());
+  context.memory = MemoryShare::of(tasks.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     threads.emplace_back([&, i] {

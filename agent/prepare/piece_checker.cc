@@ -10,7 +10,7 @@
 namespace driveprep::prepare {
 namespace {
 
-constexpr std::size_t kGroup = 16;  // pieces hashed together; 64 MiB a thread
+constexpr std::size_t kLargestGroup = 16;  // as many as there are vector lanes
 constexpr std::size_t kMismatchesKept = 100;
 
 // Calls `take(part)` for the bytes of a piece, front to back, in parts of at most a buffer.
@@ -39,10 +39,13 @@ void read_piece(const block::ReadableDevice& volume, const CheckPiece& piece, Mu
 
 }  // namespace
 
-PieceChecker::PieceChecker(const block::ReadableDevice& volume, std::size_t threads,
+PieceChecker::PieceChecker(const block::ReadableDevice& volume, Limits limits,
                            std::function<void(std::uint64_t)> on_bytes)
-    : volume_(volume), on_bytes_(std::move(on_bytes)), queue_(threads) {
-  for (std::size_t i = 0; i < threads; ++i) {
+    : volume_(volume),
+      group_size_(std::clamp<std::size_t>(limits.buffers / limits.threads, 1, kLargestGroup)),
+      on_bytes_(std::move(on_bytes)),
+      queue_(limits.threads) {
+  for (std::size_t i = 0; i < limits.threads; ++i) {
     threads_.emplace_back([this] {
       try {
         run();
@@ -64,7 +67,7 @@ PieceChecker::~PieceChecker() {
 
 void PieceChecker::add(CheckPiece piece) {
   group_.push_back(std::move(piece));
-  if (group_.size() == kGroup) flush();
+  if (group_.size() == group_size_) flush();
 }
 
 void PieceChecker::flush() {
@@ -96,7 +99,7 @@ void PieceChecker::compare(const CheckPiece& piece, const Md5& found, bool zeros
 }
 
 void PieceChecker::check(std::vector<CheckPiece>& group) {
-  thread_local std::vector<block::AlignedBuffer> buffers(kGroup);
+  thread_local std::vector<block::AlignedBuffer> buffers(kLargestGroup);
   std::vector<ByteView> views;
   std::vector<const CheckPiece*> pieces;
   for (const CheckPiece& piece : group) {

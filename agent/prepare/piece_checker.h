@@ -34,8 +34,12 @@ struct Mismatch {
 
 class PieceChecker {
  public:
+  struct Limits {
+    std::size_t threads = 3;
+    std::size_t buffers = 44;  // of 4 MiB, for all threads; each has one at least
+  };
   // `on_bytes` is called from several threads.
-  PieceChecker(const block::ReadableDevice& volume, std::size_t threads,
+  PieceChecker(const block::ReadableDevice& volume, Limits limits,
                std::function<void(std::uint64_t)> on_bytes);
   ~PieceChecker();
 
@@ -56,6 +60,7 @@ class PieceChecker {
   void flush();
 
   const block::ReadableDevice& volume_;
+  const std::size_t group_size_;  // pieces read and hashed together
   std::function<void(std::uint64_t)> on_bytes_;
   std::vector<CheckPiece> group_;
   BoundedQueue<std::vector<CheckPiece>> queue_;

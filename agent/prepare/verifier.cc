@@ -126,7 +126,8 @@ class DriveVerifier {
         volume_(partition_, opened_.layout, opened_.cipher),
         reader_(volume_),
         window_(volume_),
-        checker_(volume_, kThreads, [this](std::uint64_t bytes) { count_bytes(bytes); }) {}
+        checker_(volume_, {.threads = kThreads, .buffers = request_.buffers},
+                 [this](std::uint64_t bytes) { count_bytes(bytes); }) {}
 
   VerifyReport run() {
     check_metadata_copies();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/prepare/memory_share.h"
 #include "agent/prepare/piece_checker.h"
 #include "agent/report/drive_progress.h"
 #include "bitlocker/recovery_password.h"
@@ -27,6 +28,7 @@ struct VerifyRequest {
   std::optional<std::array<std::uint64_t, 3>> metadata_offsets;
   report::DriveProgress* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;
+  std::size_t buffers = MemoryShare{}.buffers;  // of 4 MiB
 };
 
 struct VerifyReport {

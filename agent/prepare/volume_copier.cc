@@ -14,7 +14,6 @@ namespace {
 
 // A checkpoint bounds the memory of the metadata cache, the work lost by a kill, and the time until
 // a failing drive is noticed.
-constexpr std::uint64_t kCheckpointDirtyBytes = 64 * kMiB;
 constexpr std::chrono::seconds kCheckpointInterval{30};
 constexpr std::chrono::milliseconds kLookForCheckpoint{500};
 
@@ -99,7 +98,7 @@ CopyOutcome VolumeCopier::run(const CopyState& state, ReadRequest request) {
 }
 
 bool VolumeCopier::checkpoint_due() const {
-  return parts_.writer.dirty_bytes() >= kCheckpointDirtyBytes ||
+  return parts_.writer.dirty_bytes() >= parts_.changed_metadata ||
          std::chrono::steady_clock::now() - last_checkpoint_ >= kCheckpointInterval;
 }
 

@@ -37,6 +37,7 @@ class VolumeCopier {
     CopyPipeline& pipeline;
     manifest::HashSpoolWriter& spool;
     Checkpointer& checkpointer;
+    std::uint64_t changed_metadata;  // bytes of it that make a checkpoint due
   };
 
   VolumeCopier(Parts parts, CopyHooks hooks);

@@ -1,7 +1,9 @@
 #include "drive/block/file_device.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,9 +14,18 @@
 namespace driveprep::block {
 namespace {
 
+// File systems that have nothing but the page cache; newer kernels let O_DIRECT pass there all the
+// same.
+bool lives_in_memory(int fd) {
+  struct statfs status {};
+  if (::fstatfs(fd, &status) != 0) return false;
+  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
+}
+
 // O_DIRECT is a property of the open file description, so it takes a second open of the same file.
 // A file system that does not know it refuses at the open or at the first read.
 UniqueFd open_direct(int fd) {
+  if (lives_in_memory(fd)) return UniqueFd();
   const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   UniqueFd direct(::open(self.c_str(), access | O_DIRECT | O_CLOEXEC));

@@ -25,7 +25,7 @@ TEST_CASE("pieces that are equal are counted, one that differs is named with its
   volume.write(8 * kMiB, content);
   volume.write(16 * kMiB, content);
   std::atomic<std::uint64_t> bytes{0};
-  PieceChecker checker(volume, 2, [&](std::uint64_t count) { bytes += count; });
+  PieceChecker checker(volume, {.threads = 2}, [&](std::uint64_t count) { bytes += count; });
   checker.add({kBlob, 0, kBufferBytes, md5(content), {{8 * kMiB, kBufferBytes}}});
   // The same content in two ranges, and only part of it.
   checker.add({kBlob, 4 * kMiB, 6000, md5(ByteView(content).first(6000)),
@@ -43,7 +43,7 @@ TEST_CASE("a piece longer than a buffer is hashed as one") {
   block::MemoryDevice volume(64 * kMiB);
   const Bytes content = pattern(2 * kBufferBytes + 4096, 3);
   volume.write(8 * kMiB, content);
-  PieceChecker checker(volume, 1, [](std::uint64_t) {});
+  PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});
   checker.add({kBlob, 0, content.size(), md5(content), {{8 * kMiB, content.size()}}});
   checker.finish();
   CHECK(checker.mismatch_count() == 0);
@@ -53,7 +53,7 @@ TEST_CASE("a piece that cannot be read is a mismatch, and the others are still c
   block::MemoryDevice volume(16 * kMiB);
   const Bytes content = pattern(4096, 3);
   volume.write(8 * kMiB, content);
-  PieceChecker checker(volume, 1, [](std::uint64_t) {});
+  PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});
   checker.add({kBlob, 0, 4096, md5(content), {{32 * kMiB, 4096}}});
   checker.add({kBlob, 4096, 4096, md5(content), {{8 * kMiB, 4096}}});
   checker.finish();
@@ -63,7 +63,7 @@ TEST_CASE("a piece that cannot be read is a mismatch, and the others are still c
 
 TEST_CASE("millions of mismatches do not fill the memory") {
   block::MemoryDevice volume(16 * kMiB);
-  PieceChecker checker(volume, 1, [](std::uint64_t) {});
+  PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});
   for (int i = 0; i < 500; ++i) checker.report({"b", 0, "differs"});
   checker.finish();
   CHECK(checker.mismatch_count() == 500);
