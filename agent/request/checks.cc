@@ -117,9 +117,9 @@ void check_common(const JobParameters& job) {
   check_arm_id(job.storage_account_id, "/storageAccountId",
                {"microsoft.storage/storageaccounts", "microsoft.classicstorage/storageaccounts"},
                "Microsoft.Storage/storageAccounts");
-  const ReturnAddress& address = job.return_address;
+  const job::ReturnAddress& address = job.return_address;
   require_field(address.recipient_name, "/returnAddress/recipientName");
-  require_field(address.street_1, "/returnAddress/streetAddress1");
+  require_field(address.street_address1, "/returnAddress/streetAddress1");
   require_field(address.city, "/returnAddress/city");
   require_field(address.postal_code, "/returnAddress/postalCode");
   require_field(address.country_or_region, "/returnAddress/countryOrRegion");
@@ -151,11 +151,10 @@ void check_databox_parameters(const JobParameters& job) {
                   "Use 3 to 24 letters, digits, '-', '_' and '.'.");
   }
   check_common(job);
-  if (!job.contact) return;
-  require_field(job.contact->name, "/contact/name");
-  require_field(job.contact->phone, "/contact/phone");
-  if (job.contact->emails.empty()) require_field("", "/contact/emails");
-  for (const std::string& email : job.contact->emails) require_field(email, "/contact/emails");
+  require_field(job.contact.name, "/contact/name");
+  require_field(job.contact.phone, "/contact/phone");
+  if (job.contact.emails.empty()) require_field("", "/contact/emails");
+  for (const std::string& email : job.contact.emails) require_field(email, "/contact/emails");
 }
 
 void check_import_export_parameters(const JobParameters& job) {
