@@ -69,16 +69,20 @@ std::optional<Bytes> decode64(std::string_view text, std::string_view alphabet) 
 std::string hex_lower(ByteView bytes) { return hex(bytes, "0123456789abcdef"); }
 std::string hex_upper(ByteView bytes) { return hex(bytes, "0123456789ABCDEF"); }
 
-std::optional<Bytes> from_hex(std::string_view text) {
-  if (text.size() % 2 != 0) return std::nullopt;
-  Bytes bytes;
-  bytes.reserve(text.size() / 2);
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = hex_digit(text[i]);
-    const int low = hex_digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes.push_back(static_cast<std::byte>(high << 4 | low));
+bool from_hex(std::string_view text, MutableByteView out) {
+  if (text.size() != 2 * out.size()) return false;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = hex_digit(text[2 * i]);
+    const int low = hex_digit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    out[i] = static_cast<std::byte>(high << 4 | low);
   }
+  return true;
+}
+
+std::optional<Bytes> from_hex(std::string_view text) {
+  Bytes bytes(text.size() / 2);
+  if (!from_hex(text, bytes)) return std::nullopt;
   return bytes;
 }
 

@@ -13,6 +13,8 @@ std::string hex_lower(ByteView bytes);
 std::string hex_upper(ByteView bytes);
 // Either case; nullopt for odd length or another character.
 std::optional<Bytes> from_hex(std::string_view text);
+// Fills `out`; false when the text is not that many bytes.
+bool from_hex(std::string_view text, MutableByteView out);
 
 std::string base64(ByteView bytes);
 std::optional<Bytes> from_base64(std::string_view text);

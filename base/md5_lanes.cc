@@ -56,7 +56,7 @@ Md5 finish(State state, ByteView block, std::size_t done) {
 
   ByteWriter words;
   for (std::uint32_t word : state) words.u32(word);
-  Md5 digest;
+  Md5 digest{};
   std::copy(words.view().begin(), words.view().end(), digest.begin());
   return digest;
 }

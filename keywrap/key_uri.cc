@@ -2,33 +2,18 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/guid.h"
 
 namespace driveprep::keywrap {
 namespace {
 
+using ascii::lower;
+
 constexpr std::string_view kScheme = "keystore://";
 constexpr std::size_t kMaxNameLength = 127;
 constexpr std::size_t kVersionLength = 32;
 constexpr std::size_t kStoreIdLength = 36;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_lower(char c) {
-  return c >= 'a' && c <= 'z';
-}
-bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (is_upper(c)) c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 // Cuts what comes before `separator` off the front; nullopt when there is none.
 std::optional<std::string_view> cut(std::string_view& rest, char separator) {
@@ -44,7 +29,7 @@ std::optional<std::string_view> cut(std::string_view& rest, char separator) {
 std::optional<std::string> canonical_key_name(std::string_view name) {
   const bool valid = !name.empty() && name.size() <= kMaxNameLength &&
                      std::all_of(name.begin(), name.end(), [](char c) {
-                       return is_digit(c) || is_lower(c) || is_upper(c) || c == '-';
+                       return ascii::is_alphanumeric(c) || c == '-';
                      });
   return valid ? std::optional(lower(name)) : std::nullopt;
 }
@@ -67,7 +52,7 @@ std::optional<LocalKeyUri> LocalKeyUri::parse(std::string_view text) {
   // The length rules out the forms with braces.
   if (store->size() != kStoreIdLength || !Guid::parse(uri.store_id)) return std::nullopt;
   const bool hex = std::all_of(uri.version.begin(), uri.version.end(),
-                               [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
+                               [](char c) { return ascii::is_digit(c) || (c >= 'a' && c <= 'f'); });
   if (uri.version.size() != kVersionLength || !hex) return std::nullopt;
   return uri;
 }

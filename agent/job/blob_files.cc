@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/xml/parser.h"
+#include "base/ascii.h"
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/posix.h"
@@ -15,17 +16,6 @@ constexpr std::array<std::string_view, 5> kImportProperties = {
     "Content-Type", "Content-MD5", "Content-Encoding", "Content-Language", "Cache-Control"};
 constexpr std::array<std::string_view, 3> kExportProperties = {"Last-Modified", "Etag",
                                                                "Content-Length"};
-
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 class BlobFileParser : private xml::Handler {
  public:
@@ -100,7 +90,7 @@ class BlobFileParser : private xml::Handler {
       check_property(name, value);
     }
     for (const auto& [other, unused] : file_.entries) {
-      if (lower(other) == lower(name)) {
+      if (ascii::lower(other) == ascii::lower(name)) {
         fail("xml-repeated-name", "<" + name + "> comes twice (upper and lower case do not count)",
              "Keep one of them.");
       }
@@ -122,8 +112,8 @@ class BlobFileParser : private xml::Handler {
 
   void check_metadata(const std::string& name) {
     const bool identifier =
-        is_letter(name.front()) && std::all_of(name.begin(), name.end(), [](char c) {
-          return is_letter(c) || is_digit(c);
+        !ascii::is_digit(name.front()) && std::all_of(name.begin(), name.end(), [](char c) {
+          return ascii::is_alphanumeric(c) || c == '_';
         });
     if (!identifier) {
       fail("metadata-name", "<" + name + "> is not a metadata name",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/secret_bytes.h"
 #include "base/utf16.h"
 
@@ -24,12 +25,10 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Eight groups of six digits.
 bool is_recovery_password(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (i % 7 == 6 ? text[i] != '-' : !is_digit(text[i])) return false;
+    if (i % 7 == 6 ? text[i] != '-' : !ascii::is_digit(text[i])) return false;
   }
   return true;
 }
@@ -37,8 +36,7 @@ bool is_recovery_password(std::string_view text) {
 bool may_be_base64_key(std::string_view text) {
   return text.size() >= 40 && text.ends_with('=') &&
          std::all_of(text.begin(), text.end(), [](char c) {
-           return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '+' ||
-                  c == '/' || c == '=';
+           return ascii::is_alphanumeric(c) || c == '+' || c == '/' || c == '=';
          });
 }
 

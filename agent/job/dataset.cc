@@ -7,6 +7,7 @@
 
 #include "agent/job/blob_names.h"
 #include "agent/job/csv.h"
+#include "base/ascii.h"
 #include "base/posix.h"
 
 namespace driveprep::job {
@@ -31,13 +32,6 @@ std::string_view name_in(const Table& table, Value value) {
     if (candidate == value) return name;
   }
   internal_error("a value without a name");
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
 }
 
 struct Columns {
@@ -116,7 +110,7 @@ class RowParser {
   void type(DatasetRow& row) {
     const CsvField& field = table_.value(columns_.type);
     for (const auto& [type, name] : kItemTypes) {
-      if (lower(field.text) == lower(std::string(name))) {
+      if (ascii::lower(field.text) == ascii::lower(name)) {
         row.type = type;
         return;
       }
@@ -202,7 +196,7 @@ class RowParser {
   // One file is often named by many rows; it is read once.
   std::shared_ptr<const BlobFile> attached(const char* column, BlobFileKind kind) {
     const CsvField& field = table_.value(column);
-    if (field.text.empty() || lower(field.text) == "none") return nullptr;
+    if (field.text.empty() || ascii::lower(field.text) == "none") return nullptr;
     const std::filesystem::path path = (directory_ / field.text).lexically_normal();
     auto& loaded = loaded_[{kind, path}];
     if (!loaded) {

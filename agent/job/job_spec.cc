@@ -9,11 +9,14 @@
 #include <utility>
 
 #include "agent/job/json_object.h"
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/posix.h"
 
 namespace driveprep::job {
 namespace {
+
+using ascii::lower;
 
 constexpr std::uint64_t kMaxJobFileBytes = 1 << 20;
 
@@ -51,25 +54,14 @@ std::string choose_text(JsonObject& object, const std::string& member,
   throw object.error(member, "job-value", "is \"" + *text + "\"", "Write one of " + allowed + ".");
 }
 
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 // Both services name jobs; Data Box is the stricter one with 3 to 24 characters.
 std::string job_name(JsonObject& job) {
   const std::string name = job.required_text("name");
   const bool fits = std::all_of(name.begin(), name.end(), [](char c) {
-    return is_word(c) || c == '-' || c == '_' || c == '.';
+    return ascii::is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
   });
-  if (!fits || name.size() < 3 || name.size() > 24 || !is_word(name.front()) ||
-      !is_word(name.back())) {
+  if (!fits || name.size() < 3 || name.size() > 24 || !ascii::is_alphanumeric(name.front()) ||
+      !ascii::is_alphanumeric(name.back())) {
     throw job.error("name", "job-value", "is \"" + name + "\"",
                     "Use 3 to 24 letters, digits, '-', '_' and '.', with a letter or digit at "
                     "both ends.");
@@ -270,7 +262,7 @@ Encryption encryption(JsonObject& job, const std::filesystem::path& directory) {
   if (name) {
     const bool fits = !name->empty() && name->size() <= 127 &&
                       std::all_of(name->begin(), name->end(),
-                                  [](char c) { return is_word(c) || c == '-'; });
+                                  [](char c) { return ascii::is_alphanumeric(c) || c == '-'; });
     if (!fits) {
       throw object->error("keyName", "job-value", "is \"" + *name + "\"",
                           "Use 1 to 127 letters, digits and '-'.");
@@ -363,11 +355,11 @@ std::optional<std::string> check_session_id(std::string_view session) {
     return "has " + std::to_string(session.size()) + " characters, 3 to 30 are allowed";
   }
   const bool fits = std::all_of(session.begin(), session.end(), [](char c) {
-    return is_word(c) || c == '_' || c == '-' || c == '#';
+    return ascii::is_alphanumeric(c) || c == '_' || c == '-' || c == '#';
   });
   if (!fits) return "has a character other than letters, digits, '_', '-' and '#'";
   // The session names a directory on the drive, and Windows keeps these names for devices.
-  const std::string name = lower(std::string(session));
+  const std::string name = lower(session);
   const bool numbered = name.size() == 4 && (name.starts_with("com") || name.starts_with("lpt")) &&
                         name[3] >= '0' && name[3] <= '9';
   if (numbered || name == "con" || name == "prn" || name == "aux" || name == "nul") {

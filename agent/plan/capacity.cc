@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/manifest/manifest_format.h"
 #include "base/bytes.h"
 #include "base/units.h"
 
@@ -12,8 +13,6 @@ constexpr std::uint64_t kPartitionTables = 2 * kMiB;
 // $UpCase (128 KiB), $AttrDef, $Boot, $Secure, the first extent of $MFT and its mirror, the root
 // directory; BitLocker's three metadata copies, relocated sectors and the area behind them.
 constexpr std::uint64_t kFixedFiles = 2 * kMiB;
-constexpr std::uint64_t kBlock = 4 * kMiB;
-constexpr std::uint64_t kMaxBlocks = 50'000;
 
 // Header, standard information, name (all but its characters), security descriptor and the head of
 // the data attribute: what a record holds beside the name and data stored inside it.
@@ -48,16 +47,12 @@ std::uint64_t usable_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes)
   return (volume - taken) / 100 * 99;
 }
 
-std::uint64_t block_length(std::uint64_t size) {
-  const std::uint64_t multiples = (size + kBlock * kMaxBlocks - 1) / (kBlock * kMaxBlocks);
-  return kBlock * std::max<std::uint64_t>(multiples, 1);
-}
-
 std::uint64_t file_cost(std::uint64_t size, std::uint64_t name_units, std::uint64_t path_bytes,
                         const Geometry& geometry) {
   const bool in_record = size + 2 * name_units + kRecordOverhead <= geometry.record_bytes;
   const std::uint64_t data = in_record ? 0 : round_up(size, geometry.cluster_bytes);
-  const std::uint64_t length = block_length(size);
+  const std::uint64_t length =
+      manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
   const std::uint64_t blocks = (size + length - 1) / length;
   const std::uint64_t manifest = 500 + path_bytes + 110 * blocks;
   return data + geometry.record_bytes + index_cost(name_units) + manifest;

@@ -24,10 +24,6 @@ Geometry geometry_of(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 // Bytes left for files, directories and the manifest; 0 for a disk below kMinDiskBytes.
 std::uint64_t usable_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 
-// Length of a block of a block blob of `size` bytes: 4 MiB, or above 50 000 blocks of that the
-// smallest multiple of 4 MiB that needs no more than 50 000.
-std::uint64_t block_length(std::uint64_t size);
-
 // `name_units`: length of the name on NTFS in UTF-16 units; `path_bytes`: length of blob path and
 // file path together in UTF-8.
 std::uint64_t file_cost(std::uint64_t size, std::uint64_t name_units, std::uint64_t path_bytes,

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "agent/job/blob_names.h"
+#include "agent/manifest/manifest_format.h"
 #include "agent/plan/limits.h"
 #include "agent/plan/ntfs_naming.h"
 #include "agent/plan/store_access.h"
@@ -325,11 +326,14 @@ bool SourceScanner::size_fits(const Level& level, const std::string& name, std::
                 "is larger than the newer Data Box service takes as a " + std::string(type_name));
     }
   }
-  if (type == job::ItemType::kBlockBlob && block_length(size) > 4 * kMiB) {
-    log_.warn("block-size", shown(),
-              "needs blocks of " + std::to_string(block_length(size) / kMiB) +
-                  " MiB, because a blob has at most 50 000; the service's rule for that is not "
-                  "published");
+  if (type == job::ItemType::kBlockBlob) {
+    const std::uint64_t block = manifest::block_length_for(size).value();
+    if (block > manifest::kPieceLength) {
+      log_.warn("block-size", shown(),
+                "needs blocks of " + std::to_string(block / kMiB) +
+                    " MiB, because a blob has at most 50 000; the service's rule for that is not "
+                    "published");
+    }
   }
   return true;
 }

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "agent/plan/capacity.h"
+#include "agent/manifest/manifest_format.h"
 #include "agent/plan/file_read_ahead.h"
 #include "base/posix.h"
 
@@ -201,9 +201,10 @@ bool SourceReader::read_large(plan::FileItem item, UniqueFd fd, const struct sta
                               std::uint64_t resume_from) {
   auto file = std::make_shared<LargeFile>();
   file->type = blob_type(item);
-  file->piece_length = file->type == manifest::BlobType::kPage
-                           ? kBufferBytes
-                           : static_cast<std::uint32_t>(plan::block_length(item.size));
+  file->piece_length =
+      file->type == manifest::BlobType::kPage
+          ? kBufferBytes
+          : manifest::block_length_for(item.size).value_or(manifest::kMaxPieceLength);
   file->resume_from = std::min(resume_from, item.size);
   file->submitted = file->resume_from;
   file->item = std::move(item);

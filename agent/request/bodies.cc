@@ -81,34 +81,31 @@ void write_databox_key(Writer& body, const EncryptionKey& key) {
 }
 
 void write_databox_address(Writer& body, const JobParameters& job) {
-  const ReturnAddress& address = job.return_address;
-  const Contact contact =
-      job.contact.value_or(Contact{address.recipient_name, address.phone, {address.email}});
+  const job::ReturnAddress& address = job.return_address;
   body.key("contactDetails").begin_object();
-  body.member("contactName", contact.name);
-  body.member("phone", contact.phone);
+  body.member("contactName", job.contact.name);
+  body.member("phone", job.contact.phone);
   body.key("emailList").begin_array();
-  for (const std::string& email : contact.emails) body.string(email);
+  for (const std::string& email : job.contact.emails) body.string(email);
   body.end_array().end_object();
 
   body.key("shippingAddress").begin_object();
-  body.member("streetAddress1", address.street_1);
-  member_unless_empty(body, "streetAddress2", address.street_2);
-  member_unless_empty(body, "streetAddress3", address.street_3);
+  body.member("streetAddress1", address.street_address1);
+  member_unless_empty(body, "streetAddress2", address.street_address2);
   body.member("city", address.city);
   member_unless_empty(body, "stateOrProvince", address.state_or_province);
   body.member("country", address.country_or_region);
   body.member("postalCode", address.postal_code);
   member_unless_empty(body, "companyName", address.company_name);
-  body.member("addressType", address.residential ? "Residential" : "Commercial");
+  body.member("addressType", "Commercial");
   body.end_object();
 }
 
-void write_return_address(Writer& body, const ReturnAddress& address) {
+void write_return_address(Writer& body, const job::ReturnAddress& address) {
   body.key("returnAddress").begin_object();
   body.member("recipientName", address.recipient_name);
-  body.member("streetAddress1", address.street_1);
-  member_unless_empty(body, "streetAddress2", address.street_2);
+  body.member("streetAddress1", address.street_address1);
+  member_unless_empty(body, "streetAddress2", address.street_address2);
   body.member("city", address.city);
   member_unless_empty(body, "stateOrProvince", address.state_or_province);
   body.member("postalCode", address.postal_code);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/request/bodies.h"
+#include "base/ascii.h"
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/guid.h"
@@ -16,6 +17,8 @@
 
 namespace driveprep::request {
 namespace {
+
+using ascii::lower;
 
 constexpr std::size_t kMaxDrives = 10;
 
@@ -29,18 +32,6 @@ void require_field(const std::string& value, const char* pointer) {
 [[noreturn]] void invalid_field(const char* pointer, const std::string& why, std::string remedy) {
   throw Error(ErrorKind::kUsage, "request-field-invalid",
               std::string("job.json: ") + pointer + " " + why, std::move(remedy));
-}
-
-bool is_letter_or_digit(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -83,7 +74,7 @@ bool is_key_url(std::string_view url) {
   if (parts.size() != 3 && parts.size() != 4) return false;
   const auto plain = [](std::string_view part, std::string_view more) {
     return !part.empty() && std::all_of(part.begin(), part.end(), [&](char c) {
-      return is_letter_or_digit(c) || more.find(c) != std::string_view::npos;
+      return ascii::is_alphanumeric(c) || more.find(c) != std::string_view::npos;
     });
   };
   return plain(parts[0], "-.") && parts[0].find('.') != std::string_view::npos &&
@@ -117,9 +108,9 @@ void check_common(const JobParameters& job) {
   check_arm_id(job.storage_account_id, "/storageAccountId",
                {"microsoft.storage/storageaccounts", "microsoft.classicstorage/storageaccounts"},
                "Microsoft.Storage/storageAccounts");
-  const ReturnAddress& address = job.return_address;
+  const job::ReturnAddress& address = job.return_address;
   require_field(address.recipient_name, "/returnAddress/recipientName");
-  require_field(address.street_1, "/returnAddress/streetAddress1");
+  require_field(address.street_address1, "/returnAddress/streetAddress1");
   require_field(address.city, "/returnAddress/city");
   require_field(address.postal_code, "/returnAddress/postalCode");
   require_field(address.country_or_region, "/returnAddress/countryOrRegion");
@@ -144,18 +135,17 @@ void check_common(const JobParameters& job) {
 void check_databox_parameters(const JobParameters& job) {
   require_field(job.name, "/name");
   const bool plain = std::all_of(job.name.begin(), job.name.end(), [](char c) {
-    return is_letter_or_digit(c) || c == '-' || c == '_' || c == '.';
+    return ascii::is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
   });
   if (!plain || job.name.size() < 3 || job.name.size() > 24) {
     invalid_field("/name", "cannot name a Data Box order: '" + job.name + "'",
                   "Use 3 to 24 letters, digits, '-', '_' and '.'.");
   }
   check_common(job);
-  if (!job.contact) return;
-  require_field(job.contact->name, "/contact/name");
-  require_field(job.contact->phone, "/contact/phone");
-  if (job.contact->emails.empty()) require_field("", "/contact/emails");
-  for (const std::string& email : job.contact->emails) require_field(email, "/contact/emails");
+  require_field(job.contact.name, "/contact/name");
+  require_field(job.contact.phone, "/contact/phone");
+  if (job.contact.emails.empty()) require_field("", "/contact/emails");
+  for (const std::string& email : job.contact.emails) require_field(email, "/contact/emails");
 }
 
 void check_import_export_parameters(const JobParameters& job) {

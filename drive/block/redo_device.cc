@@ -141,16 +141,19 @@ bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
         posix::fstat(file_.get(), path_.string(), ErrorKind::kWrite).st_size);
     if (file_size < kHeaderSize || header.total_bytes > file_size - kHeaderSize) return false;
 
+    // The digest does not cover the header: its numbers are held to each other.
     Digest check(Digest::Algorithm::kSha256);
     Bytes piece(kCopyBytes);
     std::uint64_t position = kHeaderSize;
+    const std::uint64_t end = kHeaderSize + header.total_bytes;
     for (std::uint64_t i = 0; i < header.record_count; ++i) {
+      if (end - position < kRecordHeaderSize) return false;
       Bytes head(kRecordHeaderSize);
       posix::pread_exact(file_.get(), position, head, path_.string(), ErrorKind::kWrite);
       check.update(head);
       ByteReader reader(head);
       Record record{reader.u64(), reader.u64(), position + kRecordHeaderSize};
-      if (record.length > header.total_bytes) return false;
+      if (record.length > end - record.file_position) return false;
       for (std::uint64_t done = 0; done < record.length; done += piece.size()) {
         const MutableByteView part =
             MutableByteView(piece).first(std::min<std::uint64_t>(piece.size(), record.length - done));
@@ -161,6 +164,7 @@ bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
       position = record.file_position + record.length;
       records.push_back(record);
     }
+    if (position != end) return false;
     const Bytes found = check.finish();
     if (!std::ranges::equal(found, digest)) return false;
   } catch (const FormatError&) {

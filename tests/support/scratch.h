@@ -34,6 +34,14 @@ class ScratchDirectory {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
+  // A new file with `content`.
+  std::filesystem::path file(const std::string& name, ByteView content) const {
+    const UniqueFd fd =
+        posix::open(path_ / name, O_WRONLY | O_CREAT | O_EXCL, ErrorKind::kWrite, 0600);
+    posix::write_all(fd.get(), content, name, ErrorKind::kWrite);
+    return path_ / name;
+  }
+
   // A sparse file of `size` bytes.
   std::filesystem::path image(const std::string& name, std::uint64_t size) const {
     const UniqueFd fd =

@@ -1,5 +1,6 @@
 #include "base/encoding.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 
 using namespace driveprep;
@@ -19,6 +20,16 @@ TEST_CASE("hexadecimal is written in the case asked for and read in either") {
   CHECK(hex_upper(bytes) == "007FABFF");
   CHECK(from_hex("007fABff") == bytes);
   CHECK(from_hex("") == Bytes());
+}
+
+TEST_CASE("hexadecimal text fills exactly the bytes that are asked for") {
+  std::array<std::byte, 2> bytes{};
+  CHECK(from_hex("0aFF", bytes));
+  CHECK(bytes == std::array{std::byte{0x0A}, std::byte{0xFF}});
+  for (const char* text : {"", "0a", "0aF", "0aFF0", "0aFF00", "0aFg"}) {
+    CAPTURE(text);
+    CHECK_FALSE(from_hex(text, bytes));
+  }
 }
 
 TEST_CASE("hexadecimal of odd length or with another character is refused") {

@@ -1,12 +1,11 @@
 // Created volumes seen by another implementation.
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "base/posix.h"
 #include "base/subprocess.h"
 #include "drive/block/file_device.h"
 #include "made_volume.h"
+#include "tests/support/scratch.h"
 
 namespace driveprep::bitlocker {
 namespace {
@@ -14,23 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kCryptsetup = "/usr/sbin/cryptsetup";
-
-struct TemporaryDirectory {
-  fs::path path;
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "bitlocker-test-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryDirectory() { fs::remove_all(path); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  fs::path file(const std::string& name, ByteView content) const {
-    std::ofstream(path / name, std::ios::binary) << as_text(content);
-    return path / name;
-  }
-};
 
 // The hexadecimal digits that bitlkDump prints after "MK dump:".
 std::string dumped_key(const std::string& output) {
@@ -48,13 +30,13 @@ TEST_CASE("cryptsetup gets the same volume key out of created volumes", "[integr
     WARN("skipped: " << kCryptsetup << " is not installed");
     return;
   }
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   for (const Cipher cipher :
        {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128, Cipher::kAesCbc256}) {
     for (const std::uint64_t sector : {512, 4096}) {
       INFO(to_string(cipher) << " " << sector);
       const MadeVolume made(cipher, SectorSize(sector));
-      const fs::path image = directory.path / "volume.img";
+      const fs::path image = directory / "volume.img";
       {
         const UniqueFd fd = posix::open(image, O_RDWR | O_CREAT | O_TRUNC, ErrorKind::kWrite);
         Bytes buffer(kMiB);

@@ -3,9 +3,11 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "base/posix.h"
 #include "base/subprocess.h"
+#include "tests/support/scratch.h"
 
 namespace driveprep::bitlocker {
 namespace {
@@ -30,20 +32,15 @@ class UnpackedVolumes {
   }
   UnpackedVolumes(const UnpackedVolumes&) = delete;
   UnpackedVolumes& operator=(const UnpackedVolumes&) = delete;
-  ~UnpackedVolumes() {
-    if (!temporary_.empty()) fs::remove_all(temporary_);
-  }
 
   const fs::path& directory() const { return directory_; }
   const std::vector<WindowsVolume>& volumes() const { return volumes_; }
 
  private:
   void unpack(const fs::path& archive) {
-    std::string name = (fs::temp_directory_path() / "windows-volumes-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    temporary_ = directory_ = name;
+    directory_ = temporary_.emplace().path();
     const SubprocessResult result =
-        run_subprocess("/usr/bin/tar", {"-xSJf", archive.string(), "-C", name});
+        run_subprocess("/usr/bin/tar", {"-xSJf", archive.string(), "-C", directory_.string()});
     INFO(result.output);
     REQUIRE(result.exit_status == 0);
   }
@@ -61,7 +58,7 @@ class UnpackedVolumes {
     }
   }
 
-  fs::path temporary_;
+  std::optional<test::ScratchDirectory> temporary_;
   fs::path directory_;
   std::vector<WindowsVolume> volumes_;
 };

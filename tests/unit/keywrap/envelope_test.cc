@@ -284,7 +284,7 @@ TEST_CASE("an expired key still opens an envelope, with a warning") {
 
 TEST_CASE("an envelope under a key of another store is told apart from a damaged one") {
   StoreFixture& f = unchanged_store();
-  const TemporaryDirectory temporary;
+  const test::ScratchDirectory temporary;
   const auto other =
       LocalKeyStore::open_or_create({temporary.path() / "store", {}, system_clock_seconds});
   const std::string text = seal(sample_binding(), sample_payload(), *f.store, f.kid);

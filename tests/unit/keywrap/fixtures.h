@@ -1,8 +1,6 @@
 // A key store in a directory of its own, with a clock that the test sets.
 #pragma once
 
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <functional>
@@ -11,29 +9,15 @@
 
 #include "keywrap/envelope.h"
 #include "keywrap/local_key_store.h"
+#include "tests/support/scratch.h"
 
 namespace driveprep::keywrap {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "keywrap-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline constexpr KeyParameters kSmallKey{.bits = 2048, .not_before = {}, .expires = {}};
 
 // Making a key costs seconds under a sanitiser, so every fixture gets a copy of one store.
 inline const std::filesystem::path& sample_store() {
-  static const TemporaryDirectory temporary;
+  static const test::ScratchDirectory temporary;
   static const std::filesystem::path directory = [] {
     auto path = temporary.path() / "store";
     const auto store =
@@ -45,7 +29,7 @@ inline const std::filesystem::path& sample_store() {
 }
 
 struct StoreFixture {
-  TemporaryDirectory temporary;
+  test::ScratchDirectory temporary;
   std::filesystem::path directory = temporary.path() / "store";
   UnixSeconds now = 1'800'000'000;
   std::unique_ptr<LocalKeyStore> store;

@@ -67,7 +67,7 @@ TEST_CASE("the default key is RSA 3072 and made once") {
 }
 
 TEST_CASE("everything in a key store is for its owner only") {
-  const TemporaryDirectory temporary;
+  const test::ScratchDirectory temporary;
   const fs::path directory = temporary.path() / "store";
   const mode_t old = umask(0);
   LocalKeyStore::open_or_create({directory, {}, system_clock_seconds})->create_key("a", kSmallKey);
@@ -153,7 +153,7 @@ TEST_CASE("wrong names, versions and sizes are refused by their own codes") {
   CHECK(f.store->wrap(f.kid, SecretBytes::random(190)).size() == 256);
   CHECK(code_of([&] { f.store->wrap(f.kid, SecretBytes::random(191)); }) == "wrap-failed");
 
-  const TemporaryDirectory other;
+  const test::ScratchDirectory other;
   const auto stranger =
       LocalKeyStore::open_or_create({other.path() / "store", {}, system_clock_seconds});
   CHECK_FALSE(stranger->owns(f.kid));
@@ -272,14 +272,14 @@ TEST_CASE("damaged stores are refused, not repaired by guessing") {
 }
 
 TEST_CASE("no store is made by opening one") {
-  const TemporaryDirectory temporary;
+  const test::ScratchDirectory temporary;
   const LocalKeyStore::Options options{temporary.path() / "none", {}, system_clock_seconds};
   CHECK(code_of([&] { LocalKeyStore::open(options); }) == "key-store-missing");
   CHECK_FALSE(fs::exists(options.directory));
 }
 
 TEST_CASE("a creation that died half-way is completed by the next") {
-  const TemporaryDirectory temporary;
+  const test::ScratchDirectory temporary;
   const LocalKeyStore::Options options{temporary.path() / "a" / "b", {}, system_clock_seconds};
   fs::create_directories(options.directory);
   ::chmod(options.directory.c_str(), 0700);
@@ -315,7 +315,7 @@ TEST_CASE("a change that does not fit on the disk leaves the store as it was") {
 }
 
 TEST_CASE("processes that create the store at once all get the same store and key") {
-  const TemporaryDirectory temporary;
+  const test::ScratchDirectory temporary;
   const fs::path directory = temporary.path() / "store";
   constexpr int kProcesses = 6;
   std::vector<pid_t> children;

@@ -40,7 +40,7 @@ TEST_CASE("the independent checker passes the worked example and finds every kin
     WARN("skipped: python3 is not installed");
     return;
   }
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto& root = directory.path();
   make_drive(root);
   const std::string md5_hex = hex_upper(md5(as_bytes(kWorkedExample)));

@@ -8,7 +8,7 @@ namespace driveprep::manifest {
 namespace {
 
 TEST_CASE("the drive information has the published form, without a key") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "DriveInfo.xml";
   DriveInfo info;
   info.drive_id = "ZC1A0F7K";

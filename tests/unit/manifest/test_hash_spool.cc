@@ -68,7 +68,7 @@ std::vector<FileHashes> read_all(const std::filesystem::path& path, std::uint64_
 }
 
 TEST_CASE("files come back from the spool in their order") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   const std::vector<FileHashes> written = {
       block_file(0, 0), block_file(1, 1), block_file(2, kPieceLength), block_file(3, 5 * kPieceLength + 9),
@@ -91,7 +91,7 @@ TEST_CASE("files come back from the spool in their order") {
 }
 
 TEST_CASE("a spool is longer than the buffers of its writer and reader") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   HashSpoolWriter writer(path, 0);
   const FileHashes large = block_file(1, 200'000ULL * kPieceLength);
@@ -112,7 +112,7 @@ TEST_CASE("a spool is longer than the buffers of its writer and reader") {
 }
 
 TEST_CASE("what lies behind the committed length is ignored, then overwritten") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   std::uint64_t committed = 0;
   {
@@ -135,7 +135,7 @@ TEST_CASE("what lies behind the committed length is ignored, then overwritten") 
 }
 
 TEST_CASE("a committed length of zero starts anew and reads as nothing") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   CHECK(read_all(path, 0).empty());
   {
@@ -148,7 +148,7 @@ TEST_CASE("a committed length of zero starts anew and reads as nothing") {
 }
 
 TEST_CASE("the parts of a long file are joined") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   const FileHashes block = block_file(5, 9 * kPieceLength + 1);
   FileHashes page = page_file(6, {0, 1, 1, 0, 1});
@@ -174,7 +174,7 @@ TEST_CASE("the parts of a long file are joined") {
 }
 
 TEST_CASE("a file that starts over, fails, or is not finished leaves no hashes of its parts") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   HashSpoolWriter writer(path, 0);
   const FileHashes file = block_file(5, 3 * kPieceLength);
@@ -192,7 +192,7 @@ TEST_CASE("a file that starts over, fails, or is not finished leaves no hashes o
 }
 
 TEST_CASE("a spool that is shorter than the journal says is refused") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   CHECK(error_of([&] { HashSpoolReader(path, 100); }) == "journal-mismatch/open-failed");
   CHECK(error_of([&] { HashSpoolWriter(path, 100); }) == "journal-mismatch/hash-spool-short");
@@ -200,7 +200,7 @@ TEST_CASE("a spool that is shorter than the journal says is refused") {
 }
 
 TEST_CASE("anything malformed within the committed length is refused") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "hashes";
   const std::string magic("DPHASH\0\1", 8);
   const auto read = [&](const Bytes& records, const std::string& head) {
@@ -249,7 +249,7 @@ TEST_CASE("anything malformed within the committed length is refused") {
 }
 
 TEST_CASE("a record that contradicts itself is a bug of the caller") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   HashSpoolWriter writer(directory.path() / "hashes", 0);
   FileHashes file = block_file(1, 2 * kPieceLength);
   SECTION("a hash is missing") { file.hashes.pop_back(); }

@@ -84,7 +84,7 @@ TEST_CASE("the worked example is read, however its bytes arrive") {
 }
 
 TEST_CASE("a manifest is read from a file") {
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   const auto path = directory.path() / "m.xml";
   const UniqueFd fd = posix::open(path, O_RDWR | O_CREAT, ErrorKind::kWrite);
   posix::write_all(fd.get(), as_bytes(kWorkedExample), "m", ErrorKind::kWrite);

@@ -75,7 +75,7 @@ TEST_CASE("xmllint finds a manifest with odd names well-formed and reads the nam
     return;
   }
   const std::string odd = "c/a&b<c>\"d'\t\n\r]]> \xC3\xA4 \xF0\x9F\x98\x80 \xEE\x80\x80";
-  const TemporaryDirectory directory;
+  const test::ScratchDirectory directory;
   std::string xml;
   ManifestWriter writer(into(xml), sample_header());
   writer.begin_list({"s&\"<\t#1-0", {}, {}});

@@ -2,18 +2,18 @@
 // other implementations computed.
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "agent/manifest/manifest_reader.h"
 #include "agent/manifest/manifest_writer.h"
 #include "base/error.h"
+#include "tests/support/scratch.h"
 
 namespace driveprep::manifest {
+
+using test::error_of;
 
 inline constexpr std::string_view kMetadataXml = R"(<?xml version="1.0" encoding="utf-8"?>
 <Metadata>
@@ -106,33 +106,6 @@ inline ManifestReader::Source text_source(std::string text, std::size_t run = 1 
     at += count;
     return count;
   };
-}
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "manifest-test-XXXXXX").string();
-    require(::mkdtemp(name.data()) != nullptr, "mkdtemp failed");
-    path_ = name;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-// "kind/code" of the Error that `action` throws, "" when it throws none.
-template <typename Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(to_string(error.kind())) + "/" + error.code();
-  }
-  return "";
 }
 
 }  // namespace driveprep::manifest

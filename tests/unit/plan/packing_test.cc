@@ -25,14 +25,6 @@ TEST_CASE("clusters grow when 32 bits cannot number them") {
   CHECK(plan::geometry_of(kTiB, 4096).record_bytes == 4096);
 }
 
-TEST_CASE("blocks grow by 4 MiB so that no blob has more than 50 000") {
-  const std::uint64_t step = 4 * kMiB * 50'000;
-  CHECK(plan::block_length(0) == 4 * kMiB);
-  CHECK(plan::block_length(step) == 4 * kMiB);
-  CHECK(plan::block_length(step + 1) == 8 * kMiB);
-  CHECK(plan::block_length(5'000'000 * kMiB) == 100 * kMiB);
-}
-
 TEST_CASE("tiny files stay in their records, others take whole clusters") {
   const plan::Geometry geometry;
   const auto small = plan::file_cost(100, 10, 60, geometry);

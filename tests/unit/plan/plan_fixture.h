@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -14,6 +13,7 @@
 #include "agent/job/job_directory.h"
 #include "agent/plan/build_plan.h"
 #include "base/units.h"
+#include "tests/support/scratch.h"
 
 namespace driveprep::plan_test {
 
@@ -22,21 +22,13 @@ namespace fs = std::filesystem;
 class Fixture {
  public:
   Fixture() {
-    std::string name = (fs::temp_directory_path() / "driveprep-plan-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
     fs::create_directories(job_root());
     fs::create_directories(source());
   }
-  Fixture(const Fixture&) = delete;
-  Fixture& operator=(const Fixture&) = delete;
-  ~Fixture() {
-    std::error_code ignored;
-    fs::remove_all(root_, ignored);
-  }
 
-  fs::path root() const { return root_; }
-  fs::path job_root() const { return root_ / "job"; }
-  fs::path source() const { return root_ / "source"; }
+  fs::path root() const { return scratch_.path(); }
+  fs::path job_root() const { return scratch_ / "job"; }
+  fs::path source() const { return scratch_ / "source"; }
 
   // A file below source(), sparse, of `size` bytes.
   fs::path file(const std::string& name, std::uint64_t size = 10) const {
@@ -77,7 +69,7 @@ class Fixture {
   }
 
  private:
-  fs::path root_;
+  test::ScratchDirectory scratch_;
   std::string rows_;
 };
 

@@ -27,14 +27,15 @@ JobParameters sample_job() {
   job.storage_account_id = resource("Microsoft.Storage/storageAccounts/contosoarchive");
   job.return_address.recipient_name = "Dock 4";
   job.return_address.company_name = "Contoso";
-  job.return_address.street_1 = "1 Example Way";
+  job.return_address.street_address1 = "1 Example Way";
   job.return_address.city = "Redmond";
   job.return_address.state_or_province = "WA";
   job.return_address.postal_code = "98052";
   job.return_address.country_or_region = "US";
   job.return_address.phone = "4250000000";
   job.return_address.email = "dock@contoso.example";
-  job.return_shipping = ReturnShipping{"FedEx", "123456789"};
+  job.return_shipping = job::ReturnShipping{"FedEx", "123456789"};
+  job.contact = {"Dock 4", "4250000000", {"dock@contoso.example"}};
   job.log_level = LogLevel::kVerbose;
   job.backup_drive_manifest = true;
   job.encryption_key.type = KekType::kCustomerManaged;
@@ -171,22 +172,15 @@ TEST_CASE("what is not given is left out of the bodies") {
   CHECK_FALSE(ie["properties"]["returnAddress"].contains("stateOrProvince"));
 }
 
-TEST_CASE("the contact of the job is told, and the recipient when there is none") {
+TEST_CASE("the contact of the job is told, whoever gets the drives") {
   JobParameters job = sample_job();
-  CHECK(databox(job)["properties"]["details"]["contactDetails"] ==
-        json({{"contactName", "Dock 4"},
-              {"phone", "4250000000"},
-              {"emailList", {"dock@contoso.example"}}}));
-  job.contact = Contact{"A. Operator", "1", {"a@b.example", "c@d.example"}};
-  job.return_address.residential = true;
-  job.return_address.street_2 = "Floor 2";
-  job.return_address.street_3 = "Room 3";
+  job.contact = {"A. Operator", "1", {"a@b.example", "c@d.example"}};
+  job.return_address.street_address2 = "Floor 2";
   const json details = databox(job)["properties"]["details"];
   CHECK(details["contactDetails"] == json({{"contactName", "A. Operator"},
                                            {"phone", "1"},
                                            {"emailList", {"a@b.example", "c@d.example"}}}));
-  CHECK(details["shippingAddress"]["addressType"] == "Residential");
-  CHECK(details["shippingAddress"]["streetAddress3"] == "Room 3");
+  CHECK(details["shippingAddress"]["streetAddress2"] == "Floor 2");
 }
 
 TEST_CASE("a required field that is empty is named by its place in job.json") {
@@ -199,7 +193,7 @@ TEST_CASE("a required field that is empty is named by its place in job.json") {
   check_refused([](Job& j) { j.storage_account_id = ""; }, missing("/storageAccountId"));
   check_refused([](Job& j) { j.return_address.recipient_name = ""; },
                 missing("/returnAddress/recipientName"));
-  check_refused([](Job& j) { j.return_address.street_1 = ""; },
+  check_refused([](Job& j) { j.return_address.street_address1 = ""; },
                 missing("/returnAddress/streetAddress1"));
   check_refused([](Job& j) { j.return_address.city = ""; }, missing("/returnAddress/city"));
   check_refused([](Job& j) { j.return_address.postal_code = ""; },
@@ -215,7 +209,7 @@ TEST_CASE("a required field that is empty is named by its place in job.json") {
   check_refused([](Job& j) { j.encryption_key.kek_url = ""; }, missing("/encryption/keyUrl"));
   check_refused([](Job& j) { j.encryption_key.kek_vault_resource_id = ""; },
                 missing("/encryption/vaultResourceId"));
-  const auto no_email = [](Job& j) { j.contact = Contact{"A", "1", {}}; };
+  const auto no_email = [](Job& j) { j.contact = {"A", "1", {}}; };
   CHECK(refusal(no_email, check_databox_parameters) == missing("/contact/emails"));
   CHECK(refusal(no_email, check_import_export_parameters).empty());
 }
