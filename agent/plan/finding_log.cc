@@ -13,6 +13,9 @@ std::string remedy_for(const std::string& code) {
       {"file-too-large", "Split the file, or move it to the account another way."},
       {"ntfs-name", "Rename these, or set sources/illegalNames to \"substitute\" in job.json."},
       {"page-blob-length", "Ship it as BlockBlob, or pad it to a multiple of 512 bytes."},
+      {"source-holds-secret",
+       "Keep the key store and the password file outside the sources: move what is there, and name "
+       "the new place as encryption/keyStore or bitlocker/passwordFile in job.json."},
       {"source-holds-target", "Move the job directory and the images out of the sources."},
       {"source-kind", "End BasePath in '/' exactly when it is a directory."},
       {"source-loop", "Remove the link, or set sources/symlinks to \"skip\" in job.json."},

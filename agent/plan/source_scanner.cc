@@ -61,25 +61,60 @@ SourceScanner::SourceScanner(const job::Job& job, const std::vector<DriveInput>&
       progress_(progress),
       policy_(job.spec.sources),
       may_read_all_(::geteuid() == 0) {
-  protect(job.directory.root());
-  protect(job.directory.drives());
-  protect(job.directory.requests());
-  protect(job.directory.logs());
-  for (const DriveInput& drive : drives) protect(drive.target);
+  protect_targets(drives);
+  protect_secrets();
 }
 
-void SourceScanner::protect(const Path& path) {
+void SourceScanner::protect(const Path& path, const Protected& why) {
   struct statx facts{};
-  if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.insert(key_of(facts));
+  if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.emplace(key_of(facts), why);
+}
+
+void SourceScanner::protect_tree(const Path& path, const Protected& why) {
+  protect(path, why);
+  std::error_code unreadable;  // then this user cannot ship what is in it either
+  for (auto below = std::filesystem::recursive_directory_iterator(path, unreadable);
+       !unreadable && below != std::filesystem::recursive_directory_iterator();
+       below.increment(unreadable)) {
+    protect(below->path(), why);
+  }
+}
+
+void SourceScanner::protect_targets(const std::vector<DriveInput>& drives) {
+  const Protected why{"source-holds-target",
+                      "which belongs to the job directory or is one of its drives"};
+  protect(job_.directory.root(), why);
+  for (const Path& outputs :
+       {job_.directory.drives(), job_.directory.requests(), job_.directory.logs()}) {
+    protect_tree(outputs, why);
+  }
+  for (const DriveInput& drive : drives) protect(drive.target, why);
+}
+
+void SourceScanner::protect_secrets() {
+  constexpr const char* kCode = "source-holds-secret";
+  const auto& password = job_.spec.bitlocker.password_file;
+  if (password) protect(*password, {kCode, "which holds the BitLocker password of this job"});
+  const Path& store = job_.spec.encryption.key_store;
+  if (store.empty()) return;
+  const std::string shown = printable(store.native());
+  protect_tree(store, {kCode, "which is or belongs to the key store of this job, " + shown});
+  // A store that does not exist yet will be made below the nearest directory that does.
+  struct statx facts{};
+  Path place = store;
+  while (facts_of(AT_FDCWD, place.c_str(), true, facts) != 0 && place.has_relative_path()) {
+    place = place.parent_path();
+    protect(place, {kCode, "below which the key store of this job will be made, " + shown});
+  }
 }
 
 bool SourceScanner::is_protected(const struct statx& facts, const Path& directory,
                                  const std::string& name) {
-  if (!protected_.contains(key_of(facts))) return false;
+  const auto found = protected_.find(key_of(facts));
+  if (found == protected_.end()) return false;
   const Path path = name.empty() ? directory : directory / name;
-  log_.problem("source-holds-target", row_place(),
-               "contains " + printable(path.native()) +
-                   ", which belongs to the job directory or is one of its drives");
+  log_.problem(found->second.code, row_place(),
+               "contains " + printable(path.native()) + ", " + found->second.detail);
   return true;
 }
 

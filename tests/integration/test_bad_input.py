@@ -239,6 +239,23 @@ class BadInput(harness.Case):
         os.remove(job.image())
         self.refused(job, USAGE, "source-holds-target", job.root)
 
+    def test_a_home_directory_with_the_default_key_store(self):
+        home = self.env.home
+        harness.write_file(home, "letters/a.txt", b"a")
+        job = self.job(sources=[(home + "/", "archive/")])
+        del job.spec["encryption"]
+        job.write_spec()
+        store = os.path.join(home, ".local/share/driveprep/keystore")
+        self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", home, store)
+        # Another job has made it.
+        harness.write_file(store, "unlock", b"secret")
+        self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", store)
+        harness.shutil.rmtree(os.path.join(home, ".local"))
+        job.spec["encryption"] = {"keyStore": self.env.key_store}
+        job.write_spec()
+        self.assertEqual([file["blob"] for file in job.plan()["drives"][0]["placement"]],
+                         ["archive/letters/a.txt"])
+
     # --- drives
 
     def test_more_data_than_space(self):
