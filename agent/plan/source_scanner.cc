@@ -386,11 +386,15 @@ void SourceScanner::file(Level& level, const std::string& name, const std::strin
   scanned.size = facts.stx_size;
   scanned.times = times_of(facts);
   scanned.blob_path_bytes = row.container.size() + 1 + blob_name.size();
-  const std::size_t path_length = scanned.blob_path_bytes + draft_.session().size() + 2;
-  if (path_length > kLongPathUnits) {
-    log_.warn("long-path", printable(blob_name),
-              "has a path of " + std::to_string(path_length) +
-                  " bytes on the drive; Windows programs without long-path support cannot open it");
+  const std::size_t above = draft_.session().size() + row.container.size() + 3;
+  // UTF-16 never has more units than UTF-8 has bytes: most names need no conversion.
+  if (above + blob_name.size() > kLongPathUnits) {
+    const std::size_t units = above + utf16_from_utf8(blob_name).value().size();
+    if (units > kLongPathUnits) {
+      log_.warn("long-path", printable(blob_name),
+                "has a path of " + std::to_string(units) + " characters on the drive; Windows "
+                "programs without long-path support cannot open it");
+    }
   }
   level.pending.push_back(std::move(scanned));
   if (level.pending.size() >= kMaxPending) flush(level);

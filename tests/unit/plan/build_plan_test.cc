@@ -493,3 +493,30 @@ TEST_CASE("long paths are planned and reported") {
   fixture.row(fixture.source().string() + "/", "data/");
   CHECK(count_of(fixture.plan(), "long-path") == 1);
 }
+
+TEST_CASE("a path is as long as Windows counts it, not as its bytes") {
+  Fixture fixture;
+  const auto repeated = [](const std::string& text, std::size_t times) {
+    std::string result;
+    while (times-- > 0) result += text;
+    return result;
+  };
+  const auto longest = std::string("\\trial\\data\\").size();
+  const auto unit = GENERATE(as<std::string>(), "a", "\u00e9", "\u65e5");
+  // Two components: none of them may have more than 255 bytes on most file systems.
+  std::string name = repeated(unit, 80) + "/" + repeated(unit, 80) + "/";
+  name += repeated("x", 256 - longest - 162);
+  fixture.row(fixture.file(name).string(), "data/" + name);
+  CHECK(count_of(fixture.plan(), "long-path") == 0);
+  fixture.row(fixture.file(name + "y").string(), "data/" + name + "y");
+  CHECK(count_of(fixture.plan(), "long-path") == 1);
+}
+
+TEST_CASE("a character beyond the basic plane counts as the two units that Windows has for it") {
+  Fixture fixture;
+  std::string faces;
+  for (int i = 0; i < 50; ++i) faces += "\U0001F600";
+  const std::string name = faces + "/" + faces + "/" + std::string(60, 'x');
+  fixture.row(fixture.file(name).string(), "data/" + name);
+  CHECK(count_of(fixture.plan(), "long-path") == 1);
+}
