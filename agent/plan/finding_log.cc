@@ -20,6 +20,8 @@ std::string remedy_for(const std::string& code) {
       {"source-kind", "End BasePath in '/' exactly when it is a directory."},
       {"source-loop", "Remove the link, or set sources/symlinks to \"skip\" in job.json."},
       {"source-missing", "Correct BasePath in dataset.csv, or mount what is missing."},
+      {"source-path-long",
+       "Make a link to the source, or mount it, nearer to the root, and name that as BasePath."},
       {"source-special", "Remove them, or set sources/specials to \"skip\" in job.json."},
       {"source-symlink",
        "Set sources/symlinks to \"follow\" or \"skip\" in job.json, or remove the links."},

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <memory>
 
@@ -336,6 +337,16 @@ bool SourceScanner::readable(const Level& level, const std::string& name, bool i
   return true;
 }
 
+// The walk goes from directory to directory, but the copy opens a file by its whole path.
+bool SourceScanner::source_path_fits(const Level& level, const std::string& name) {
+  const std::string path = (level.path / name).native();
+  if (path.size() < PATH_MAX) return true;
+  log_.problem("source-path-long", printable(path),
+               "has a path of " + std::to_string(path.size()) + " bytes, and no file can be opened "
+               "by one of more than " + std::to_string(PATH_MAX - 1));
+  return false;
+}
+
 bool SourceScanner::size_fits(const Level& level, const std::string& name, std::uint64_t size) {
   const job::ItemType type = job_.dataset.rows[row_index_].type;
   const std::string_view type_name = job::to_string(type);
@@ -372,7 +383,10 @@ bool SourceScanner::size_fits(const Level& level, const std::string& name, std::
 void SourceScanner::file(Level& level, const std::string& name, const std::string& blob_name,
                          const struct statx& facts) {
   const job::DatasetRow& row = job_.dataset.rows[row_index_];
-  if (!blob_name_fits(blob_name) || !size_fits(level, name, facts.stx_size)) return;
+  if (!blob_name_fits(blob_name) || !source_path_fits(level, name) ||
+      !size_fits(level, name, facts.stx_size)) {
+    return;
+  }
   if (job::has_segment_ending_in_dot(blob_name)) {
     log_.warn("blob-name-dot", row.container + "/" + printable(blob_name),
               "has a path segment that ends in a dot, which some clients drop");

@@ -52,6 +52,7 @@ class SourceScanner {
   bool readable(const Level& level, const std::string& name, bool is_directory);
   bool size_fits(const Level& level, const std::string& name, std::uint64_t size);
   bool blob_name_fits(const std::string& blob_name);
+  bool source_path_fits(const Level& level, const std::string& name);
   // The directories of the destination that no source stands for.
   std::int64_t destination(const std::string& prefix, const std::optional<Times>& times);
   // What must not be met in a source: which problem that is, and what to say of it.

@@ -494,6 +494,34 @@ TEST_CASE("long paths are planned and reported") {
   CHECK(count_of(fixture.plan(), "long-path") == 1);
 }
 
+TEST_CASE("a file whose path the copy could not open is a problem of the plan") {
+  Fixture fixture;
+  fs::path base = fixture.root();
+  for (int i = 0; i < 5; ++i) base /= std::string(250, 'b');
+  fs::create_directories(base);
+  const fs::path link = fixture.root() / "link";
+  fs::create_directory_symlink(base, link);
+  std::string component;
+  for (int i = 0; i < 80; ++i) component += "\u65e5";
+  fs::path below;
+  for (int i = 0; i < 12; ++i) below /= component;
+  fs::create_directories(link / below);
+  std::ofstream(link / below / "f").put('x');
+
+  SECTION("by its own path") {
+    fixture.row(base.string() + "/", "data/");
+    const Error error = error_of([&] { fixture.plan(); });
+    CHECK(error.code() == "source-path-long");
+    CHECK_THAT(error.what(), Catch::Contains("more than 4095"));
+  }
+  SECTION("as the remedy says") {
+    fixture.row(link.string() + "/", "data/");
+    const auto store = fixture.plan();
+    REQUIRE(store.total_files() == 1);
+    CHECK(::access(items(store)[0].source_path.c_str(), R_OK) == 0);
+  }
+}
+
 TEST_CASE("a path is as long as Windows counts it, not as its bytes") {
   Fixture fixture;
   const auto repeated = [](const std::string& text, std::size_t times) {
