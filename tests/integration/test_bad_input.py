@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import tempfile
 import unittest
 
 import harness
@@ -283,6 +284,15 @@ class BadInput(harness.Case):
         other = self.job()
         os.symlink(other.image(), job.image())
         self.refused(job, REFUSED, "image-is-link", "DISK0.img")
+
+    def test_an_image_in_shared_memory_is_an_image(self):
+        if not os.access("/dev/shm", os.W_OK):
+            raise unittest.SkipTest("needs /dev/shm")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            job = self.job(drives=[Drive(image=os.path.join(place, "disk.img"))])
+            self.assertEqual(job.plan()["drives"][0]["files"], 2)
+            job.write("driveset.csv", f"{DRIVESET_HEADER}\n{job.image()},Format,SilentMode,Encrypt,,,512\n")
+            self.refused(job, USAGE, "csv-drive-id-missing", "disk.img")
 
     def test_an_image_inside_a_source(self):
         job = self.job()
