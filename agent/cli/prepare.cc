@@ -112,6 +112,7 @@ int run_prepare(const PrepareOptions& options) {
   const journal::JobLock lock(job.directory.root());
   // Nothing is created in the job directory before everything has been checked.
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
+  if (journal) journal->require_job(job.spec.name);
   const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
