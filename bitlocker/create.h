@@ -48,8 +48,11 @@ struct CreatedVolume {
   std::optional<ExternalKeyFile> external_key;
 };
 
-// Nothing is written. Errors (kUsage): "bitlocker-password-length", "bitlocker-password-text",
-// "bitlocker-description"; (kInternal) for a cipher that is only read.
+// 8 to 256 UTF-16 code units, as Windows has it: else kUsage "bitlocker-password-length", or kKey
+// "bitlocker-password-text" for what is not UTF-8. For finding out early; create_volume() looks, too.
+void check_password(const SecretBytes& utf8);
+
+// Nothing is written. Errors: those of check_password(); kUsage "bitlocker-description"; (kInternal) for a cipher that is only read.
 CreatedVolume create_volume(const VolumeRequest& request);
 
 // Zeros over the first 8 KiB of the partition, flushed.

@@ -13,6 +13,7 @@
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
+#include "agent/prepare/password_file.h"
 #include "agent/report/progress_display.h"
 
 namespace driveprep::cli {
@@ -113,6 +114,7 @@ int run_prepare(const PrepareOptions& options) {
   // Nothing is created in the job directory before everything has been checked.
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   if (journal) journal->require_job(job.spec.name);
+  prepare::check_password_file(job, journal.get());
   const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
