@@ -257,6 +257,16 @@ class BadInput(harness.Case):
         self.assertEqual([file["blob"] for file in job.plan()["drives"][0]["placement"]],
                          ["archive/letters/a.txt"])
 
+    def test_a_password_file_that_cannot_be_used(self):
+        secret = self.env.path("password")
+        job = self.job(bitlocker={"passwordFile": secret})
+        self.refused(job, USAGE, "password-file", secret)
+        for content in (b"short\n", b"x" * 257):
+            harness.write_file(self.env.root, "password", content)
+            self.refused(job, USAGE, "bitlocker-password-length")
+        harness.write_file(self.env.root, "password", b"long enough\n")
+        self.assertEqual(job.plan()["files"], 2)
+
     # --- drives
 
     def test_more_data_than_space(self):
