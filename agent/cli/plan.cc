@@ -6,6 +6,7 @@
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
 #include "agent/cli/request_parameters.h"
+#include "agent/prepare/image_space.h"
 #include "agent/prepare/password_file.h"
 
 namespace driveprep::cli {
@@ -69,6 +70,7 @@ int run_plan(const PlanOptions& options) {
     targets.push_back(outlook(job, row, journal.get()));
   }
   const plan::PlanStore plan = plan::build_plan(job, drive_inputs(job), {}, scan_note());
+  prepare::check_image_space(plan, journal.get());
   if (options.json) {
     nlohmann::ordered_json document = plan_json(plan);
     for (std::size_t i = 0; i < targets.size(); ++i) {

@@ -12,6 +12,7 @@
 #include "agent/cli/request_parameters.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
+#include "agent/prepare/image_space.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/prepare/password_file.h"
 #include "agent/report/progress_display.h"
@@ -118,6 +119,7 @@ int run_prepare(const PrepareOptions& options) {
   const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
+  prepare::check_image_space(plan, journal.get());
 
   const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;

@@ -24,6 +24,9 @@ Geometry geometry_of(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 // Bytes left for files, directories and the manifest; 0 for a disk below kMinDiskBytes.
 std::uint64_t usable_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 
+// Bytes that NTFS and BitLocker themselves write to an empty volume.
+std::uint64_t file_system_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
+
 // Length of a block of a block blob of `size` bytes: 4 MiB, or above 50 000 blocks of that the
 // smallest multiple of 4 MiB that needs no more than 50 000.
 std::uint64_t block_length(std::uint64_t size);

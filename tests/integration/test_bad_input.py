@@ -349,6 +349,33 @@ class BadInput(harness.Case):
                 self.refused(job, USAGE, "drive-unknown", "DISK1", "driveset.csv",
                              commands=["prepare"], options=["--confirm", "DISK1"])
 
+    def test_images_that_their_file_system_has_no_room_for(self):
+        need_root()
+        point = self.env.directory("room")
+        if v.run("mount", "-t", "tmpfs", "-o", "size=60m", "none", point).returncode != 0:
+            raise unittest.SkipTest("needs the right to mount")
+        self.addCleanup(v.run_ok, "umount", point)
+        for number in range(2):
+            with open(os.path.join(self.tree, f"large{number}"), "wb") as file:
+                file.truncate(30 * MIB)
+        drives = [Drive(f"DISK{number}", image=os.path.join(point, f"disk{number}.img"))
+                  for number in range(2)]
+        job = self.job(drives=drives)
+        for command in ("plan", "prepare"):
+            before = harness.snapshot(point)
+            result = self.env.run(command, job.root, "--json")
+            self.assertEqual((result.status, result.error()["code"]), (WRITE, "image-space"), result)
+            self.assertIn("disk0.img and 1 other image", result.error()["message"])
+            self.assert_remedy(result.error(), result)
+            self.assertEqual(harness.snapshot(point), before)
+        for made in ("journal.db", "drives", "logs"):
+            self.assertFalse(os.path.exists(job.path(made)), made)
+        # Only what is missing is asked for, and what is asked for is enough.
+        v.run_ok("mount", "-o", "remount,size=72m", point)
+        self.run_ok("prepare", job.root)
+        v.run_ok("mount", "-o", f"remount,size={sum(map(harness.written_bytes, map(job.image, ('DISK0', 'DISK1'))))}", point)
+        self.run_ok("plan", job.root)
+
     # --- the job directory
 
     def test_a_read_only_job_directory(self):
