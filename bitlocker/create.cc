@@ -32,16 +32,6 @@ SecretBytes random_fvek(Cipher cipher) {
   return fvek;
 }
 
-void check_password(const SecretBytes& password) {
-  const std::size_t length = password_length(password);
-  if (length < kShortestPassword || length > kLongestPassword) {
-    throw Error(ErrorKind::kUsage, "bitlocker-password-length",
-                "the BitLocker password has " + std::to_string(length) +
-                    " characters; Windows takes 8 to 256",
-                "Choose a password of 8 to 256 characters.");
-  }
-}
-
 Entry description_entry(const std::string& description) {
   const std::optional<std::u16string> text = utf16_from_utf8(description);
   if (!text || text->size() > kLongestDescription || text->find(u'\0') != std::u16string::npos) {
@@ -76,6 +66,16 @@ void add_external_key(const VolumeRequest& request, const SecretBytes& vmk, Nonc
 }
 
 }  // namespace
+
+void check_password(const SecretBytes& password) {
+  const std::size_t length = password_length(password);
+  if (length < kShortestPassword || length > kLongestPassword) {
+    throw Error(ErrorKind::kUsage, "bitlocker-password-length",
+                "the BitLocker password has " + std::to_string(length) +
+                    " characters; Windows takes 8 to 256",
+                "Choose a password of 8 to 256 characters.");
+  }
+}
 
 struct NewVolume::Parts {
   explicit Parts(const VolumeRequest& request)

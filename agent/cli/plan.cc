@@ -6,6 +6,8 @@
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
 #include "agent/cli/request_parameters.h"
+#include "agent/prepare/image_space.h"
+#include "agent/prepare/password_file.h"
 
 namespace driveprep::cli {
 namespace {
@@ -62,11 +64,13 @@ int run_plan(const PlanOptions& options) {
   const job::Job job = job::load_job(options.job);
   check_request_parameters(job.spec);
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
+  prepare::check_password_file(job, journal.get());
   std::vector<TargetOutlook> targets;
   for (const job::DriveRow& row : job.driveset.rows) {
     targets.push_back(outlook(job, row, journal.get()));
   }
   const plan::PlanStore plan = plan::build_plan(job, drive_inputs(job), {}, scan_note());
+  prepare::check_image_space(plan, journal.get());
   if (options.json) {
     nlohmann::ordered_json document = plan_json(plan);
     for (std::size_t i = 0; i < targets.size(); ++i) {

@@ -12,7 +12,9 @@
 #include "agent/cli/request_parameters.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
+#include "agent/prepare/image_space.h"
 #include "agent/prepare/job_preparation.h"
+#include "agent/prepare/password_file.h"
 #include "agent/report/progress_display.h"
 
 namespace driveprep::cli {
@@ -112,9 +114,12 @@ int run_prepare(const PrepareOptions& options) {
   const journal::JobLock lock(job.directory.root());
   // Nothing is created in the job directory before everything has been checked.
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
+  if (journal) journal->require_job(job.spec.name);
+  prepare::check_password_file(job, journal.get());
   const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
+  prepare::check_image_space(plan, journal.get());
 
   const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;

@@ -44,6 +44,7 @@ int run_request(const RequestOptions& options) {
   const journal::JobLock lock(job.directory.root());
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+  journal->require_job(job.spec.name);
   Shipped shipped = finished_drives(job, *journal);
   check_request_parameters(job.spec);
   const request::JobParameters parameters = request_parameters(job.spec);

@@ -88,8 +88,11 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
     return;
   }
   row.path = (directory / text).lexically_normal();
-  row.kind = row.path.string().starts_with("/dev/") ? DriveRow::Kind::kDevice
-                                                    : DriveRow::Kind::kImage;
+  // /dev/shm holds files, too.
+  std::error_code ignored;
+  const bool device = row.path.string().starts_with("/dev/") &&
+                      !std::filesystem::is_regular_file(row.path, ignored);
+  row.kind = device ? DriveRow::Kind::kDevice : DriveRow::Kind::kImage;
   if (row.kind == DriveRow::Kind::kImage && !row.path.has_filename()) {
     throw table.error(field, "csv-drive-letter", "\"" + row.written + "\" is a directory, not an image",
                       "Name the image file.");

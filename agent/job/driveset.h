@@ -33,7 +33,8 @@ struct Driveset {
 
 inline constexpr std::size_t kMaxDrives = 10;
 
-// Relative image paths start at the directory of `file`. An existing BitLocker key in `text` is
+// Relative image paths start at the directory of `file`. What lies in /dev is a device unless it is a
+// regular file. An existing BitLocker key in `text` is
 // refused, never repeated, and overwritten in every copy made here; `text` is the caller's.
 Driveset parse_driveset(std::string_view text, const std::filesystem::path& file);
 Driveset load_driveset(const std::filesystem::path& file);

@@ -193,18 +193,20 @@ std::optional<JobRecord> Journal::job() const {
                    time_column(row, 4)};
 }
 
+void Journal::require_job(std::string_view id) const {
+  const std::optional<JobRecord> known = job();
+  if (!known || known->id == id) return;
+  throw Error(ErrorKind::kJournalMismatch, "journal-other-job",
+              database_.name() + " belongs to job '" + known->id + "', not to '" +
+                  std::string(id) + "'",
+              "Set name in job.json to '" + known->id +
+                  "' again; use a new job directory for a new job.");
+}
+
 void Journal::set_job(const JobRecord& job) {
+  require_job(job.id);
   std::scoped_lock lock(mutex_);
   Transaction transaction(database_);
-  {
-    Statement known = database_.prepare("SELECT id FROM job");
-    if (known.step() && known.text(0) != job.id) {
-      throw Error(ErrorKind::kJournalMismatch, "journal-other-job",
-                  database_.name() + " belongs to job '" + known.text(0) + "', not to '" + job.id +
-                      "'",
-                  "Use a new job directory for a new job.");
-    }
-  }
   database_
       .prepare("INSERT INTO job VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (only) DO UPDATE SET "
                "session = excluded.session, plan_digest = excluded.plan_digest, "

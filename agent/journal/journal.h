@@ -37,6 +37,9 @@ class Journal {
   ~Journal();
 
   std::optional<JobRecord> job() const;
+  // Throws kJournalMismatch "journal-other-job" when the journal belongs to another job than `id`: the
+  // envelopes of its drives are bound to its own. A journal without a job belongs to nobody yet.
+  void require_job(std::string_view id) const;
   // Stores the job. When one is there already its id must be the same; `created` is then kept.
   void set_job(const JobRecord& job);
 

@@ -91,6 +91,17 @@ std::vector<DriveRoom> rooms_of(const job::Job& job, const std::vector<DriveInpu
   return rooms;
 }
 
+// The rule of the service for the drives that an image stands for.
+void check_sector_sizes(const std::vector<DriveInput>& drives, FindingLog& log) {
+  for (const DriveInput& drive : drives) {
+    if (drive.sector_size == 512) continue;
+    log.warn("sector-size", drive.drive_id,
+             "has sectors of " + std::to_string(drive.sector_size) +
+                 " bytes; the Import/Export service takes only drives whose logical sectors have "
+                 "512");
+  }
+}
+
 // The connection to a finished plan; everything else of the draft is gone.
 std::unique_ptr<journal::Database> make_plan(const job::Job& job,
                                              const std::vector<DriveInput>& drives,
@@ -100,6 +111,7 @@ std::unique_ptr<journal::Database> make_plan(const job::Job& job,
   const bool substitute =
       job.spec.sources.illegal_names == job::SourcePolicy::IllegalNames::kSubstitute;
   PlanDraft draft(file, job.spec.session, geometry, substitute);
+  check_sector_sizes(drives, draft.log());
   SourceScanner(job, drives, draft, progress).scan();
   if (progress) progress(draft.files(), draft.bytes());
   resolve_name_collisions(draft, substitute);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <memory>
 
@@ -62,25 +63,60 @@ SourceScanner::SourceScanner(const job::Job& job, const std::vector<DriveInput>&
       progress_(progress),
       policy_(job.spec.sources),
       may_read_all_(::geteuid() == 0) {
-  protect(job.directory.root());
-  protect(job.directory.drives());
-  protect(job.directory.requests());
-  protect(job.directory.logs());
-  for (const DriveInput& drive : drives) protect(drive.target);
+  protect_targets(drives);
+  protect_secrets();
 }
 
-void SourceScanner::protect(const Path& path) {
+void SourceScanner::protect(const Path& path, const Protected& why) {
   struct statx facts{};
-  if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.insert(key_of(facts));
+  if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.emplace(key_of(facts), why);
+}
+
+void SourceScanner::protect_tree(const Path& path, const Protected& why) {
+  protect(path, why);
+  std::error_code unreadable;  // then this user cannot ship what is in it either
+  for (auto below = std::filesystem::recursive_directory_iterator(path, unreadable);
+       !unreadable && below != std::filesystem::recursive_directory_iterator();
+       below.increment(unreadable)) {
+    protect(below->path(), why);
+  }
+}
+
+void SourceScanner::protect_targets(const std::vector<DriveInput>& drives) {
+  const Protected why{"source-holds-target",
+                      "which belongs to the job directory or is one of its drives"};
+  protect(job_.directory.root(), why);
+  for (const Path& outputs :
+       {job_.directory.drives(), job_.directory.requests(), job_.directory.logs()}) {
+    protect_tree(outputs, why);
+  }
+  for (const DriveInput& drive : drives) protect(drive.target, why);
+}
+
+void SourceScanner::protect_secrets() {
+  constexpr const char* kCode = "source-holds-secret";
+  const auto& password = job_.spec.bitlocker.password_file;
+  if (password) protect(*password, {kCode, "which holds the BitLocker password of this job"});
+  const Path& store = job_.spec.encryption.key_store;
+  if (store.empty()) return;
+  const std::string shown = printable(store.native());
+  protect_tree(store, {kCode, "which is or belongs to the key store of this job, " + shown});
+  // A store that does not exist yet will be made below the nearest directory that does.
+  struct statx facts{};
+  Path place = store;
+  while (facts_of(AT_FDCWD, place.c_str(), true, facts) != 0 && place.has_relative_path()) {
+    place = place.parent_path();
+    protect(place, {kCode, "below which the key store of this job will be made, " + shown});
+  }
 }
 
 bool SourceScanner::is_protected(const struct statx& facts, const Path& directory,
                                  const std::string& name) {
-  if (!protected_.contains(key_of(facts))) return false;
+  const auto found = protected_.find(key_of(facts));
+  if (found == protected_.end()) return false;
   const Path path = name.empty() ? directory : directory / name;
-  log_.problem("source-holds-target", row_place(),
-               "contains " + printable(path.native()) +
-                   ", which belongs to the job directory or is one of its drives");
+  log_.problem(found->second.code, row_place(),
+               "contains " + printable(path.native()) + ", " + found->second.detail);
   return true;
 }
 
@@ -302,6 +338,16 @@ bool SourceScanner::readable(const Level& level, const std::string& name, bool i
   return true;
 }
 
+// The walk goes from directory to directory, but the copy opens a file by its whole path.
+bool SourceScanner::source_path_fits(const Level& level, const std::string& name) {
+  const std::string path = (level.path / name).native();
+  if (path.size() < PATH_MAX) return true;
+  log_.problem("source-path-long", printable(path),
+               "has a path of " + std::to_string(path.size()) + " bytes, and no file can be opened "
+               "by one of more than " + std::to_string(PATH_MAX - 1));
+  return false;
+}
+
 bool SourceScanner::size_fits(const Level& level, const std::string& name, std::uint64_t size) {
   const job::ItemType type = job_.dataset.rows[row_index_].type;
   const std::string_view type_name = job::to_string(type);
@@ -341,7 +387,10 @@ bool SourceScanner::size_fits(const Level& level, const std::string& name, std::
 void SourceScanner::file(Level& level, const std::string& name, const std::string& blob_name,
                          const struct statx& facts) {
   const job::DatasetRow& row = job_.dataset.rows[row_index_];
-  if (!blob_name_fits(blob_name) || !size_fits(level, name, facts.stx_size)) return;
+  if (!blob_name_fits(blob_name) || !source_path_fits(level, name) ||
+      !size_fits(level, name, facts.stx_size)) {
+    return;
+  }
   if (job::has_segment_ending_in_dot(blob_name)) {
     log_.warn("blob-name-dot", row.container + "/" + printable(blob_name),
               "has a path segment that ends in a dot, which some clients drop");
@@ -355,11 +404,15 @@ void SourceScanner::file(Level& level, const std::string& name, const std::strin
   scanned.size = facts.stx_size;
   scanned.times = times_of(facts);
   scanned.blob_path_bytes = row.container.size() + 1 + blob_name.size();
-  const std::size_t path_length = scanned.blob_path_bytes + draft_.session().size() + 2;
-  if (path_length > kLongPathUnits) {
-    log_.warn("long-path", printable(blob_name),
-              "has a path of " + std::to_string(path_length) +
-                  " bytes on the drive; Windows programs without long-path support cannot open it");
+  const std::size_t above = draft_.session().size() + row.container.size() + 3;
+  // UTF-16 never has more units than UTF-8 has bytes: most names need no conversion.
+  if (above + blob_name.size() > kLongPathUnits) {
+    const std::size_t units = above + utf16_from_utf8(blob_name).value().size();
+    if (units > kLongPathUnits) {
+      log_.warn("long-path", printable(blob_name),
+                "has a path of " + std::to_string(units) + " characters on the drive; Windows "
+                "programs without long-path support cannot open it");
+    }
   }
   level.pending.push_back(std::move(scanned));
   if (level.pending.size() >= kMaxPending) flush(level);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -51,9 +52,19 @@ class SourceScanner {
   bool readable(const Level& level, const std::string& name, bool is_directory);
   bool size_fits(const Level& level, const std::string& name, std::uint64_t size);
   bool blob_name_fits(const std::string& blob_name);
+  bool source_path_fits(const Level& level, const std::string& name);
   // The directories of the destination that no source stands for.
   std::int64_t destination(const std::string& prefix, const std::optional<Times>& times);
-  void protect(const Path& path);
+  // What must not be met in a source: which problem that is, and what to say of it.
+  struct Protected {
+    std::string code;
+    std::string detail;
+  };
+  void protect(const Path& path, const Protected& why);
+  // With everything below it, so that a source inside it, or a second name of a file of it, is met.
+  void protect_tree(const Path& path, const Protected& why);
+  void protect_targets(const std::vector<DriveInput>& drives);
+  void protect_secrets();
   bool is_protected(const struct statx& facts, const Path& directory, const std::string& name = {});
   std::string row_place() const;  // "dataset.csv:7: BasePath /srv/data"
 
@@ -63,7 +74,7 @@ class SourceScanner {
   const ScanProgress& progress_;
   const job::SourcePolicy& policy_;
   bool may_read_all_;
-  std::set<FileKey> protected_;
+  std::map<FileKey, Protected> protected_;
   std::size_t row_index_ = 0;
   std::int64_t container_directory_ = 0;
   std::set<std::string> containers_;  // of the rows so far

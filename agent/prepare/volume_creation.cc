@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/prepare/password_file.h"
 #include "base/atomic_file.h"
 #include "base/posix.h"
 #include "bitlocker/create.h"
@@ -28,20 +29,6 @@ std::string host_name() {
 std::string description(const job::JobSpec& spec) {
   if (!spec.bitlocker.description.empty()) return spec.bitlocker.description;
   return host_name() + " " + spec.session + " " + FileTime::now().iso8601().substr(0, 10);
-}
-
-std::optional<SecretBytes> read_password(const job::JobSpec& spec) {
-  if (!spec.bitlocker.password_file) return std::nullopt;
-  const std::filesystem::path& path = *spec.bitlocker.password_file;
-  const UniqueFd fd = posix::open(path, O_RDONLY | O_NOFOLLOW, ErrorKind::kUsage);
-  constexpr std::size_t kLongest = 1024;
-  SecretBytes password(kLongest);
-  const std::size_t size =
-      posix::pread_up_to(fd.get(), 0, password.span(), path.string(), ErrorKind::kUsage);
-  password.truncate(size);
-  // The first line, without its end.
-  password.truncate(std::min(password.text().find_first_of("\r\n"), password.size()));
-  return password;
 }
 
 // What an earlier attempt at this drive has left: it would tell of a volume that is gone.

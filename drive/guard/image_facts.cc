@@ -118,9 +118,12 @@ std::string ImageIdentity::to_string() const {
 
 PathKind path_kind(const std::filesystem::path& path) {
   const std::string text = path.string();
-  if (text.starts_with("/dev/")) return PathKind::kDevicePath;
   if (text.starts_with("serial:")) return PathKind::kSerial;
-  return PathKind::kFile;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    return S_ISBLK(status.st_mode) ? PathKind::kDevicePath : PathKind::kFile;
+  }
+  return text.starts_with("/dev/") ? PathKind::kDevicePath : PathKind::kFile;
 }
 
 ImageFacts gather_image_facts(const ImageRequest& request) {
@@ -154,7 +157,6 @@ ImageFacts gather_image_facts(const ImageRequest& request) {
 ImageFacts gather_image_facts_of(const ImageRequest& request, int locked_fd) {
   ImageFacts facts;
   facts.request = request;
-  facts.kind = path_kind(request.path);
   facts.exists = true;
   facts.symbolic_link = false;  // it was opened without following one
   look_through(locked_fd, true, facts);

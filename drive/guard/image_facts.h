@@ -33,7 +33,8 @@ struct ImageRequest {
 };
 
 enum class PathKind { kFile, kDevicePath, kSerial };
-// "/dev/..." and "serial:..." name physical drives, anything else a file.
+// "serial:...", a block device (also behind a link), and what is not there but would be in /dev name
+// physical drives; anything else is a file: /dev/shm holds files, too.
 PathKind path_kind(const std::filesystem::path& path);
 
 struct ImageFacts {

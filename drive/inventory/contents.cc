@@ -141,7 +141,8 @@ Contents examine_contents(int fd, std::uint64_t size, SectorSize sector, const s
   } else if (contents.description.empty() && !contents.signatures.partitions.empty()) {
     contents.description = "partitions";
   } else if (contents.description.empty()) {
-    contents.description = small ? "empty" : "empty as far as samples tell";
+    contents.description =
+        small ? "empty" : "more data than can be looked at, zeros in all samples of it";
   }
   contents.digest = scanner.digest(contents.description);
   return contents;

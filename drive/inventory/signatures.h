@@ -61,10 +61,15 @@ struct Contents {
   // For the operator: "empty", "GPT, NTFS 'Backup', ext4", "unknown data at offset 1048576".
   std::string description;
 
-  bool holds_something() const { return !signatures.empty() || first_data.has_value(); }
+  // False only for what is known to be empty: zeros in samples prove nothing of what lies between.
+  bool holds_something() const {
+    return !signatures.empty() || first_data.has_value() || search == Search::kSampled;
+  }
 };
 
-// Looks at everything allocated to the file when that is at most 1 GiB, else at a sample.
+// Looks at everything that the file system holds for the file, in up to 1024 extents and 1 GiB, so
+// that a sparse image costs nothing whatever its size; else at a sample. Holes and preallocated
+// space are zeros by what the file system says, and are not read.
 Contents examine_contents(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
 
 // "GPT, BitLocker volume 'X', NTFS": what is found, in words, each once.

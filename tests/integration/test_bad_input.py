@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import tempfile
 import unittest
 
 import harness
@@ -239,6 +240,33 @@ class BadInput(harness.Case):
         os.remove(job.image())
         self.refused(job, USAGE, "source-holds-target", job.root)
 
+    def test_a_home_directory_with_the_default_key_store(self):
+        home = self.env.home
+        harness.write_file(home, "letters/a.txt", b"a")
+        job = self.job(sources=[(home + "/", "archive/")])
+        del job.spec["encryption"]
+        job.write_spec()
+        store = os.path.join(home, ".local/share/driveprep/keystore")
+        self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", home, store)
+        # Another job has made it.
+        harness.write_file(store, "unlock", b"secret")
+        self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", store)
+        harness.shutil.rmtree(os.path.join(home, ".local"))
+        job.spec["encryption"] = {"keyStore": self.env.key_store}
+        job.write_spec()
+        self.assertEqual([file["blob"] for file in job.plan()["drives"][0]["placement"]],
+                         ["archive/letters/a.txt"])
+
+    def test_a_password_file_that_cannot_be_used(self):
+        secret = self.env.path("password")
+        job = self.job(bitlocker={"passwordFile": secret})
+        self.refused(job, USAGE, "password-file", secret)
+        for content in (b"short\n", b"x" * 257):
+            harness.write_file(self.env.root, "password", content)
+            self.refused(job, USAGE, "bitlocker-password-length")
+        harness.write_file(self.env.root, "password", b"long enough\n")
+        self.assertEqual(job.plan()["files"], 2)
+
     # --- drives
 
     def test_more_data_than_space(self):
@@ -266,6 +294,15 @@ class BadInput(harness.Case):
         other = self.job()
         os.symlink(other.image(), job.image())
         self.refused(job, REFUSED, "image-is-link", "DISK0.img")
+
+    def test_an_image_in_shared_memory_is_an_image(self):
+        if not os.access("/dev/shm", os.W_OK):
+            raise unittest.SkipTest("needs /dev/shm")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            job = self.job(drives=[Drive(image=os.path.join(place, "disk.img"))])
+            self.assertEqual(job.plan()["drives"][0]["files"], 2)
+            job.write("driveset.csv", f"{DRIVESET_HEADER}\n{job.image()},Format,SilentMode,Encrypt,,,512\n")
+            self.refused(job, USAGE, "csv-drive-id-missing", "disk.img")
 
     def test_an_image_inside_a_source(self):
         job = self.job()
@@ -311,6 +348,33 @@ class BadInput(harness.Case):
                 self.refused(job, NOT_CONFIRMED, "image-not-confirmed", "DISK0.img", commands=["prepare"])
                 self.refused(job, USAGE, "drive-unknown", "DISK1", "driveset.csv",
                              commands=["prepare"], options=["--confirm", "DISK1"])
+
+    def test_images_that_their_file_system_has_no_room_for(self):
+        need_root()
+        point = self.env.directory("room")
+        if v.run("mount", "-t", "tmpfs", "-o", "size=60m", "none", point).returncode != 0:
+            raise unittest.SkipTest("needs the right to mount")
+        self.addCleanup(v.run_ok, "umount", point)
+        for number in range(2):
+            with open(os.path.join(self.tree, f"large{number}"), "wb") as file:
+                file.truncate(30 * MIB)
+        drives = [Drive(f"DISK{number}", image=os.path.join(point, f"disk{number}.img"))
+                  for number in range(2)]
+        job = self.job(drives=drives)
+        for command in ("plan", "prepare"):
+            before = harness.snapshot(point)
+            result = self.env.run(command, job.root, "--json")
+            self.assertEqual((result.status, result.error()["code"]), (WRITE, "image-space"), result)
+            self.assertIn("disk0.img and 1 other image", result.error()["message"])
+            self.assert_remedy(result.error(), result)
+            self.assertEqual(harness.snapshot(point), before)
+        for made in ("journal.db", "drives", "logs"):
+            self.assertFalse(os.path.exists(job.path(made)), made)
+        # Only what is missing is asked for, and what is asked for is enough.
+        v.run_ok("mount", "-o", "remount,size=72m", point)
+        self.run_ok("prepare", job.root)
+        v.run_ok("mount", "-o", f"remount,size={sum(map(harness.written_bytes, map(job.image, ('DISK0', 'DISK1'))))}", point)
+        self.run_ok("plan", job.root)
 
     # --- the job directory
 

@@ -172,6 +172,20 @@ class Commands(harness.Case):
         result = job.prepare()
         self.assertEqual((result.status, result.error()["code"]), (11, "job-changed"), result)
 
+    def test_a_job_that_was_renamed_is_neither_continued_nor_requested(self):
+        job = self.small_job()
+        self.assertEqual(job.prepare().status, 0)
+        # An earlier session stays, so that the name alone differs.
+        job.spec["session"], job.spec["name"] = job.spec["name"], "renamed-job"
+        job.write_spec()
+        before = harness.snapshot(job.root)
+        for command in ("prepare", "request"):
+            result = self.env.run(command, job.root, "--json")
+            self.assertEqual((result.status, result.error()["code"]), (11, "journal-other-job"), result)
+            self.assertIn("job-a", result.error()["remedy"])
+        after = harness.snapshot(job.root)
+        self.assertEqual({**after, ".lock": None}, {**before, ".lock": None})
+
     # --- one flipped byte
 
     def one_drive(self):

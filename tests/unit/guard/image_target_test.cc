@@ -3,6 +3,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <catch2/catch.hpp>
 
@@ -66,6 +67,31 @@ TEST_CASE("names that are no image files are refused by what they are") {
   CHECK(refusal(request(scratch / "link.img")) == "refused/image-is-link");
   REQUIRE(::mkfifo((scratch / "pipe").c_str(), 0600) == 0);
   CHECK(refusal(request(scratch / "pipe")) == "refused/not-an-image");
+}
+
+TEST_CASE("a regular file is an image, wherever it lies") {
+  if (::access("/dev/shm", W_OK) != 0) {
+    WARN("skipped: needs /dev/shm");
+    return;
+  }
+  test::ScratchDirectory scratch("/dev/shm");
+  const auto path = scratch.image("disk0.img", kSize);
+  CHECK(refusal(request(path)).empty());
+  CHECK(error_of([&] { arm(vetted(path)); }).empty());
+  CHECK(refusal(request(scratch / "absent.img")) == "refused/not-an-image");
+}
+
+TEST_CASE("a block device is no image, wherever its name lies", "[root]") {
+  test::ScratchDirectory scratch;
+  // Major 240 is kept for local use: no driver is behind it.
+  if (::mknod((scratch / "disk").c_str(), S_IFBLK | 0600, makedev(240, 0)) != 0) {
+    WARN("skipped: needs the right to make device nodes");
+    return;
+  }
+  std::filesystem::create_symlink(scratch / "disk", scratch / "link.img");
+  CHECK(path_kind(scratch / "disk") == PathKind::kDevicePath);
+  CHECK(refusal(request(scratch / "disk")) == "refused/not-an-image");
+  CHECK(refusal(request(scratch / "link.img")) == "refused/not-an-image");
 }
 
 TEST_CASE("a second name, too few bytes and an uneven size are refused") {

@@ -64,7 +64,26 @@ TEST_CASE("the digest tells contents apart and depends on nothing else") {
   CHECK(examine(one).digest != examine(two).digest);
 }
 
-TEST_CASE("more than 1 GiB of data is sampled, and the sample finds data at the ends") {
+TEST_CASE("space that is only reserved is empty, however much") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", 4 * kGiB);
+  {
+    const UniqueFd fd = posix::open(path, O_RDWR, ErrorKind::kWrite);
+    if (::fallocate(fd.get(), 0, 0, 2 * kGiB) != 0) {
+      WARN("skipped: no room for 2 GiB, or a file system that reserves nothing");
+      return;
+    }
+    if (::lseek(fd.get(), 0, SEEK_DATA) >= 0) {
+      WARN("skipped: this file system does not tell reserved space from data");
+      return;
+    }
+  }
+  const Contents contents = examine(path);
+  CHECK_FALSE(contents.holds_something());
+  CHECK(contents.search == Search::kComplete);
+}
+
+TEST_CASE("more data than can be read is not taken for empty: it is sampled, and counts as something") {
   test::ScratchDirectory scratch;
   const std::uint64_t size = 4 * kGiB;
   const auto path = scratch.image("disk0.img", size);
@@ -83,7 +102,12 @@ TEST_CASE("more than 1 GiB of data is sampled, and the sample finds data at the 
   }
   const Contents zeros = examine(path);
   CHECK(zeros.search == Search::kSampled);
-  CHECK(zeros.description == "empty as far as samples tell");
+  CHECK_FALSE(zeros.first_data);
+  CHECK(zeros.holds_something());
+  CHECK_THAT(zeros.description, Catch::Contains("zeros in all samples"));
+  // Between two samples.
+  put(path, kGiB + 34 * kMiB, Bytes{std::byte{1}});
+  CHECK(examine(path).holds_something());
   put(path, size - 1, Bytes{std::byte{1}});
   CHECK(examine(path).first_data == size - 1);
 }

@@ -147,6 +147,8 @@ TEST_CASE("a job keeps its id and its birthday, but may be planned anew") {
   CHECK(journal->job()->created == sample_job().created);
   later.id = "job-2";
   CHECK(error_of([&] { journal->set_job(later); }) == "journal-mismatch/journal-other-job");
+  CHECK(error_of([&] { journal->require_job(later.id); }) == "journal-mismatch/journal-other-job");
+  CHECK(error_of([&] { journal->require_job(sample_job().id); }).empty());
   CHECK(journal->job()->id == "job-1");
 }
 

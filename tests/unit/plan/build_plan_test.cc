@@ -324,6 +324,82 @@ TEST_CASE("a source that holds the job directory, one of its drives or its outpu
   CHECK(error_of([&] { fixture.plan(); }).code() == "source-holds-target");
 }
 
+TEST_CASE("the key store of the job is never planned as files") {
+  Fixture fixture;
+  const auto store_file = [&](const std::string& name) {
+    fs::create_directories((fixture.key_store() / name).parent_path());
+    std::ofstream(fixture.key_store() / name).put('x');
+    return fixture.key_store() / name;
+  };
+  fixture.file("f");
+  fixture.row(fixture.source().string() + "/", "data/");
+  job::Job job = fixture.job();
+  SECTION("in a source") {
+    job.spec.encryption.key_store = fixture.file("a/keys/unlock").parent_path();
+  }
+  SECTION("as a source, or below one of its directories") {
+    store_file("keys/driveprep/1.pem");
+    fixture.row((fixture.key_store() / "keys/").string(), "data/");
+    job = fixture.job();
+  }
+  SECTION("one of its files") {
+    fixture.row(store_file("unlock").string(), "data/unlock");
+    job = fixture.job();
+  }
+  SECTION("under another name") {
+    fs::create_hard_link(store_file("unlock"), fixture.source() / "innocent");
+  }
+  SECTION("that will be made in a source") {
+    job.spec.encryption.key_store = fixture.source() / ".local/share/driveprep/keystore";
+  }
+  SECTION("that will be made in a directory of a source") {
+    fixture.file(".local/share/f");
+    job.spec.encryption.key_store = fixture.source() / ".local/share/driveprep/keystore";
+  }
+  SECTION("that will be made behind a link into a source") {
+    fs::create_directory_symlink(fixture.source(), fixture.root() / "elsewhere");
+    job.spec.encryption.key_store = fixture.root() / "elsewhere/keystore";
+  }
+  const Error error =
+      error_of([&] { plan::build_plan(job, {fixture.drive("D0", kGiB)}, {}); });
+  CHECK(error.code() == "source-holds-secret");
+  CHECK(error.kind() == ErrorKind::kUsage);
+  CHECK_THAT(error.what(), Catch::Contains(job.spec.encryption.key_store.string()));
+  CHECK_THAT(error.remedy(), Catch::Contains("encryption/keyStore"));
+}
+
+TEST_CASE("a key store beside a source is none of its business") {
+  Fixture fixture;
+  fixture.file("f");
+  fs::create_directories(fixture.key_store());
+  fixture.row(fixture.source().string() + "/", "data/");
+  CHECK(fixture.plan().total_files() == 1);
+  job::Job job = fixture.job();
+  job.spec.encryption.key_store = fixture.root() / "source-not/keystore";
+  CHECK(plan::build_plan(job, {fixture.drive("D0", kGiB)}, {}).total_files() == 1);
+}
+
+TEST_CASE("the password file of the job is never planned as a file") {
+  Fixture fixture;
+  fixture.file("f");
+  const fs::path password = fixture.file("deep/password");
+  fixture.row(fixture.source().string() + "/", "data/");
+  const job::Job job = fixture.job("{}", "{\"passwordFile\": \"" + password.string() + "\"}");
+  const Error error =
+      error_of([&] { plan::build_plan(job, {fixture.drive("D0", kGiB)}, {}); });
+  CHECK(error.code() == "source-holds-secret");
+  CHECK_THAT(error.what(), Catch::Contains(password.string()));
+}
+
+TEST_CASE("what a drive leaves beside the job is not planned, though the row begins inside it") {
+  Fixture fixture;
+  fixture.file("f");
+  fs::create_directories(fixture.job_root() / "drives/D0");
+  std::ofstream(fixture.job_root() / "drives/D0/key.BEK").put('x');
+  fixture.row((fixture.job_root() / "drives/D0/").string(), "data/");
+  CHECK(error_of([&] { fixture.plan(); }).code() == "source-holds-target");
+}
+
 TEST_CASE("Azure Files rows are refused with the reason") {
   Fixture fixture;
   fixture.file("f");
@@ -415,5 +491,60 @@ TEST_CASE("long paths are planned and reported") {
   Fixture fixture;
   fixture.file(std::string(200, 'a') + "/" + std::string(200, 'b'));
   fixture.row(fixture.source().string() + "/", "data/");
+  CHECK(count_of(fixture.plan(), "long-path") == 1);
+}
+
+TEST_CASE("a file whose path the copy could not open is a problem of the plan") {
+  Fixture fixture;
+  fs::path base = fixture.root();
+  for (int i = 0; i < 5; ++i) base /= std::string(250, 'b');
+  fs::create_directories(base);
+  const fs::path link = fixture.root() / "link";
+  fs::create_directory_symlink(base, link);
+  std::string component;
+  for (int i = 0; i < 80; ++i) component += "\u65e5";
+  fs::path below;
+  for (int i = 0; i < 12; ++i) below /= component;
+  fs::create_directories(link / below);
+  std::ofstream(link / below / "f").put('x');
+
+  SECTION("by its own path") {
+    fixture.row(base.string() + "/", "data/");
+    const Error error = error_of([&] { fixture.plan(); });
+    CHECK(error.code() == "source-path-long");
+    CHECK_THAT(error.what(), Catch::Contains("more than 4095"));
+  }
+  SECTION("as the remedy says") {
+    fixture.row(link.string() + "/", "data/");
+    const auto store = fixture.plan();
+    REQUIRE(store.total_files() == 1);
+    CHECK(::access(items(store)[0].source_path.c_str(), R_OK) == 0);
+  }
+}
+
+TEST_CASE("a path is as long as Windows counts it, not as its bytes") {
+  Fixture fixture;
+  const auto repeated = [](const std::string& text, std::size_t times) {
+    std::string result;
+    while (times-- > 0) result += text;
+    return result;
+  };
+  const auto longest = std::string("\\trial\\data\\").size();
+  const auto unit = GENERATE(as<std::string>(), "a", "\u00e9", "\u65e5");
+  // Two components: none of them may have more than 255 bytes on most file systems.
+  std::string name = repeated(unit, 80) + "/" + repeated(unit, 80) + "/";
+  name += repeated("x", 256 - longest - 162);
+  fixture.row(fixture.file(name).string(), "data/" + name);
+  CHECK(count_of(fixture.plan(), "long-path") == 0);
+  fixture.row(fixture.file(name + "y").string(), "data/" + name + "y");
+  CHECK(count_of(fixture.plan(), "long-path") == 1);
+}
+
+TEST_CASE("a character beyond the basic plane counts as the two units that Windows has for it") {
+  Fixture fixture;
+  std::string faces;
+  for (int i = 0; i < 50; ++i) faces += "\U0001F600";
+  const std::string name = faces + "/" + faces + "/" + std::string(60, 'x');
+  fixture.row(fixture.file(name).string(), "data/" + name);
   CHECK(count_of(fixture.plan(), "long-path") == 1);
 }

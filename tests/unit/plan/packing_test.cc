@@ -175,3 +175,17 @@ TEST_CASE("a drive that gets no files is reported") {
   CHECK(store.drives()[0].files == 0);
   CHECK(store.drives()[1].directories == 2);
 }
+
+TEST_CASE("a drive with sectors that the service does not take is reported") {
+  Fixture fixture;
+  fixture.file("f");
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = plan::build_plan(
+      fixture.job(), {fixture.drive("D0", kGiB, 512), fixture.drive("D1", kGiB, 4096)}, {});
+  CHECK(count_of(store, "sector-size") == 1);
+  for (const plan::Finding& finding : store.findings(10)) {
+    if (finding.code != "sector-size") continue;
+    CHECK(finding.subject == "D1");
+    CHECK_THAT(finding.detail, Catch::Contains("4096"));
+  }
+}

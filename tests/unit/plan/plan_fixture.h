@@ -29,6 +29,7 @@ class Fixture {
   fs::path root() const { return scratch_.path(); }
   fs::path job_root() const { return scratch_ / "job"; }
   fs::path source() const { return scratch_ / "source"; }
+  fs::path key_store() const { return job_root() / "keys"; }
 
   // A file below source(), sparse, of `size` bytes.
   fs::path file(const std::string& name, std::uint64_t size = 10) const {
@@ -46,7 +47,8 @@ class Fixture {
     return *this;
   }
 
-  job::Job job(const std::string& sources_policy = "{}") const {
+  job::Job job(const std::string& sources_policy = "{}",
+               const std::string& bitlocker = "{}") const {
     const std::string dataset =
         "BasePath,DstItemPathOrPrefix,ItemType,Disposition,MetadataFile,PropertiesFile\n" + rows_;
     job::JobDirectory directory(job_root());
@@ -55,7 +57,8 @@ class Fixture {
               "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a",
               "returnAddress": {"recipientName": "r", "streetAddress1": "s", "city": "c",
               "postalCode": "p", "countryOrRegion": "US", "phone": "1", "email": "a@b.c"},
-              "encryption": {"keyStore": "keys"}, "sources": )" + sources_policy + "}",
+              "encryption": {"keyStore": "keys"}, "sources": )" + sources_policy +
+                                    ", \"bitlocker\": " + bitlocker + "}",
                                 directory.job_file()),
             job::parse_dataset(dataset, directory.dataset_file()), job::Driveset{}};
   }
