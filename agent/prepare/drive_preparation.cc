@@ -36,10 +36,9 @@ class DrivePreparation {
     guard::ArmedImage image = guard::arm(vetted_);
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
     std::optional<journal::Checkpoint> checkpoint = context_.journal.checkpoint(drive_.drive_id);
-    const bool rejected = known && known->verification && known->verification->result != "ok";
 
     std::uint64_t free_clusters_known = 0;
-    if (known && known->volume && checkpoint && !rejected) {
+    if (known && known->volume && checkpoint && !failed_verification(*known)) {
       resume(image, *known, *checkpoint);
     } else {
       progress_.begin(report::Phase::kFormatting);
@@ -211,6 +210,7 @@ class DrivePreparation {
         .recovery_password =
             open_envelope(context_.job.directory, context_.job_id, id, context_.keys),
         .drive_id = id,
+        .volume = facts_.volume,
         .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
         .expected_bytes = drive_.bytes,
         .expected_files = drive_.files,
@@ -233,16 +233,15 @@ class DrivePreparation {
       outcome.state = DriveState::kVerifying;
       return;
     }
+    if (!found.ok() && found.unreadable_count == found.mismatch_count) {
+      throw verification_error(id, found);
+    }
     journal::Verification record{FileTime::now(), found.blocks, found.bytes,
                                  found.cache_bypassed, found.ok() ? "ok" : "blocks-differ"};
     if (!found.ok()) {
       const std::string detail = report::counted(found.mismatch_count, "difference") + " when read back";
       outcome.state = DriveState::kFailed;
-      outcome.error.emplace(ErrorKind::kVerification, "blocks-differ",
-                            "drive " + id + ": " + detail + ", the first in " +
-                                found.mismatches.front().blob,
-                            "Do not ship this drive: prepare it again, on another drive if it "
-                            "happens twice.");
+      outcome.error = verification_error(id, found);
       context_.journal.set_verification(id, record, DriveState::kFailed, detail);
       return;
     }
@@ -333,8 +332,12 @@ bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
   return bitlocker::RecoveryPassword::parse(opened.payload.value.text());
 }
 
+bool failed_verification(const journal::Drive& drive) {
+  return drive.verification && drive.verification->result != "ok";
+}
+
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive) {
-  if (!drive || !drive->identity) return std::nullopt;
+  if (!drive || !drive->identity || failed_verification(*drive)) return std::nullopt;
   guard::Consent::Begun begun;
   begun.identity = guard::ImageIdentity{drive->identity->device, drive->identity->inode,
                                         drive->identity->size}

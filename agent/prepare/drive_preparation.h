@@ -59,7 +59,11 @@ bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
                                           const std::string& job_id, const std::string& drive_id,
                                           keywrap::KeyStore& keys);
 
-// What earlier runs leave to be continued: consent that was given, for the guard.
+// Whether a drive was read back and found wrong: it is made anew then, never continued.
+bool failed_verification(const journal::Drive& drive);
+
+// What earlier runs leave to be continued: consent that was given, for the guard. Nothing of a drive
+// that failed its verification.
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive);
 
 }  // namespace driveprep::prepare

@@ -1,0 +1,141 @@
+"""Between two runs something is not as it was: nothing good is lost, and there is a way on."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+import harness
+import volume as v
+from harness import MIB, Drive, need, wait_until
+
+NOT_CONFIRMED, BUSY, WRITE, VERIFICATION, MISMATCH = 4, 5, 6, 7, 11
+
+
+class Finished(harness.Case):
+    """A finished drive whose image is not to be formatted without consent."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.tree = cls.env.directory("tree")
+        for number in range(20):
+            harness.write_file(cls.tree, f"{number}.txt", b"%d" % number * 50)
+        harness.write_large(cls.tree, "large.bin", 12 * MIB, 1)
+        cls.sources = [(cls.tree + "/", "archive/")]
+
+    def finished_job(self, count=1):
+        drives = [Drive(f"DISK{n}", size=96 * MIB, prompt="PromptOnFormat") for n in range(count)]
+        job = self.make_job(sources=self.sources, drives=drives)
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+        return job
+
+    def envelope(self, job):
+        with open(job.path("drives", "DISK0", "key.jwe.json"), "rb") as file:
+            return file.read()
+
+    def verification(self, job):
+        return job.journal("SELECT result FROM verification WHERE drive = 'DISK0'")[0][0]
+
+    def flip(self, job, place):
+        with open(job.image(), "r+b") as image:
+            image.seek(place)
+            byte = image.read(1)[0]
+            image.seek(place)
+            image.write(bytes([byte ^ 1]))
+
+    def drive_error(self, result):
+        return result.json()["drives"][0]["error"]
+
+    # --- another image at the place of the drive
+
+    def test_another_image_at_its_place_says_nothing_about_the_drive(self):
+        job = self.finished_job()
+        other = self.finished_job()
+        envelope, image = self.envelope(job), job.image()
+        os.rename(image, image + ".away")
+
+        def empty():
+            with open(image, "wb") as file:
+                file.truncate(96 * MIB)
+
+        for what, put in (("empty", empty),
+                          ("another drive", lambda: shutil.copyfile(other.image(), image))):
+            with self.subTest(what):
+                put()
+                result = self.env.run("verify", job.root, "--json")
+                self.assertEqual(result.status, MISMATCH, result)
+                self.assertEqual(self.drive_error(result)["code"], "image-not-the-one-begun")
+                self.assertEqual(job.state(), "finished")
+                self.assertEqual(self.verification(job), "ok")
+                os.remove(image)
+        os.rename(image + ".away", image)
+        content = harness.digest_of(image)
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(result.json()["drives"], [], "nothing is left to be done")
+        self.assertEqual(self.envelope(job), envelope)
+        self.assertEqual(harness.digest_of(image), content)
+
+    def test_a_drive_that_failed_its_verification_is_made_anew_only_with_consent(self):
+        job = self.finished_job()
+        volume = v.Volume(job.image(), 512)
+        place = volume.offset + volume.metadata_offsets[2] + 100
+        self.flip(job, place)
+        result = self.env.run("verify", job.root, "--json")
+        self.assertEqual(result.status, VERIFICATION, result)
+        self.assertEqual(job.state(), "failed")
+        envelope, content = self.envelope(job), harness.digest_of(job.image())
+        result = job.prepare()
+        self.assertEqual(result.status, NOT_CONFIRMED, result)
+        self.assertEqual(result.error()["code"], "image-not-confirmed")
+        self.assertIn("recovery password", result.error()["message"])
+        # Even if the image at its place is empty: the envelope of the drive would go.
+        os.rename(job.image(), job.image() + ".away")
+        with open(job.image(), "wb") as file:
+            file.truncate(96 * MIB)
+        self.assertEqual(job.prepare().error()["code"], "image-not-confirmed")
+        os.rename(job.image() + ".away", job.image())
+        self.assertEqual(self.envelope(job), envelope)
+        self.assertEqual(harness.digest_of(job.image()), content)
+        # The damage was elsewhere after all: it is as good as before.
+        self.flip(job, place)
+        self.run_ok("verify", job.root)
+        self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
+
+        self.flip(job, place)
+        self.assertEqual(self.env.run("verify", job.root).status, VERIFICATION)
+        result = job.prepare("--confirm", "DISK0")
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(job.state(), "finished")
+        self.assertNotEqual(self.envelope(job), envelope)
+        self.run_ok("verify", job.root)
+
+    def test_a_read_error_is_reported_but_is_no_judgement(self):
+        need("strace")
+        job = self.finished_job()
+        trace = self.env.path("trace")
+
+        def verify_with(*options):
+            return self.env.run("verify", job.root, "--json", prefix=(
+                "strace", "-f", "-o", trace, "-P", job.image(), "-e", "trace=pread64", *options))
+
+        if verify_with().status != 0:
+            raise unittest.SkipTest("needs a strace that may trace")
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        blocks = [number + 1 for number, line in enumerate(lines) if ", 4194304, " in line]
+        self.assertGreater(len(blocks), 2, "blocks are read whole")
+        for what, moment, expected in (("the partition table", 1, "read-failed"),
+                                       ("a block", blocks[-1], "blocks-unreadable")):
+            with self.subTest(what):
+                result = verify_with("-e", f"inject=pread64:error=EIO:when={moment}")
+                self.assertNotEqual(result.status, 0, result)
+                self.assertEqual(self.drive_error(result)["code"], expected, result)
+                self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
+        self.run_ok("verify", job.root)
+
+
+if __name__ == "__main__":
+    harness.main()
