@@ -8,6 +8,7 @@
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
+#include "drive/guard/image_target.h"
 
 namespace driveprep::cli {
 namespace {
@@ -40,6 +41,7 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
   try {
     const std::unique_ptr<block::FileDevice> disk =
         block::open_image_read_only(drive.target, SectorSize(drive.identity->sector_size));
+    guard::hold_for_reading(*disk);
     prepare::require_disk(*disk, drive.volume->disk);
     checked.disk_recognised = true;
     checked.report = prepare::verify_drive({

@@ -280,11 +280,19 @@ class DrivePreparation {
   std::unique_ptr<DriveSession> session_;
 };
 
-// Before anything is written a drive stays what it was; afterwards it has failed.
+// A lock, a key, or something of the job that is missing says nothing about the drive.
+bool drive_at_fault(const Error& error) {
+  return error.kind() == ErrorKind::kWrite || error.kind() == ErrorKind::kVerification ||
+         error.kind() == ErrorKind::kInternal;
+}
+
+// Before anything is written a drive stays what it was; afterwards it may have failed.
 void record_failure(const PrepareContext& context, DriveOutcome& outcome) {
   try {
     const std::optional<journal::Drive> drive = context.journal.drive(outcome.drive_id);
-    if (drive && drive->state != DriveState::kPlanned) {
+    if (!drive) return;
+    outcome.state = drive->state;
+    if (drive->state != DriveState::kPlanned && drive_at_fault(*outcome.error)) {
       context.journal.set_state(outcome.drive_id, DriveState::kFailed,
                                 outcome.error->code() + ": " + outcome.error->what());
       outcome.state = DriveState::kFailed;

@@ -1,5 +1,6 @@
 """Between two runs something is not as it was: nothing good is lost, and there is a way on."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -135,6 +136,32 @@ class Finished(harness.Case):
                 self.assertEqual(self.drive_error(result)["code"], expected, result)
                 self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
         self.run_ok("verify", job.root)
+
+    # --- one at a time
+
+    def test_verify_and_prepare_do_not_use_one_image_at_once(self):
+        job = self.finished_job()
+        with open(job.image(), "rb") as image:
+            fcntl.flock(image, fcntl.LOCK_EX)  # as prepare does
+            result = self.env.run("verify", job.root, "--json")
+            self.assertEqual(result.status, BUSY, result)
+            self.assertEqual(self.drive_error(result)["code"], "image-busy")
+            self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
+            fcntl.flock(image, fcntl.LOCK_SH)  # as another verify does
+            self.run_ok("verify", job.root)
+        process = self.env.start("verify", job.root, "--json")
+        try:
+            with open(job.image(), "rb") as image:
+                def held():
+                    try:
+                        fcntl.flock(image, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        return True
+                    fcntl.flock(image, fcntl.LOCK_UN)
+                    return False
+                self.assertTrue(wait_until(held, process), "verify keeps writers away")
+        finally:
+            self.env.wait(process)
 
 
 if __name__ == "__main__":
