@@ -46,7 +46,8 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
     checked.disk_recognised = true;
     checked.report = prepare::verify_drive({
         .disk = *disk,
-        .recovery_password = prepare::open_envelope(job.directory, job_id, drive.id, keys),
+        .recovery_password = prepare::open_envelope(job.directory, job_id, drive.id,
+                                                    drive.state, keys),
         .drive_id = drive.id,
         .volume = drive.volume->volume,
         .manifest_md5 = drive.manifest->md5_hex,

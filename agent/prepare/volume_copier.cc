@@ -144,7 +144,7 @@ void VolumeCopier::handle(LargeBegin begin) {
     throw Error(ErrorKind::kJournalMismatch, "partial-file-missing",
                 "the journal says that a part of " + file.item.file_path +
                     " is on the drive, but the drive does not have it",
-                "Something else has written to the drive: prepare it anew.");
+                "Find out what else has written to the drive.");
   }
   std::vector<ByteRange> ranges;
   if (same_size && !found->ranges.empty()) {

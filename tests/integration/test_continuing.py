@@ -3,14 +3,15 @@
 import fcntl
 import os
 import shutil
-import subprocess
+import signal
+import sqlite3
 import unittest
 
 import harness
 import volume as v
-from harness import MIB, Drive, need, wait_until
+from harness import MIB, Drive, need, wait_until, written_bytes
 
-NOT_CONFIRMED, BUSY, WRITE, VERIFICATION, MISMATCH = 4, 5, 6, 7, 11
+NOT_CONFIRMED, BUSY, VERIFICATION, MISMATCH, KEY = 4, 5, 7, 11, 12
 
 
 class Finished(harness.Case):
@@ -162,6 +163,119 @@ class Finished(harness.Case):
                 self.assertTrue(wait_until(held, process), "verify keeps writers away")
         finally:
             self.env.wait(process)
+
+    def test_a_finished_drive_without_its_envelope_says_what_is_lost(self):
+        job = self.finished_job()
+        envelope = job.path("drives", "DISK0", "key.jwe.json")
+        os.rename(envelope, envelope + ".away")
+        verify = self.env.run("verify", job.root, "--json")
+        self.assertEqual(verify.status, KEY, verify)
+        for error in (self.drive_error(verify),
+                      self.env.run("key", "show", job.root, "--drive", "DISK0", "--json").error(),
+                      self.env.run("request", job.root, "--reveal-keys", "--json").error()):
+            self.assertEqual((error["code"], error["exit"]), ("envelope-missing", KEY))
+            self.assertIn(envelope, error["message"])
+            self.assertIn("recovery password", error["message"])
+            self.assertIn("new job directory", error["remedy"])
+        self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
+        self.assertEqual(job.prepare("--confirm", "DISK0").status, 0, "a finished drive stays")
+        os.rename(envelope + ".away", envelope)
+        self.run_ok("verify", job.root)
+
+
+class Unfinished(harness.Case):
+    """A drive that was stopped in the middle of a large file, and copies of its job directory."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        tree = cls.env.directory("tree")
+        for number in range(50):
+            harness.write_file(tree, f"a/{number}.txt", b"small %d" % number)
+        harness.write_large(tree, "m/large.bin", 300 * MIB, 1)
+        drive = Drive(size=400 * MIB, prompt="PromptOnFormat")
+        cls.job = harness.Job(cls.env, cls.env.directory("job"), sources=[(tree + "/", "archive/")],
+                              drives=[drive])
+        process = cls.job.start("--json")
+        before = written_bytes(cls.job.image())
+        wait_until(lambda: written_bytes(cls.job.image()) > before + 40 * MIB, process)
+        process.send_signal(signal.SIGTERM)
+        result = cls.env.wait(process)
+        if result.status != 143:
+            raise AssertionError(f"prepare could not be stopped in the middle: {result}")
+
+    def copied_job(self):
+        copy = self.env.directory("copy")
+        v.run_ok("cp", "--archive", "--sparse=always", self.job.root + "/.", copy)
+        job = object.__new__(harness.Job)
+        job.__dict__.update(self.job.__dict__, root=copy)
+        return job
+
+    def volume_of(self, job):
+        return job.status()["DISK0"]["volume"]["volume_guid"]
+
+    def change_journal(self, job, statement):
+        connection = sqlite3.connect(job.path("journal.db"))
+        with connection:
+            connection.execute(statement)
+        connection.close()
+
+    def lose_envelope(self, job):
+        return job.path("drives", "DISK0", "key.jwe.json")
+
+    def lose_redo(self, job):
+        self.change_journal(job, "UPDATE checkpoint SET applied = 0")
+        return job.path("drives", "DISK0", "redo")
+
+    def lose_spool(self, job):
+        return job.path("drives", "DISK0", "hashes.spool")
+
+    def test_what_continuing_needs_can_be_restored_or_done_without_on_consent(self):
+        for lose, code, status in ((self.lose_envelope, "envelope-missing", KEY),
+                                   (self.lose_redo, "redo-missing", MISMATCH),
+                                   (self.lose_spool, "hash-spool-short", MISMATCH)):
+            with self.subTest(code):
+                job = self.copied_job()
+                volume = self.volume_of(job)
+                file = lose(job)
+                os.rename(file, file + ".away")
+                for _ in range(2):
+                    result = job.prepare()
+                    self.assertEqual(result.status, status, result)
+                    error = result.json()["drives"][0]["error"]
+                    self.assertEqual(error["code"], code)
+                    self.assertIn("--confirm DISK0", error["remedy"])
+                    self.assertEqual(job.state(), "writing", "the drive itself has not failed")
+                again = self.copied_job()
+                os.remove(lose(again))
+
+                os.rename(file + ".away", file)
+                result = job.prepare("--confirm", "DISK0")
+                self.assertEqual(result.status, 0, result)
+                self.assertEqual(self.volume_of(job), volume, "it was continued")
+
+                result = again.prepare("--confirm", "DISK0")
+                self.assertEqual(result.status, 0, result)
+                self.assertNotEqual(self.volume_of(again), volume, "it was started over")
+                for finished in (job, again):
+                    self.assertEqual(finished.state(), "finished")
+                    self.run_ok("verify", finished.root)
+
+    def test_a_damaged_spool_that_shows_only_at_the_end(self):
+        job = self.copied_job()
+        volume = self.volume_of(job)
+        with open(job.path("drives", "DISK0", "hashes.spool"), "r+b") as spool:
+            spool.seek(8 + 8)
+            spool.write(b"\xff")  # a status that does not exist
+        for _ in range(2):
+            result = job.prepare()
+            self.assertEqual(result.status, MISMATCH, result)
+            error = result.json()["drives"][0]["error"]
+            self.assertEqual(error["code"], "hash-spool-malformed")
+            self.assertIn("--confirm DISK0", error["remedy"])
+        result = job.prepare("--confirm", "DISK0")
+        self.assertEqual(result.status, 0, result)
+        self.assertNotEqual(self.volume_of(job), volume)
 
 
 if __name__ == "__main__":
