@@ -100,6 +100,26 @@ void record_plan(journal::Journal& journal, const job::Job& job, const plan::Pla
   }
 }
 
+// Once a recovery password is wrapped, only the store that wrapped it will do: a new one at its place
+// would hide that the keys are missing. `journal` may be null.
+std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
+                                                      const journal::Journal* journal) {
+  std::vector<journal::Drive> drives;
+  if (journal != nullptr) drives = journal->drives();
+  std::erase_if(drives, [](const journal::Drive& drive) { return !drive.volume; });
+  if (drives.empty()) return open_or_create_key_store(job);
+  std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+  for (const journal::Drive& drive : drives) {
+    if (keys->owns(drive.volume->envelope_kid)) continue;
+    throw Error(ErrorKind::kKey, "key-store-other",
+                job.spec.encryption.key_store.string() + " is the key store " + keys->id() +
+                    ", but drive " + drive.id + " was made with the key " +
+                    drive.volume->envelope_kid,
+                "Name the key store that the job was begun with, or restore it from its backup.");
+  }
+  return keys;
+}
+
 }  // namespace
 
 int run_prepare(const PrepareOptions& options) {
@@ -116,7 +136,7 @@ int run_prepare(const PrepareOptions& options) {
   const plan::PlanStore plan = plan_for(job, journal.get());
   require_digest(plan, options.plan_digest);
 
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);

@@ -277,6 +277,32 @@ class Unfinished(harness.Case):
         self.assertEqual(result.status, 0, result)
         self.assertNotEqual(self.volume_of(job), volume)
 
+    def test_a_key_store_that_is_missing_is_not_made_anew(self):
+        job = self.copied_job()
+        before = harness.snapshot(job.path("drives"))
+        os.rename(self.env.key_store, self.env.key_store + ".away")
+        try:
+            result = job.prepare()
+            self.assertEqual(result.status, KEY, result)
+            self.assertEqual(result.error()["code"], "key-store-missing")
+            self.assertFalse(os.path.exists(self.env.key_store), "nothing was made")
+            self.assertEqual(job.state(), "writing")
+            self.assertEqual(harness.snapshot(job.path("drives")), before)
+
+            # Another store there is not taken either.
+            source = self.env.directory("source")
+            harness.write_file(source, "file", b"content")
+            self.assertEqual(self.make_job(sources=[(source + "/", "archive/")]).prepare().status, 0)
+            result = job.prepare()
+            self.assertEqual(result.status, KEY, result)
+            self.assertEqual(result.error()["code"], "key-store-other")
+            self.assertEqual(job.state(), "writing")
+        finally:
+            shutil.rmtree(self.env.key_store, ignore_errors=True)
+            os.rename(self.env.key_store + ".away", self.env.key_store)
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+
 
 if __name__ == "__main__":
     harness.main()
