@@ -168,6 +168,9 @@ class DrivePreparation {
 
     ReadRequest request;
     request.plan_file = context_.plan_file;
+    request.dataset = &context_.job.dataset;
+    request.follow_links =
+        context_.job.spec.sources.symlinks == job::SourcePolicy::Symlinks::kFollow;
     request.drive = index_;
     request.retries = failed_before();
     request.stop = context_.stop;

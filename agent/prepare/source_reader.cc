@@ -55,7 +55,9 @@ bool all_zero(ByteView bytes) {
 }  // namespace
 
 SourceReader::SourceReader(ReadRequest request, CopyPipeline& pipeline)
-    : request_(std::move(request)), pipeline_(pipeline) {
+    : request_(std::move(request)),
+      pipeline_(pipeline),
+      opener_(*request_.dataset, request_.follow_links) {
   thread_ = std::thread([this] {
     try {
       run();
@@ -130,14 +132,15 @@ void SourceReader::run() {
 // False when the reading has to end.
 bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change) {
   pause_point();
-  const int raw = ::open(item.source_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  UniqueFd fd = opener_.open(item);
   struct stat status {};
   std::optional<SourceFailure> failure;
-  UniqueFd fd(raw);
-  if (raw < 0) {
+  if (!fd.valid() && errno == ELOOP && opener_.refuses_links()) {
+    failure = changed(item, "is now a symbolic link or lies behind one, which is not followed");
+  } else if (!fd.valid()) {
     failure = SourceFailure{errno == ENOENT ? "source-missing" : "source-unreadable",
                             item.source_path + ": " + std::strerror(errno)};
-  } else if (::fstat(raw, &status) != 0 || !S_ISREG(status.st_mode)) {
+  } else if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     failure = changed(item, "is no longer a regular file");
   } else if (!accept_change && static_cast<std::uint64_t>(status.st_size) != item.size) {
     failure = changed(item, "had " + std::to_string(item.size) + " bytes when it was planned and has " +

@@ -21,6 +21,7 @@
 #include "agent/plan/plan_store.h"
 #include "agent/prepare/copy_pipeline.h"
 #include "agent/prepare/large_file.h"
+#include "agent/prepare/source_opener.h"
 #include "base/bounded_queue.h"
 #include "base/unique_fd.h"
 
@@ -69,6 +70,8 @@ using SourceMessage =
 
 struct ReadRequest {
   std::filesystem::path plan_file;
+  const job::Dataset* dataset = nullptr;  // what was planned; must outlive the reader
+  bool follow_links = false;              // the job's policy for symbolic links in sources
   std::size_t drive = 0;
   std::vector<std::uint64_t> retries;  // file numbers that failed before, ascending; read first
   std::uint64_t first_number = 0;      // then everything from here on
@@ -110,6 +113,7 @@ class SourceReader {
 
   ReadRequest request_;
   CopyPipeline& pipeline_;
+  SourceOpener opener_;
   static constexpr std::size_t kMessages = 8;
   BoundedQueue<SourceMessage> messages_{kMessages};
   BoundedQueue<SmallBatch> spare_{kMessages + 4};  // one more is read, one more is written, ...

@@ -107,6 +107,29 @@ class Sources(harness.Case):
             file.write(b"a new content of another length")
         self.check_repaired(job, tree, hidden=self.all_but(tree, gone, replaced, modified))
 
+    def test_what_became_a_symbolic_link_after_the_plan_is_not_followed(self):
+        tree, _ = self.tree_with_a_large_file()
+        secret = self.env.directory("secret")
+        file, directory = os.path.join(tree, "z", "10.txt"), os.path.join(tree, "zz")
+        behind = harness.write_file(tree, "zz/inner.txt", b"inner")
+        for name, original in (("10.txt", file), ("inner.txt", behind)):
+            times = os.stat(original)
+            content = b"S" * times.st_size
+            harness.write_file(secret, name, content, modified=times.st_mtime_ns)
+        job = self.job_of(tree)
+
+        def deed():
+            os.rename(file, file + ".away")
+            os.symlink(os.path.join(secret, "10.txt"), file)
+            os.rename(directory, directory + ".away")
+            os.symlink(secret, directory)
+        result = self.interfere(job, deed)
+        self.check_incomplete(job, result, {file: "source-changed", behind: "source-changed"})
+        for path in (file, directory):
+            os.remove(path)
+            os.rename(path + ".away", path)
+        self.check_repaired(job, tree)
+
     def test_a_file_that_grows_while_it_is_read(self):
         tree, large = self.tree_with_a_large_file()
         job = self.job_of(tree)
