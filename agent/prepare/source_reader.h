@@ -21,6 +21,7 @@
 #include "agent/plan/plan_store.h"
 #include "agent/prepare/copy_pipeline.h"
 #include "agent/prepare/large_file.h"
+#include "agent/prepare/retry_allowance.h"
 #include "agent/prepare/source_opener.h"
 #include "base/bounded_queue.h"
 #include "base/unique_fd.h"
@@ -75,6 +76,7 @@ struct ReadRequest {
   std::size_t drive = 0;
   std::vector<std::uint64_t> retries;  // file numbers that failed before, ascending; read first
   std::uint64_t first_number = 0;      // then everything from here on
+  std::uint64_t bytes_done = 0;        // of the files before it that have not failed
   std::uint64_t partial_valid = 0;     // bytes of file `first_number` that are safe already
   const std::atomic<bool>* stop = nullptr;  // set: stop at the next block
 };
@@ -102,7 +104,10 @@ class SourceReader {
   void pause_point();
   bool send(SourceMessage message);
 
-  bool read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change);
+  // Files that failed before; false when the reading has to end.
+  bool read_retries(const plan::PlanStore& plan);
+  // `allowance`: for a file that is taken as it is now, within these limits; null: as planned only.
+  bool read_item(plan::FileItem item, std::uint64_t resume_from, RetryAllowance* allowance);
   void read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before);
   bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
                   std::uint64_t resume_from);

@@ -59,6 +59,7 @@ CopyOutcome VolumeCopier::run(const CopyState& state, ReadRequest request) {
   state_ = state;
   retries_ = request.retries;
   request.first_number = state.next_file;
+  request.bytes_done = state.bytes_done;
   request.partial_valid = state.partial ? state.partial->valid_length : 0;
   state_.partial.reset();
   write_attachments();
