@@ -14,6 +14,8 @@
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
+#include "base/directories.h"
+#include "base/posix.h"
 
 namespace driveprep::cli {
 namespace {
@@ -100,6 +102,15 @@ void record_plan(journal::Journal& journal, const job::Job& job, const plan::Pla
   }
 }
 
+// Durable with all its names: a power cut must not lose the way to the envelope of a drive that has
+// been written.
+void make_drive_directory(const job::JobDirectory& directory, const std::string& drive_id) {
+  create_directories_durably(directory.drive(drive_id), ErrorKind::kWrite);
+  // Also when an earlier run made them and died.
+  posix::fsync_directory(directory.drives(), ErrorKind::kWrite);
+  posix::fsync_directory(directory.root(), ErrorKind::kWrite);
+}
+
 // Once a recovery password is wrapped, only the store that wrapped it will do: a new one at its place
 // would hide that the keys are missing. `journal` may be null.
 std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
@@ -146,7 +157,7 @@ int run_prepare(const PrepareOptions& options) {
   for (const plan::DrivePlan& drive : plan.drives()) {
     const auto image = vetted.find(drive.drive_id);
     if (drive.files == 0 || image == vetted.end()) continue;
-    std::filesystem::create_directories(job.directory.drive(drive.drive_id));
+    make_drive_directory(job.directory, drive.drive_id);
     progress.emplace_back(drive.drive_id);
     tasks.push_back({drive.index, image->second, &progress.back()});
   }

@@ -182,6 +182,35 @@ class Finished(harness.Case):
         os.rename(envelope + ".away", envelope)
         self.run_ok("verify", job.root)
 
+    def test_the_way_to_the_envelope_is_durable_before_the_drive_is_written(self):
+        need("strace")
+        job = self.make_job(sources=self.sources, drives=[Drive(size=96 * MIB)])
+        trace = self.env.path("trace")
+        store = os.path.realpath(self.env.directory("stores"))
+        job.spec["encryption"]["keyStore"] = os.path.join(store, "a", "b", "keystore")
+        job.write_spec()
+        result = self.env.run("prepare", job.root, "--json", prefix=(
+            "strace", "-f", "-y", "-o", trace, "-e",
+            "trace=fsync,fdatasync,rename,renameat,renameat2,pwrite64,write"))
+        if not os.path.exists(trace) or "strace: " in result.err:
+            raise unittest.SkipTest("needs a strace that may trace")
+        self.assertEqual(result.status, 0, result)
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+
+        def first(what, *parts):
+            found = [n for n, line in enumerate(lines) if all(part in line for part in parts)]
+            self.assertTrue(found, what)
+            return found[0]
+        root = os.path.realpath(job.root)
+        written = first("the image is written", "write", f"<{root}/DISK0.img>")
+        renamed = first("the envelope gets its name", "rename", "key.jwe.json")
+        for directory in (root, f"{root}/drives", store, f"{store}/a", f"{store}/a/b"):
+            self.assertLess(first(directory, "sync(", f"<{directory}>"), written)
+        entries = [n for n, line in enumerate(lines)
+                   if "sync(" in line and f"<{root}/drives/DISK0>" in line and n > renamed]
+        self.assertTrue(entries and entries[0] < written, "the name of the envelope is durable")
+
 
 class Unfinished(harness.Case):
     """A drive that was stopped in the middle of a large file, and copies of its job directory."""
