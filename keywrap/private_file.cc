@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/atomic_file.h"
+#include "base/directories.h"
 #include "base/error.h"
 #include "base/posix.h"
 
@@ -75,13 +76,8 @@ bool check_private_directory(const fs::path& directory) {
 
 void make_private_directory(const fs::path& directory) {
   if (check_private_directory(directory)) return;
-  std::error_code failure;
   const fs::path parent = fs::absolute(directory).parent_path();
-  fs::create_directories(parent, failure);
-  if (failure) {
-    throw Error::from_errno(kKind, "create-failed", "create the directory " + parent.string(),
-                            failure.value(), "Check the path and its permissions.");
-  }
+  create_directories_durably(parent, kKind);
   // Another process may have been quicker.
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     throw Error::from_errno(kKind, "create-failed", "create the directory " + directory.string(),

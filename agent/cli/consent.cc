@@ -13,10 +13,12 @@
 namespace driveprep::cli {
 namespace {
 
-std::string ask_for_drive_id(const guard::ImageFacts& facts) {
+std::string ask_for_drive_id(const guard::ImageFacts& facts, const guard::Consent& consent) {
+  const inventory::Contents& contents = facts.contents.value();
   note("\n" + printable(facts.request.path.string()) + " (" +
-       report::human_bytes(facts.identity.value().size) +
-       ") is not empty: " + printable(facts.contents.value().description));
+       report::human_bytes(facts.identity.value().size) + ") is " +
+       (contents.holds_something() ? "not empty: " + printable(contents.description) : "empty"));
+  if (consent.replaces) note(*consent.replaces + ".");
   note("Everything on it will be destroyed. Type its drive id (" + facts.request.drive_id +
        ") to agree:");
   std::string answer;
@@ -28,7 +30,15 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
   guard::Consent consent;
   consent.format = true;
   consent.silent = !row.prompt_on_format;
-  if (journal != nullptr) consent.begun = prepare::begun_before(journal->drive(row.drive_id));
+  if (journal == nullptr) return consent;
+  const std::optional<journal::Drive> drive = journal->drive(row.drive_id);
+  consent.begun = prepare::begun_before(drive);
+  if (drive && prepare::failed_verification(*drive)) {
+    consent.replaces = "drive " + row.drive_id +
+                       " was made before and failed its verification (" +
+                       drive->verification->result +
+                       "): making it anew replaces it and its recovery password";
+  }
   return consent;
 }
 
@@ -47,7 +57,7 @@ guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& ro
       verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
   // An answer out of a pipe is no consent.
   if (only_consent_missing && ::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
-    consent.confirmed_id = ask_for_drive_id(facts);
+    consent.confirmed_id = ask_for_drive_id(facts, consent);
   }
   return guard::vet(std::move(facts), std::move(consent));
 }

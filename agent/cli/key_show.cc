@@ -36,7 +36,7 @@ int run_key_show(const KeyShowOptions& options) {
   }
   const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
   const bitlocker::RecoveryPassword password =
-      prepare::open_envelope(job.directory, journal->job()->id, options.drive, *keys);
+      prepare::open_envelope(job.directory, journal->job()->id, options.drive, drive->state, *keys);
   journal->add_event("key-shown", options.drive);
   if (options.json) {
     write_secret("{\"schema\": 1, \"drive\": \"" + options.drive + "\", \"protector\": \"" +

@@ -16,6 +16,8 @@
 #include "agent/prepare/job_preparation.h"
 #include "agent/prepare/password_file.h"
 #include "agent/report/progress_display.h"
+#include "base/directories.h"
+#include "base/posix.h"
 
 namespace driveprep::cli {
 namespace {
@@ -102,6 +104,35 @@ void record_plan(journal::Journal& journal, const job::Job& job, const plan::Pla
   }
 }
 
+// Durable with all its names: a power cut must not lose the way to the envelope of a drive that has
+// been written.
+void make_drive_directory(const job::JobDirectory& directory, const std::string& drive_id) {
+  create_directories_durably(directory.drive(drive_id), ErrorKind::kWrite);
+  // Also when an earlier run made them and died.
+  posix::fsync_directory(directory.drives(), ErrorKind::kWrite);
+  posix::fsync_directory(directory.root(), ErrorKind::kWrite);
+}
+
+// Once a recovery password is wrapped, only the store that wrapped it will do: a new one at its place
+// would hide that the keys are missing. `journal` may be null.
+std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
+                                                      const journal::Journal* journal) {
+  std::vector<journal::Drive> drives;
+  if (journal != nullptr) drives = journal->drives();
+  std::erase_if(drives, [](const journal::Drive& drive) { return !drive.volume; });
+  if (drives.empty()) return open_or_create_key_store(job);
+  std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+  for (const journal::Drive& drive : drives) {
+    if (keys->owns(drive.volume->envelope_kid)) continue;
+    throw Error(ErrorKind::kKey, "key-store-other",
+                job.spec.encryption.key_store.string() + " is the key store " + keys->id() +
+                    ", but drive " + drive.id + " was made with the key " +
+                    drive.volume->envelope_kid,
+                "Name the key store that the job was begun with, or restore it from its backup.");
+  }
+  return keys;
+}
+
 }  // namespace
 
 int run_prepare(const PrepareOptions& options) {
@@ -121,7 +152,7 @@ int run_prepare(const PrepareOptions& options) {
   require_digest(plan, options.plan_digest);
   prepare::check_image_space(plan, journal.get());
 
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_or_create_key_store(job);
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);
@@ -131,7 +162,7 @@ int run_prepare(const PrepareOptions& options) {
   for (const plan::DrivePlan& drive : plan.drives()) {
     const auto image = vetted.find(drive.drive_id);
     if (drive.files == 0 || image == vetted.end()) continue;
-    std::filesystem::create_directories(job.directory.drive(drive.drive_id));
+    make_drive_directory(job.directory, drive.drive_id);
     progress.emplace_back(drive.drive_id);
     tasks.push_back({drive.index, image->second, &progress.back()});
   }

@@ -53,7 +53,8 @@ int run_request(const RequestOptions& options) {
     const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
     for (const request::DriveEntry& entry : shipped.entries) {
       const bitlocker::RecoveryPassword password =
-          prepare::open_envelope(job.directory, journal->job()->id, entry.drive_id, *keys);
+          prepare::open_envelope(job.directory, journal->job()->id, entry.drive_id,
+                                 journal::DriveState::kFinished, *keys);
       shipped.passwords.push_back(SecretBytes::copy_of(password.text()));
     }
     for (std::size_t i = 0; i < shipped.entries.size(); ++i) {

@@ -8,7 +8,7 @@
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
-#include "agent/report/sizes.h"
+#include "drive/guard/image_target.h"
 
 namespace driveprep::cli {
 namespace {
@@ -19,6 +19,7 @@ struct Checked {
   std::string drive;
   std::optional<prepare::VerifyReport> report;
   std::optional<Error> error;
+  bool disk_recognised = false;  // the image is the one that was prepared
 };
 
 bool selected(const VerifyOptions& options, const std::string& id) {
@@ -40,10 +41,15 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
   try {
     const std::unique_ptr<block::FileDevice> disk =
         block::open_image_read_only(drive.target, SectorSize(drive.identity->sector_size));
+    guard::hold_for_reading(*disk);
+    prepare::require_disk(*disk, drive.volume->disk);
+    checked.disk_recognised = true;
     checked.report = prepare::verify_drive({
         .disk = *disk,
-        .recovery_password = prepare::open_envelope(job.directory, job_id, drive.id, keys),
+        .recovery_password = prepare::open_envelope(job.directory, job_id, drive.id,
+                                                    drive.state, keys),
         .drive_id = drive.id,
+        .volume = drive.volume->volume,
         .manifest_md5 = drive.manifest->md5_hex,
         .expected_bytes = drive.planned_bytes,
         .expected_files = drive.planned_files,
@@ -52,11 +58,7 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
         .stop = &stop_requested(),
     });
     if (!checked.report->ok() && !checked.report->stopped) {
-      checked.error.emplace(ErrorKind::kVerification, "blocks-differ",
-                            "drive " + drive.id + ": " +
-                                report::counted(checked.report->mismatch_count, "difference") +
-                                " from the manifest",
-                            "Do not ship this drive: prepare it again.");
+      checked.error = prepare::verification_error(drive.id, *checked.report);
     }
   } catch (const Error& error) {
     checked.error = error;
@@ -64,8 +66,18 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
   return checked;
 }
 
+// Whether the error says that the drive itself is not as it was made. Another image at its place, one
+// in use, a key that cannot be used, or a read error that may pass, say nothing about it.
+bool drive_at_fault(const Checked& checked) {
+  return checked.error && checked.disk_recognised && checked.error->code() != "blocks-unreadable" &&
+         (checked.error->kind() == ErrorKind::kVerification ||
+          checked.error->kind() == ErrorKind::kRefused);
+}
+
 void record(journal::Journal& journal, const Checked& checked) {
   if (checked.report && checked.report->stopped) return;
+  const bool failed = drive_at_fault(checked);
+  if (checked.error && !failed) return;
   journal::Verification result;
   result.when = FileTime::now();
   result.result = checked.error ? checked.error->code() : "ok";
@@ -74,14 +86,10 @@ void record(journal::Journal& journal, const Checked& checked) {
     result.bytes = checked.report->bytes;
     result.cache_bypassed = checked.report->cache_bypassed;
   }
-  // A key that cannot be used, or an image in use, says nothing about the drive.
-  const bool drive_at_fault = checked.error && checked.error->kind() != ErrorKind::kKey &&
-                              checked.error->kind() != ErrorKind::kBusy;
-  if (checked.error && !drive_at_fault) return;
-  journal.add_event(drive_at_fault ? "verification-failed" : "drive-verified", checked.drive);
+  journal.add_event(failed ? "verification-failed" : "drive-verified", checked.drive);
   journal.set_verification(checked.drive, result,
-                           drive_at_fault ? DriveState::kFailed : DriveState::kFinished,
-                           drive_at_fault ? checked.error->what() : "verified");
+                           failed ? DriveState::kFailed : DriveState::kFinished,
+                           failed ? checked.error->what() : "verified");
 }
 
 }  // namespace
@@ -102,7 +110,7 @@ int run_verify(const VerifyOptions& options) {
     if (!selected(options, drive.id) || drive.planned_files == 0) continue;
     const bool sealed = drive.state == DriveState::kFinished ||
                         (drive.state == DriveState::kFailed && drive.verification);
-    if (!sealed || !drive.manifest || !drive.identity) {
+    if (!sealed || !drive.manifest || !drive.identity || !drive.volume) {
       unready.push_back(drive.id);
       continue;
     }

@@ -12,7 +12,7 @@ constexpr std::string_view kMagic{"DPHASH\0\1", 8};
 constexpr std::size_t kRecordHeader = 32;
 constexpr std::size_t kBufferSize = kMiB;
 constexpr const char* kRemedy =
-    "The job directory was changed or damaged: prepare this drive anew.";
+    "Restore hashes.spool of this drive from a copy.";
 
 struct RecordHeader {
   std::uint64_t number = 0;

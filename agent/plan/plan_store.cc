@@ -154,6 +154,14 @@ FileCursor PlanStore::files(std::size_t drive, std::uint64_t first_number) const
                     database_->prepare("SELECT path FROM source WHERE id = ?"), rows_);
 }
 
+std::uint64_t PlanStore::bytes_before(std::size_t drive, std::uint64_t number) const {
+  journal::Statement sum = database_->prepare(
+      "SELECT coalesce(sum(size), 0) FROM item WHERE drive = ? AND number < ?");
+  sum.bind(1, static_cast<std::int64_t>(drive)).bind(2, static_cast<std::int64_t>(number));
+  require(sum.step(), "a sum gave no row");
+  return unsigned_of(sum, 0);
+}
+
 DirectoryCursor PlanStore::directories(std::size_t drive) const {
   journal::Statement query = database_->prepare(
       "SELECT d.id, d.parent, d.name, d.ntfs, d.created, d.modified, d.accessed "

@@ -146,6 +146,8 @@ class PlanStore {
   std::uint64_t total_bytes() const;
 
   FileCursor files(std::size_t drive, std::uint64_t first_number = 0) const;
+  // Sum of the sizes of a drive's files with lower numbers than `number`.
+  std::uint64_t bytes_before(std::size_t drive, std::uint64_t number) const;
   DirectoryCursor directories(std::size_t drive) const;
   // Cheap; an unknown id is an internal error.
   Directory directory(std::int64_t id) const;

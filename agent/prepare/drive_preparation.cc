@@ -1,5 +1,7 @@
 #include "agent/prepare/drive_preparation.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "agent/manifest/drive_info.h"
@@ -35,27 +37,58 @@ class DrivePreparation {
   void run(DriveOutcome& outcome) {
     guard::ArmedImage image = guard::arm(vetted_);
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
-    std::optional<journal::Checkpoint> checkpoint = context_.journal.checkpoint(drive_.drive_id);
-    const bool rejected = known && known->verification && known->verification->result != "ok";
-
-    std::uint64_t free_clusters_known = 0;
-    if (known && known->volume && checkpoint && !rejected) {
-      resume(image, *known, *checkpoint);
+    const std::optional<journal::Checkpoint> checkpoint =
+        context_.journal.checkpoint(drive_.drive_id);
+    bool complete = false;
+    if (known && known->volume && checkpoint && !failed_verification(*known)) {
+      try {
+        complete = go_on(image, *known, *checkpoint, outcome);
+      } catch (const Error& error) {
+        if (!ends_continuation(error)) throw;
+        if (vetted_.consent().confirmed_id != drive_.drive_id) throw with_way_on(error);
+        context_.log.warn("drive {}: started over as confirmed: {} ({})", drive_.drive_id,
+                          error.what(), error.code());
+        spool_.reset();
+        session_.reset();
+        complete = start(image, outcome);
+      }
     } else {
-      progress_.begin(report::Phase::kFormatting);
-      NewDrive made = create_drive(context_, drive_, image, vetted_.destroys());
-      session_ = std::move(made.session);
-      facts_ = std::move(made.facts);
-      free_clusters_known = made.free_clusters;
-      checkpoint.reset();
+      complete = start(image, outcome);
     }
-
-    const bool copied = checkpoint && context_.journal.drive(drive_.drive_id)->manifest;
-    if (!copied && !copy(outcome, checkpoint, free_clusters_known)) return;
-    verify_and_seal(outcome);
+    if (complete) verify_and_seal(outcome);
   }
 
  private:
+  // Something that continuing needs is gone, and will not come back by itself.
+  static bool ends_continuation(const Error& error) {
+    static constexpr std::array kCodes = {
+        "envelope-missing", "envelope-corrupt",     "redo-missing",
+        "hash-spool-short", "hash-spool-malformed", "partial-file-missing"};
+    return std::ranges::find(kCodes, error.code()) != kCodes.end();
+  }
+
+  Error with_way_on(const Error& error) const {
+    return Error(error.kind(), error.code(), error.what(),
+                 error.remedy() + " Otherwise start the drive over, with new keys: driveprep "
+                 "prepare --confirm " + drive_.drive_id + ".");
+  }
+
+  // True when everything is on the drive; so are the next two.
+  bool start(guard::ArmedImage& image, DriveOutcome& outcome) {
+    progress_.begin(report::Phase::kFormatting);
+    NewDrive made = create_drive(context_, drive_, image, vetted_.destroys());
+    session_ = std::move(made.session);
+    facts_ = std::move(made.facts);
+    spool_ = std::make_unique<manifest::HashSpoolWriter>(file("hashes.spool"), 0);
+    return copy(outcome, std::nullopt, made.free_clusters);
+  }
+
+  bool go_on(guard::ArmedImage& image, const journal::Drive& known,
+             const journal::Checkpoint& checkpoint, DriveOutcome& outcome) {
+    resume(image, known, checkpoint);
+    return known.manifest || copy(outcome, checkpoint, 0);
+  }
+
   std::filesystem::path file(const char* name) const {
     return context_.job.directory.drive(drive_.drive_id) / name;
   }
@@ -65,7 +98,7 @@ class DrivePreparation {
     facts_ = *known.volume;
     bitlocker::VolumeLayout layout = layout_of(facts_, image.device().sector_size());
     const bitlocker::RecoveryPassword recovery_password = open_envelope(
-        context_.job.directory, context_.job_id, drive_.drive_id, context_.keys);
+        context_.job.directory, context_.job_id, drive_.drive_id, DriveState::kWriting, context_.keys);
     const block::ReadableSlice partition(image.device(),
                                          {facts_.partition_offset, facts_.partition_length},
                                          image.device().name() + " (partition 1)");
@@ -81,13 +114,17 @@ class DrivePreparation {
     }
     session_ = std::make_unique<DriveSession>(image, facts_, std::move(layout), opened.cipher,
                                               file("redo"));
+    if (!known.manifest) {
+      spool_ = std::make_unique<manifest::HashSpoolWriter>(file("hashes.spool"),
+                                                           checkpoint.spool_length);
+    }
     if (!checkpoint.applied) {
       if (!session_->redo().replay(checkpoint.number, checkpoint.redo_digest)) {
         throw Error(ErrorKind::kJournalMismatch, "redo-missing",
                     "checkpoint " + std::to_string(checkpoint.number) + " of drive " +
                         drive_.drive_id + " needs " + file("redo").string() +
                         ", which is missing or damaged",
-                    "Restore that file, or start the drive over in a new job directory.");
+                    "Restore that file.");
       }
       context_.journal.mark_applied(drive_.drive_id, checkpoint.number);
     }
@@ -95,7 +132,6 @@ class DrivePreparation {
                       checkpoint.number, checkpoint.files_done);
   }
 
-  // True when everything is on the drive, the manifest included.
   bool copy(DriveOutcome& outcome, const std::optional<journal::Checkpoint>& checkpoint,
             std::uint64_t free_clusters_known) {
     const std::string& id = drive_.drive_id;
@@ -111,10 +147,8 @@ class DrivePreparation {
     writer_options.cache_cap = context_.memory.metadata_cache;
     if (free_clusters_known > 0) writer_options.free_clusters = free_clusters_known;
     ntfs::VolumeWriter writer(session_->volume(), pipeline, writer_options);
-    manifest::HashSpoolWriter spool(file("hashes.spool"),
-                                    checkpoint ? checkpoint->spool_length : 0);
     Checkpointer checkpointer(id, checkpoint ? checkpoint->number : 0, writer, pipeline,
-                              session_->partition(), session_->redo(), spool, context_.journal);
+                              session_->partition(), session_->redo(), *spool_, context_.journal);
 
     CopyState state;
     if (checkpoint) {
@@ -135,10 +169,13 @@ class DrivePreparation {
 
     ReadRequest request;
     request.plan_file = context_.plan_file;
+    request.dataset = &context_.job.dataset;
+    request.follow_links =
+        context_.job.spec.sources.symlinks == job::SourcePolicy::Symlinks::kFollow;
     request.drive = index_;
     request.retries = failed_before();
     request.stop = context_.stop;
-    VolumeCopier copier({plan_, index_, writer, pipeline, spool, checkpointer,
+    VolumeCopier copier({plan_, index_, writer, pipeline, *spool_, checkpointer,
                          context_.memory.changed_metadata},
                         hooks());
     const CopyOutcome copied = copier.run(state, std::move(request));
@@ -158,12 +195,12 @@ class DrivePreparation {
       context_.journal.set_state(id, DriveState::kIncomplete, detail);
       return false;
     }
-    finish(copier, writer, spool, checkpointer, copied.state);
+    finish(copier, writer, checkpointer, copied.state);
     return true;
   }
 
-  void finish(VolumeCopier& copier, ntfs::VolumeWriter& writer, manifest::HashSpoolWriter& spool,
-              Checkpointer& checkpointer, const CopyState& state) {
+  void finish(VolumeCopier& copier, ntfs::VolumeWriter& writer, Checkpointer& checkpointer,
+              const CopyState& state) {
     progress_.begin(report::Phase::kFinishing);
     copier.complete_directories();
     const std::filesystem::path copy_of_manifest =
@@ -174,7 +211,7 @@ class DrivePreparation {
                         .drive = index_,
                         .creator = context_.creator,
                         .spool = file("hashes.spool"),
-                        .spool_length = spool.sync(),
+                        .spool_length = spool_->sync(),
                         .output = copy_of_manifest});
     copier.write_root_file(u"DriveManifest.xml", copy_of_manifest);
     checkpointer.make(Checkpointer::Kind::kLast, state);
@@ -213,8 +250,9 @@ class DrivePreparation {
     VerifyRequest request{
         .disk = *disk,
         .recovery_password =
-            open_envelope(context_.job.directory, context_.job_id, id, context_.keys),
+            open_envelope(context_.job.directory, context_.job_id, id, DriveState::kVerifying, context_.keys),
         .drive_id = id,
+        .volume = facts_.volume,
         .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
         .expected_bytes = drive_.bytes,
         .expected_files = drive_.files,
@@ -238,16 +276,15 @@ class DrivePreparation {
       outcome.state = DriveState::kVerifying;
       return;
     }
+    if (!found.ok() && found.unreadable_count == found.mismatch_count) {
+      throw verification_error(id, found);
+    }
     journal::Verification record{FileTime::now(), found.blocks, found.bytes,
                                  found.cache_bypassed, found.ok() ? "ok" : "blocks-differ"};
     if (!found.ok()) {
       const std::string detail = report::counted(found.mismatch_count, "difference") + " when read back";
       outcome.state = DriveState::kFailed;
-      outcome.error.emplace(ErrorKind::kVerification, "blocks-differ",
-                            "drive " + id + ": " + detail + ", the first in " +
-                                found.mismatches.front().blob,
-                            "Do not ship this drive: prepare it again, on another drive if it "
-                            "happens twice.");
+      outcome.error = verification_error(id, found);
       context_.journal.set_verification(id, record, DriveState::kFailed, detail);
       return;
     }
@@ -269,7 +306,7 @@ class DrivePreparation {
                                          disk->name() + " (partition 1)");
     const bitlocker::OpenedVolume opened = bitlocker::open_volume(
         partition,
-        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id, context_.keys));
+        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id, DriveState::kWriting, context_.keys));
     if (opened.volume_id != facts_.volume) {
       throw Error(ErrorKind::kVerification, "seal-differs",
                   "the finished volume on " + disk->name() + " is not the one that was made");
@@ -284,13 +321,22 @@ class DrivePreparation {
   const plan::DrivePlan& drive_;
   journal::VolumeFacts facts_;
   std::unique_ptr<DriveSession> session_;
+  std::unique_ptr<manifest::HashSpoolWriter> spool_;  // none when the manifest is made
 };
 
-// Before anything is written a drive stays what it was; afterwards it has failed.
+// A lock, a key, or something of the job that is missing says nothing about the drive.
+bool drive_at_fault(const Error& error) {
+  return error.kind() == ErrorKind::kWrite || error.kind() == ErrorKind::kVerification ||
+         error.kind() == ErrorKind::kInternal;
+}
+
+// Before anything is written a drive stays what it was; afterwards it may have failed.
 void record_failure(const PrepareContext& context, DriveOutcome& outcome) {
   try {
     const std::optional<journal::Drive> drive = context.journal.drive(outcome.drive_id);
-    if (drive && drive->state != DriveState::kPlanned) {
+    if (!drive) return;
+    outcome.state = drive->state;
+    if (drive->state != DriveState::kPlanned && drive_at_fault(*outcome.error)) {
       context.journal.set_state(outcome.drive_id, DriveState::kFailed,
                                 outcome.error->code() + ": " + outcome.error->what());
       outcome.state = DriveState::kFailed;
@@ -330,16 +376,30 @@ DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_inde
 
 bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
                                           const std::string& job_id, const std::string& drive_id,
-                                          keywrap::KeyStore& keys) {
-  const std::string text =
-      posix::read_file(directory.envelope(drive_id), kEnvelopeLimit, ErrorKind::kKey);
+                                          DriveState state, keywrap::KeyStore& keys) {
+  const std::filesystem::path file = directory.envelope(drive_id);
+  if (!std::filesystem::exists(file)) {
+    throw Error(ErrorKind::kKey, "envelope-missing",
+                "drive " + drive_id + ": there is no " + file.string() +
+                    ", which holds the recovery password; without it nobody can open the volume",
+                state == DriveState::kFinished
+                    ? "Restore that file from a copy; without one, ship the data again with a new "
+                      "job directory. A .BEK file or a password that the volume was given still "
+                      "opens this drive, but the service does not take them."
+                    : "Restore that file from a copy.");
+  }
+  const std::string text = posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
   const keywrap::Opened opened =
       keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys);
   return bitlocker::RecoveryPassword::parse(opened.payload.value.text());
 }
 
+bool failed_verification(const journal::Drive& drive) {
+  return drive.verification && drive.verification->result != "ok";
+}
+
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive) {
-  if (!drive || !drive->identity) return std::nullopt;
+  if (!drive || !drive->identity || failed_verification(*drive)) return std::nullopt;
   guard::Consent::Begun begun;
   begun.identity = guard::ImageIdentity{drive->identity->device, drive->identity->inode,
                                         drive->identity->size}

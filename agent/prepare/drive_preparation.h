@@ -55,12 +55,17 @@ struct DriveOutcome {
 DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
                            const guard::VettedImage& vetted, report::DriveProgress& progress);
 
-// The recovery password of a drive out of its envelope beside the job.
+// The recovery password of a drive out of its envelope beside the job. kKey "envelope-missing" when
+// there is none; `state` of the drive decides what can be done then.
 bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
                                           const std::string& job_id, const std::string& drive_id,
-                                          keywrap::KeyStore& keys);
+                                          journal::DriveState state, keywrap::KeyStore& keys);
 
-// What earlier runs leave to be continued: consent that was given, for the guard.
+// Whether a drive was read back and found wrong: it is made anew then, never continued.
+bool failed_verification(const journal::Drive& drive);
+
+// What earlier runs leave to be continued: consent that was given, for the guard. Nothing of a drive
+// that failed its verification.
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive);
 
 }  // namespace driveprep::prepare

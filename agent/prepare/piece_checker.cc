@@ -37,6 +37,12 @@ void read_piece(const block::ReadableDevice& volume, const CheckPiece& piece, Mu
   require(left == 0, "a piece of a file has no place on the volume");
 }
 
+// A place beyond the volume is a fault of what the drive says; an error of reading may pass.
+Mismatch unread(const CheckPiece& piece, const Error& error) {
+  return {*piece.blob, piece.offset, std::string("cannot be read: ") + error.what(),
+          error.kind() == ErrorKind::kWrite};
+}
+
 }  // namespace
 
 PieceChecker::PieceChecker(const block::ReadableDevice& volume, Limits limits,
@@ -83,6 +89,7 @@ void PieceChecker::finish() {
 
 void PieceChecker::report(Mismatch mismatch) {
   ++mismatch_count_;
+  if (mismatch.unreadable) ++unreadable_count_;
   std::scoped_lock lock(mutex_);
   if (mismatches_.size() < kMismatchesKept) mismatches_.push_back(std::move(mismatch));
 }
@@ -112,7 +119,7 @@ void PieceChecker::check(std::vector<CheckPiece>& group) {
     try {
       read_piece(volume_, piece, buffer.span(), [&](ByteView) {});
     } catch (const Error& error) {
-      report({*piece.blob, piece.offset, std::string("cannot be read: ") + error.what()});
+      report(unread(piece, error));
       continue;
     }
     views.push_back(buffer.span().first(piece.length));
@@ -134,7 +141,7 @@ void PieceChecker::check_long(const CheckPiece& piece) {
   try {
     read_piece(volume_, piece, buffer.span(), [&](ByteView part) { digest.update(part); });
   } catch (const Error& error) {
-    report({*piece.blob, piece.offset, std::string("cannot be read: ") + error.what()});
+    report(unread(piece, error));
     return;
   }
   const Bytes raw = digest.finish();

@@ -30,6 +30,7 @@ struct Mismatch {
   std::string blob;
   std::uint64_t offset = 0;
   std::string what;  // "expected MD5 ..., found ...", "all zeros", "cannot be read: ..."
+  bool unreadable = false;  // the drive gave an error instead of bytes, which may pass
 };
 
 class PieceChecker {
@@ -49,6 +50,8 @@ class PieceChecker {
   void finish();
 
   std::uint64_t mismatch_count() const { return mismatch_count_; }
+  // Of them, those that were not read.
+  std::uint64_t unreadable_count() const { return unreadable_count_; }
   // The first hundred.
   const std::vector<Mismatch>& mismatches() const { return mismatches_; }
 
@@ -67,6 +70,7 @@ class PieceChecker {
   std::mutex mutex_;
   std::vector<Mismatch> mismatches_;
   std::atomic<std::uint64_t> mismatch_count_{0};
+  std::atomic<std::uint64_t> unreadable_count_{0};
   std::exception_ptr error_;
   std::vector<std::thread> threads_;
 };

@@ -51,7 +51,9 @@ manifest::BlobType blob_type(const plan::FileItem& item) {
 }  // namespace
 
 SourceReader::SourceReader(ReadRequest request, CopyPipeline& pipeline)
-    : request_(std::move(request)), pipeline_(pipeline) {
+    : request_(std::move(request)),
+      pipeline_(pipeline),
+      opener_(*request_.dataset, request_.follow_links) {
   thread_ = std::thread([this] {
     try {
       run();
@@ -106,39 +108,62 @@ void SourceReader::run() {
   const plan::PlanStore plan = plan::PlanStore::open(request_.plan_file);
   plan::FileReadAhead files(request_.plan_file, request_.drive, request_.first_number);
   plan::FileItem item;
-  for (std::uint64_t number : request_.retries) {
-    plan::FileCursor cursor = plan.files(request_.drive, number);
-    require(cursor.next(item) && item.number == number, "a failed file is not in the plan");
-    // The source may have been put right since it failed: take it as it is now.
-    if (!read_item(std::move(item), 0, true)) break;
-  }
-  bool stopped = stop_requested();
+  bool stopped = !read_retries(plan) || stop_requested();
   while (!stopped && files.next(item)) {
     const std::uint64_t resume_from =
         item.number == request_.first_number ? request_.partial_valid : 0;
-    stopped = !read_item(std::move(item), resume_from, false) || stop_requested();
+    stopped = !read_item(std::move(item), resume_from, nullptr) || stop_requested();
   }
   flush_batch();
   flush_group();
   send(EndOfSources{stopped});
 }
 
+// They may have been put right since they failed: each is taken as it is now, if that still fits.
+bool SourceReader::read_retries(const plan::PlanStore& plan) {
+  if (request_.retries.empty()) return true;
+  std::uint64_t planned = plan.bytes_before(request_.drive, request_.first_number);
+  plan::FileItem item;
+  const auto load = [&](std::uint64_t number) {
+    plan::FileCursor cursor = plan.files(request_.drive, number);
+    require(cursor.next(item) && item.number == number, "a failed file is not in the plan");
+  };
+  for (const std::uint64_t number : request_.retries) {
+    load(number);
+    planned -= item.size;
+  }
+  RetryAllowance allowance(
+      plan.drives().at(request_.drive),
+      static_cast<std::int64_t>(request_.bytes_done) - static_cast<std::int64_t>(planned));
+  for (const std::uint64_t number : request_.retries) {
+    load(number);
+    if (!read_item(std::move(item), 0, &allowance)) return false;
+  }
+  return true;
+}
+
 // False when the reading has to end.
-bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change) {
+bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
+                             RetryAllowance* allowance) {
   pause_point();
-  const int raw = ::open(item.source_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  UniqueFd fd = opener_.open(item);
   struct stat status {};
   std::optional<SourceFailure> failure;
-  UniqueFd fd(raw);
-  if (raw < 0) {
+  if (!fd.valid() && errno == ELOOP && opener_.refuses_links()) {
+    failure = changed(item, "is now a symbolic link or lies behind one, which is not followed");
+  } else if (!fd.valid()) {
     failure = SourceFailure{errno == ENOENT ? "source-missing" : "source-unreadable",
                             item.source_path + ": " + std::strerror(errno)};
-  } else if (::fstat(raw, &status) != 0 || !S_ISREG(status.st_mode)) {
+  } else if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     failure = changed(item, "is no longer a regular file");
-  } else if (!accept_change && static_cast<std::uint64_t>(status.st_size) != item.size) {
+  } else if (allowance != nullptr) {
+    if (auto why = allowance->objection(item, static_cast<std::uint64_t>(status.st_size))) {
+      failure = changed(item, *why);
+    }
+  } else if (static_cast<std::uint64_t>(status.st_size) != item.size) {
     failure = changed(item, "had " + std::to_string(item.size) + " bytes when it was planned and has " +
                                 std::to_string(status.st_size) + " now");
-  } else if (!accept_change && FileTime::from_timespec(status.st_mtim) != item.times.modified) {
+  } else if (FileTime::from_timespec(status.st_mtim) != item.times.modified) {
     failure = changed(item, "was modified after it was planned");
   }
   if (failure) {

@@ -21,7 +21,9 @@
 #include "agent/plan/plan_store.h"
 #include "agent/prepare/copy_pipeline.h"
 #include "agent/prepare/large_file.h"
+#include "agent/prepare/retry_allowance.h"
 #include "agent/prepare/small_batch.h"
+#include "agent/prepare/source_opener.h"
 #include "base/bounded_queue.h"
 #include "base/unique_fd.h"
 
@@ -50,9 +52,12 @@ using SourceMessage =
 
 struct ReadRequest {
   std::filesystem::path plan_file;
+  const job::Dataset* dataset = nullptr;  // what was planned; must outlive the reader
+  bool follow_links = false;              // the job's policy for symbolic links in sources
   std::size_t drive = 0;
   std::vector<std::uint64_t> retries;  // file numbers that failed before, ascending; read first
   std::uint64_t first_number = 0;      // then everything from here on
+  std::uint64_t bytes_done = 0;        // of the files before it that have not failed
   std::uint64_t partial_valid = 0;     // bytes of file `first_number` that are safe already
   const std::atomic<bool>* stop = nullptr;  // set: stop at the next block
 };
@@ -80,7 +85,10 @@ class SourceReader {
   void pause_point();
   bool send(SourceMessage message);
 
-  bool read_item(plan::FileItem item, std::uint64_t resume_from, bool accept_change);
+  // Files that failed before; false when the reading has to end.
+  bool read_retries(const plan::PlanStore& plan);
+  // `allowance`: for a file that is taken as it is now, within these limits; null: as planned only.
+  bool read_item(plan::FileItem item, std::uint64_t resume_from, RetryAllowance* allowance);
   void read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before);
   bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
                   std::uint64_t resume_from);
@@ -91,6 +99,7 @@ class SourceReader {
 
   ReadRequest request_;
   CopyPipeline& pipeline_;
+  SourceOpener opener_;
   static constexpr std::size_t kMessages = 8;
   BoundedQueue<SourceMessage> messages_{kMessages};
   BoundedQueue<SmallBatch> spare_{kMessages + 4};  // one more is read, one more is written, ...

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "agent/manifest/manifest_reader.h"
+#include "agent/report/sizes.h"
 #include "base/encoding.h"
 #include "base/md5_lanes.h"
 #include "base/utf16.h"
@@ -164,6 +165,7 @@ class DriveVerifier {
     report_.bytes = bytes_;
     report_.cache_bypassed = request_.disk.bypasses_cache();
     report_.mismatch_count = checker_.mismatch_count();
+    report_.unreadable_count = checker_.unreadable_count();
     report_.mismatches = checker_.mismatches();
     return std::move(report_);
   }
@@ -178,7 +180,15 @@ class DriveVerifier {
   bitlocker::OpenedVolume open() {
     bitlocker::OpenOptions options;
     options.metadata_offsets = request_.metadata_offsets;
-    return bitlocker::open_volume(partition_, request_.recovery_password.clone(), options);
+    bitlocker::OpenedVolume opened =
+        bitlocker::open_volume(partition_, request_.recovery_password.clone(), options);
+    if (opened.volume_id != request_.volume) {
+      throw Error(ErrorKind::kJournalMismatch, "drive-other-volume",
+                  request_.disk.name() + " holds BitLocker volume " + opened.volume_id.lower() +
+                      ", the journal knows " + request_.volume.lower(),
+                  "Put back the drive that was prepared, and verify it.");
+    }
+    return opened;
   }
 
   bool stopped() const { return request_.stop != nullptr && *request_.stop; }
@@ -326,12 +336,45 @@ class DriveVerifier {
 
 }  // namespace
 
+void require_disk(const block::FileDevice& disk, const Guid& expected) {
+  std::string why;
+  try {
+    const Guid found = layout::read_gpt(disk).disk_guid;
+    if (found == expected) return;
+    why = "its disk GUID is " + found.lower() + " instead of " + expected.lower();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kVerification) throw;
+    why = error.what();
+  }
+  throw Error(ErrorKind::kJournalMismatch, "image-not-the-one-begun",
+              disk.name() + " is not the drive that was prepared: " + why,
+              "Put the right drive back, and verify it; if this is it, its partition table is "
+              "damaged: do not ship it.");
+}
+
 VerifyReport verify_drive(VerifyRequest request) {
   // Where direct reads are impossible, at least nothing of the file shall be in the page cache.
   if (!request.disk.bypasses_cache()) {
     ::posix_fadvise(request.disk.fd(), 0, 0, POSIX_FADV_DONTNEED);
   }
   return DriveVerifier(std::move(request)).run();
+}
+
+Error verification_error(const std::string& drive_id, const VerifyReport& report) {
+  require(report.mismatch_count > 0, "a verification without a mismatch has failed");
+  const std::string first = ", the first in " + report.mismatches.front().blob;
+  if (report.mismatch_count == report.unreadable_count) {
+    return Error(ErrorKind::kVerification, "blocks-unreadable",
+                 "drive " + drive_id + ": " + report::counted(report.mismatch_count, "block") +
+                     " could not be read" + first + ": " + report.mismatches.front().what,
+                 "Look at the cable and the kernel's messages, then read it again; if that repeats, "
+                 "use another drive.");
+  }
+  return Error(ErrorKind::kVerification, "blocks-differ",
+               "drive " + drive_id + ": " +
+                   report::counted(report.mismatch_count, "difference") + " from the manifest" +
+                   first,
+               "Do not ship this drive: prepare it again, on another drive if it happens twice.");
 }
 
 }  // namespace driveprep::prepare

@@ -17,10 +17,16 @@
 
 namespace driveprep::prepare {
 
+// Throws unless the partition table on `disk` carries this GUID: kJournalMismatch
+// "image-not-the-one-begun", which says nothing about the drive that was looked for. A read error
+// stays what it is.
+void require_disk(const block::FileDevice& disk, const Guid& expected);
+
 struct VerifyRequest {
   const block::FileDevice& disk;  // opened for reading, by itself
   bitlocker::RecoveryPassword recovery_password;
   std::string drive_id;
+  Guid volume;                    // the BitLocker volume that was made
   std::string manifest_md5;       // as announced; empty: not compared
   std::uint64_t expected_bytes = 0;  // for the progress
   std::uint64_t expected_files = 0;
@@ -38,13 +44,19 @@ struct VerifyReport {
   bool cache_bypassed = false;
   bool stopped = false;
   std::uint64_t mismatch_count = 0;
+  std::uint64_t unreadable_count = 0;  // of them: blocks that could not be read
   std::vector<Mismatch> mismatches;  // the first hundred
 
   bool ok() const { return !stopped && mismatch_count == 0; }
 };
 
 // A drive that cannot be opened, or whose structures are wrong, throws (kinds kKey, kRefused,
-// kVerification); blocks that differ are in the report.
+// kVerification; kJournalMismatch "drive-other-volume" when it is not `volume`); blocks that differ
+// are in the report.
 VerifyReport verify_drive(VerifyRequest request);
+
+// What a report with mismatches amounts to, kind kVerification: "blocks-differ", or when nothing was
+// read that differs "blocks-unreadable", which a cable can cause and which is no judgement.
+Error verification_error(const std::string& drive_id, const VerifyReport& report);
 
 }  // namespace driveprep::prepare

@@ -58,6 +58,7 @@ CopyOutcome VolumeCopier::run(const CopyState& state, ReadRequest request) {
   state_ = state;
   retries_ = request.retries;
   request.first_number = state.next_file;
+  request.bytes_done = state.bytes_done;
   request.partial_valid = state.partial ? state.partial->valid_length : 0;
   state_.partial.reset();
   write_attachments();
@@ -147,7 +148,7 @@ void VolumeCopier::handle(LargeBegin begin) {
     throw Error(ErrorKind::kJournalMismatch, "partial-file-missing",
                 "the journal says that a part of " + file.item.file_path +
                     " is on the drive, but the drive does not have it",
-                "Something else has written to the drive: prepare it anew.");
+                "Find out what else has written to the drive.");
   }
   std::vector<ByteRange> ranges;
   if (same_size && !found->ranges.empty()) {

@@ -121,13 +121,16 @@ class Judge {
   void check_contents() {
     if (facts_.locked.known() && facts_.locked.value()) return;
     if (!known(facts_.contents, "the contents")) return;
-    if (consent_.begun) {
+    if (consent_.begun && !consent_.replaces) {
       check_continuation(*consent_.begun);
       return;
     }
     const inventory::Contents& contents = facts_.contents.value();
-    if (!contents.holds_something()) return;
-    const std::string holds = name_ + " already holds something: " + contents.description;
+    if (!contents.holds_something() && !consent_.replaces) return;
+    std::string holds = contents.holds_something()
+                            ? name_ + " already holds something: " + contents.description
+                            : name_ + " is empty";
+    if (consent_.replaces) holds += "; " + *consent_.replaces;
     const std::string& id = facts_.request.drive_id;
     if (!consent_.format) {
       refuse("image-not-empty", ErrorKind::kRefused, holds,

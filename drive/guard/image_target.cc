@@ -30,9 +30,10 @@ UniqueFd open_for_writing(const std::string& name) {
                           "Check the permissions and that the file system is writable.");
 }
 
-void lock(int fd, const std::string& name) {
+// `operation`: LOCK_EX or LOCK_SH.
+void lock(int fd, const std::string& name, int operation) {
   for (int attempt = 1;; ++attempt) {
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return;
+    if (::flock(fd, operation | LOCK_NB) == 0) return;
     if (errno != EWOULDBLOCK && errno != EINTR) {
       throw Error::from_errno(ErrorKind::kBusy, "image-busy", "lock " + name, errno,
                               "Keep the image on a file system that supports locks.");
@@ -65,7 +66,7 @@ ArmedImage arm(const VettedImage& vetted) {
   const ImageFacts& then = vetted.facts();
   const std::string name = then.request.path.string();
   UniqueFd fd = open_for_writing(name);
-  lock(fd.get(), name);
+  lock(fd.get(), name, LOCK_EX);
 
   const ImageFacts now = gather_image_facts_of(then.request, fd.get());
   if (!now.identity.known() || now.identity.value() != then.identity.value()) {
@@ -83,6 +84,10 @@ ArmedImage arm(const VettedImage& vetted) {
   auto device = std::make_unique<block::FileDevice>(
       std::move(fd), name, now.identity.value().size, then.request.sector);
   return ArmedImage(std::move(device), now.identity.value(), then.request.drive_id);
+}
+
+void hold_for_reading(const block::FileDevice& image) {
+  lock(image.fd(), image.name(), LOCK_SH);
 }
 
 }  // namespace driveprep::guard

@@ -67,6 +67,11 @@ struct Consent {
     std::optional<Guid> disk_guid;  // once the partition table was written
   };
   std::optional<Begun> begun;
+
+  // A drive that this job had read back once is made anew: what goes with it, in words. Needs the
+  // same agreement as an image that holds something, even if this image is empty: the drive's
+  // recovery password is replaced. Together with `begun` it would contradict; this one counts.
+  std::optional<std::string> replaces = std::nullopt;
 };
 
 }  // namespace driveprep::guard

@@ -107,6 +107,62 @@ class Sources(harness.Case):
             file.write(b"a new content of another length")
         self.check_repaired(job, tree, hidden=self.all_but(tree, gone, replaced, modified))
 
+    def test_what_became_a_symbolic_link_after_the_plan_is_not_followed(self):
+        tree, _ = self.tree_with_a_large_file()
+        secret = self.env.directory("secret")
+        file, directory = os.path.join(tree, "z", "10.txt"), os.path.join(tree, "zz")
+        behind = harness.write_file(tree, "zz/inner.txt", b"inner")
+        for name, original in (("10.txt", file), ("inner.txt", behind)):
+            times = os.stat(original)
+            content = b"S" * times.st_size
+            harness.write_file(secret, name, content, modified=times.st_mtime_ns)
+        job = self.job_of(tree)
+
+        def deed():
+            os.rename(file, file + ".away")
+            os.symlink(os.path.join(secret, "10.txt"), file)
+            os.rename(directory, directory + ".away")
+            os.symlink(secret, directory)
+        result = self.interfere(job, deed)
+        self.check_incomplete(job, result, {file: "source-changed", behind: "source-changed"})
+        for path in (file, directory):
+            os.remove(path)
+            os.rename(path + ".away", path)
+        self.check_repaired(job, tree)
+
+    def test_a_failed_file_of_another_size_is_taken_only_if_the_plan_would_have(self):
+        tree, large = self.tree_with_a_large_file()
+        pages = self.env.directory("pages")
+        page = harness.write_file(pages, "disk.vhd", harness.random_bytes(512 * 9, 1))
+        grown = os.path.join(tree, "z", "10.txt")
+        job = self.job_of(tree)
+        with open(job.path("dataset.csv"), "a", encoding="utf-8") as rows:
+            rows.write(f"{pages}/,vhds/,PageBlob,no-overwrite,None,None\n")
+
+        def deed():
+            os.rename(page, page + ".away")
+            os.rename(grown, grown + ".away")
+        result = self.interfere(job, deed)
+        self.check_incomplete(job, result, {page: "source-missing", grown: "source-missing"})
+
+        harness.write_file(pages, "disk.vhd", bytes(1000))  # no multiple of 512
+        with open(grown, "wb") as file:  # more than the drive has left
+            file.truncate(200 * MIB)
+        for _ in range(2):
+            result = job.prepare()
+            self.check_incomplete(job, result, {page: "source-changed", grown: "source-changed"})
+            failures = self.failures(result)
+            self.assertIn("multiple of 512", failures[page]["message"])
+            self.assertIn("has room for", failures[grown]["message"])
+
+        harness.write_file(pages, "disk.vhd", harness.random_bytes(512 * 11, 2))
+        with open(grown, "wb") as file:
+            file.write(harness.random_bytes(2 * MIB, 3))
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(job.state(), "finished")
+        self.run_ok("verify", job.root)
+
     def test_a_file_that_grows_while_it_is_read(self):
         tree, large = self.tree_with_a_large_file()
         job = self.job_of(tree)

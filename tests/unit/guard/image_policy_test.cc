@@ -176,3 +176,27 @@ TEST_CASE("all reasons are told, the first decides the exit status") {
     CHECK(std::string(error.what()).find("already holds something") != std::string::npos);
   }
 }
+
+TEST_CASE("a drive that was verified once is made anew only with the operator's agreement") {
+  Consent again;
+  again.format = true;
+  again.replaces = "drive DISK0 failed its verification: its recovery password is replaced";
+  ImageFacts empty = good_facts();
+  CHECK(reason(empty, again) == "not-confirmed/image-not-confirmed");
+  ImageFacts holding = good_facts();
+  holding.contents = something();
+  const Verdict verdict = judge(holding, again);
+  REQUIRE(verdict.reasons.size() == 1);
+  CHECK_THAT(verdict.reasons[0].message, Catch::Contains("recovery password is replaced"));
+  CHECK_THAT(verdict.reasons[0].message, Catch::Contains("NTFS 'Backup'"));
+
+  Consent confirmed = again;
+  confirmed.confirmed_id = "DISK0";
+  CHECK(reason(empty, confirmed).empty());
+  CHECK(reason(holding, confirmed).empty());
+  confirmed.confirmed_id = "DISK1";
+  CHECK(reason(empty, confirmed) == "not-confirmed/image-wrong-confirmation");
+  Consent silent = again;
+  silent.silent = true;
+  CHECK(reason(holding, silent).empty());
+}

@@ -150,6 +150,23 @@ TEST_CASE("an image in use by another run is busy, and free again afterwards") {
   CHECK(error_of([&] { arm(early); }).empty());
 }
 
+TEST_CASE("an image that is being read is not armed, and one that is armed is not read") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", kSize);
+  const VettedImage image = vetted(path);
+  const auto open = [&] { return block::open_image_read_only(path.string(), SectorSize(512)); };
+  {
+    const auto reader = open();
+    const auto another = open();
+    hold_for_reading(*reader);
+    hold_for_reading(*another);
+    CHECK(error_of([&] { arm(image); }) == "busy/image-busy");
+  }
+  const ArmedImage armed = arm(image);
+  const auto reader = open();
+  CHECK(error_of([&] { hold_for_reading(*reader); }) == "busy/image-busy");
+}
+
 TEST_CASE("what changes between vetting and arming stops the arming") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);

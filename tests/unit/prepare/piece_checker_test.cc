@@ -61,6 +61,26 @@ TEST_CASE("a piece that cannot be read is a mismatch, and the others are still c
   CHECK_THAT(checker.mismatches()[0].what, Catch::Contains("cannot be read"));
 }
 
+TEST_CASE("an error of reading is told from content that differs") {
+  class Failing : public block::MemoryDevice {
+   public:
+    using MemoryDevice::MemoryDevice;
+    void read(std::uint64_t offset, MutableByteView out) const override {
+      if (offset >= 8 * kMiB) throw Error(ErrorKind::kWrite, "read-failed", "read: EIO");
+      MemoryDevice::read(offset, out);
+    }
+  };
+  const Failing volume(16 * kMiB);
+  PieceChecker checker(volume, 1, [](std::uint64_t) {});
+  checker.add({kBlob, 0, 4096, Md5{}, {{8 * kMiB, 4096}}});
+  checker.add({kBlob, 4096, 2 * kBufferBytes, Md5{}, {{8 * kMiB, 2 * kBufferBytes}}});
+  checker.add({kBlob, 16 * kMiB, 4096, Md5{}, {{0, 4096}}});
+  checker.add({kBlob, 20 * kMiB, 4096, Md5{}, {{32 * kMiB, 4096}}});
+  checker.finish();
+  CHECK(checker.mismatch_count() == 4);
+  CHECK(checker.unreadable_count() == 3);
+}
+
 TEST_CASE("millions of mismatches do not fill the memory") {
   block::MemoryDevice volume(16 * kMiB);
   PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});
