@@ -12,6 +12,7 @@
 #include "agent/prepare/memory_share.h"
 #include "agent/prepare/piece_checker.h"
 #include "agent/report/drive_progress.h"
+#include "base/guid.h"
 #include "bitlocker/recovery_password.h"
 #include "drive/block/file_device.h"
 

@@ -1,4 +1,5 @@
 #include "agent/prepare/image_space.h"
+#include "base/units.h"
 
 #include <catch2/catch.hpp>
 
