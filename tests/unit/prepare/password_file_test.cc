@@ -86,7 +86,9 @@ TEST_CASE("a password is asked for as long as a drive has to be made with it") {
   checkpoint.number = 1;
   journal->commit_checkpoint("D0", checkpoint);
   CHECK(check(journal.get()).empty());
-  journal->set_verification("D0", {.result = "blocks-differ"}, journal::DriveState::kFailed, "");
+  journal::Verification failed;
+  failed.result = "blocks-differ";
+  journal->set_verification("D0", failed, journal::DriveState::kFailed, "");
   CHECK(check(journal.get()) == "usage/password-file");
   journal->set_state("D0", journal::DriveState::kFinished, "");
   CHECK(check(journal.get()).empty());

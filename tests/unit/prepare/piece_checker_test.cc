@@ -71,7 +71,7 @@ TEST_CASE("an error of reading is told from content that differs") {
     }
   };
   const Failing volume(16 * kMiB);
-  PieceChecker checker(volume, 1, [](std::uint64_t) {});
+  PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});
   checker.add({kBlob, 0, 4096, Md5{}, {{8 * kMiB, 4096}}});
   checker.add({kBlob, 4096, 2 * kBufferBytes, Md5{}, {{8 * kMiB, 2 * kBufferBytes}}});
   checker.add({kBlob, 16 * kMiB, 4096, Md5{}, {{0, 4096}}});
