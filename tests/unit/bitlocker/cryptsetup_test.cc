@@ -30,11 +30,11 @@ TEST_CASE("cryptsetup gets the same volume key out of created volumes", "[integr
     WARN("skipped: " << kCryptsetup << " is not installed");
     return;
   }
-  const test::ScratchDirectory directory;
   for (const Cipher cipher :
        {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128, Cipher::kAesCbc256}) {
     for (const std::uint64_t sector : {512, 4096}) {
       INFO(to_string(cipher) << " " << sector);
+      const test::ScratchDirectory directory;
       const MadeVolume made(cipher, SectorSize(sector));
       const fs::path image = directory / "volume.img";
       {
