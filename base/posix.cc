@@ -25,6 +25,7 @@ std::string remedy_for(int error_number) {
     case EACCES:
     case EPERM: return "Check the owner and the permissions of that file and its directory.";
     case ENOENT: return "Check the path.";
+    case EISDIR: return "There is a directory where a file is wanted: move it away.";
     case EIO: return "The device below reports an input/output error: check the kernel log (dmesg).";
     default: return {};
   }

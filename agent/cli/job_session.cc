@@ -19,6 +19,20 @@ keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
   return options;
 }
 
+// The key store does not know where its path was written.
+template <typename Open>
+std::unique_ptr<keywrap::LocalKeyStore> with_remedy(const job::Job& job, Open open) {
+  try {
+    return open();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kKey || !error.remedy().empty()) throw;
+    throw Error(error.kind(), error.code(), std::string("the key store: ") + error.what(),
+                "Check the owner and the permissions of " +
+                    job.spec.encryption.key_store.string() +
+                    ", or correct /encryption/keyStore in job.json.");
+  }
+}
+
 }  // namespace
 
 std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
@@ -33,11 +47,12 @@ void check_key_settings(const job::Job& job) {
 }
 
 std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job) {
-  return keywrap::LocalKeyStore::open(key_store_options(job));
+  return with_remedy(job, [&] { return keywrap::LocalKeyStore::open(key_store_options(job)); });
 }
 
 std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job) {
-  return keywrap::LocalKeyStore::open_or_create(key_store_options(job));
+  return with_remedy(
+      job, [&] { return keywrap::LocalKeyStore::open_or_create(key_store_options(job)); });
 }
 
 guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row) {
@@ -122,7 +137,7 @@ std::unique_ptr<journal::Journal> open_begun(const job::JobDirectory& directory)
   if (!journal || !journal->job()) {
     throw Error(ErrorKind::kUsage, "job-not-begun",
                 "nothing has been prepared yet in " + directory.root().string(),
-                "Run driveprep prepare first.");
+                "Run driveprep prepare " + directory.root().string() + " first.");
   }
   return journal;
 }

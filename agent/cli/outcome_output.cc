@@ -28,7 +28,11 @@ void print_outcome(const OutcomeReport& report, const prepare::DriveOutcome& out
     line += ": " + verification_text(*outcome.verification);
   }
   print(line);
-  if (outcome.stopped) print("    stopped; what was copied is safe");
+  if (outcome.stopped) {
+    print(outcome.state == journal::DriveState::kVerifying
+              ? "    stopped while reading back; all is copied"
+              : "    stopped; what was copied is safe");
+  }
   if (outcome.error) {
     print("    " + printable(outcome.error->what()));
     if (!outcome.error->remedy().empty()) print("    what to do: " + outcome.error->remedy());
@@ -87,6 +91,10 @@ std::string verification_text(const prepare::VerifyReport& report) {
                                  : report::counted(report.mismatch_count, "difference");
   text += ", " + report::counted(report.files, "file") + ", " +
           report::counted(report.blocks, "block") + ", " + report::human_bytes(report.bytes);
+  if (report.empty_bytes > 0) {
+    text += " (and " + report::human_bytes(report.empty_bytes) +
+            " of empty page blob ranges, which are not listed)";
+  }
   text += report.cache_bypassed
               ? ", page cache bypassed"
               : ", but through the page cache: this file system has no direct input and output";
@@ -103,6 +111,7 @@ nlohmann::ordered_json verification_json(const prepare::VerifyReport& report) {
           {"files", report.files},
           {"blocks", report.blocks},
           {"bytes", report.bytes},
+          {"empty_bytes", report.empty_bytes},
           {"cache_bypassed", report.cache_bypassed},
           {"mismatch_count", report.mismatch_count},
           {"mismatches", mismatches}};
@@ -139,7 +148,7 @@ int report_outcomes(const OutcomeReport& report) {
   for (const plan::DrivePlan& drive : report.plan.drives()) {
     if (drive.files == 0) print(drive.drive_id + "  not needed: it was left as it is");
   }
-  print("\n" + report::human_duration(report.elapsed));
+  print("\nThis took " + report::human_duration(report.elapsed) + ".");
   if (status == 0) {
     print("Next: driveprep request " + report.job);
   } else {

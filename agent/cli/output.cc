@@ -17,6 +17,12 @@ void print(const std::string& text) {
   std::fflush(stdout);  // in step with what goes to standard error
 }
 
+void flush_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  throw Error(ErrorKind::kWrite, "output-failed", "the result could not be written to standard output",
+              "Look where standard output goes; driveprep status tells what was done.");
+}
+
 void note(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -12,6 +12,8 @@ namespace driveprep::cli {
 // One JSON document, indented, with a line feed.
 void print_json(const nlohmann::ordered_json& document);
 void print(const std::string& text);  // a line feed is added
+// At the end: throws kWrite "output-failed" when standard output did not take everything.
+void flush_output();
 void note(const std::string& text);   // to standard error
 
 // Columns padded to their widest cell; the first row is the heading.

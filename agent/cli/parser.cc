@@ -1,18 +1,19 @@
 #include "agent/cli/parser.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
+#include <string_view>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/plan/build_plan.h"
+#include "base/nearest_word.h"
 
 namespace driveprep::cli {
 namespace {
-
-constexpr int kUsageStatus = static_cast<int>(ErrorKind::kUsage);
 
 struct Parsed {
   PlanOptions plan;
@@ -23,75 +24,173 @@ struct Parsed {
   CommonOptions init;
   CommonOptions status;
   std::function<int()> command;
-  const CommonOptions* common = nullptr;
 };
 
-// A subcommand with what all of them share: the job directory, --json, and an example.
+constexpr const char* kJson = "Result as one JSON document on standard output";
+constexpr const char* kJsonWithProgress =
+    "Result as one JSON document on standard output;\n"
+    "progress as one JSON object a line on standard error";
+
+struct Described {
+  const char* name;
+  const char* does;
+  const char* writes;
+  const char* example;
+  const char* json = kJson;
+};
+
+// A subcommand with what all of them share: the job directory, --json, what it writes, an example.
 CLI::App* add_command(CLI::App& parent, Parsed& parsed, CommonOptions& options,
-                      const std::string& name, const std::string& description,
-                      const std::string& example, std::function<int()> command) {
-  CLI::App* app = parent.add_subcommand(name, description);
-  app->add_option("JOB", options.job, "The job directory")->required();
-  app->add_flag("--json", options.json,
-                "Results as one JSON document; progress as one JSON object a line on stderr");
-  app->footer("Example:\n  " + example);
-  app->callback([&parsed, &options, command = std::move(command)] {
-    parsed.common = &options;
-    parsed.command = command;
-  });
+                      const Described& described, std::function<int()> command) {
+  CLI::App* app = parent.add_subcommand(described.name, described.does);
+  app->add_option("JOB", options.job, "The job directory")->required()->type_name("");
+  app->add_flag("--json", options.json, described.json);
+  app->footer(std::string("Writes:\n  ") + described.writes + "\n\nExample:\n  " +
+              described.example);
+  app->callback([&parsed, command = std::move(command)] { parsed.command = command; });
   return app;
 }
 
-void add_commands(CLI::App& app, Parsed& p) {
-  add_command(app, p, p.init, "init", "Make a new job directory with commented samples",
-              "driveprep init archive-2026", [&p] { return run_init(p.init); });
-
-  add_command(app, p, p.plan, "plan",
-              "Check everything and show which file goes to which drive; writes nothing",
-              "driveprep plan archive-2026 --all", [&p] { return run_plan(p.plan); })
-      ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
-
-  CLI::App* prepare = add_command(
-      app, p, p.prepare, "prepare",
-      "Write the drives: partition, encrypt, format, copy, verify. Continues what was interrupted",
-      "driveprep prepare archive-2026 --confirm DISK0",
-      [&p] { return run_prepare(p.prepare); });
-  prepare->add_option("--confirm", p.prepare.confirm,
-                      "Agree that what is on the drive with this id is destroyed (repeatable)")
-      ->type_name("ID");
-  prepare->add_option("--plan", p.prepare.plan_digest,
-                      "Go on only if the plan has this digest, as printed by driveprep plan")
+void add_prepare(CLI::App& app, Parsed& p) {
+  CLI::App* prepare =
+      add_command(app, p, p.prepare,
+                  {"prepare",
+                   "Write the drives: partition, encrypt, format, copy,\n"
+                   "verify; continues what was interrupted",
+                   "the image files that driveset.csv names;\n"
+                   "  in JOB: plan.db, journal.db, logs/, and drives/ID/ with the manifest,\n"
+                   "  DriveInfo.xml, the wrapped key and what was erased;\n"
+                   "  the key store (/encryption/keyStore of job.json), made on first use",
+                   "driveprep prepare archive-2026 --confirm DISK0", kJsonWithProgress},
+                  [&p] { return run_prepare(p.prepare); });
+  prepare
+      ->add_option("--confirm", p.prepare.confirm,
+                   "Agree that what is on the drive with this id is\ndestroyed (repeatable)")
+      ->type_name("ID")
+      ->allow_extra_args(false);
+  prepare
+      ->add_option("--plan", p.prepare.plan_digest,
+                   "Go on only if the plan has this digest, as printed\nby driveprep plan")
       ->type_name("DIGEST");
+}
 
-  add_command(app, p, p.verify, "verify",
-              "Read the drives back with their recovery passwords and compare every block",
-              "driveprep verify archive-2026 --drive DISK0", [&p] { return run_verify(p.verify); })
-      ->add_option("--drive", p.verify.drives, "Only this drive (repeatable)")
-      ->type_name("ID");
-
-  add_command(app, p, p.status, "status", "What the journal knows of each drive",
-              "driveprep status archive-2026 --json", [&p] { return run_status(p.status); });
-
-  add_command(app, p, p.request, "request",
-              "Write the bodies that create the import job (Data Box and classic)",
-              "driveprep request archive-2026", [&p] { return run_request(p.request); })
-      ->add_flag("--reveal-keys", p.request.reveal_keys,
-                 "Put the recovery passwords in (mode 0600, recorded in the journal)");
-
+void add_key(CLI::App& app, Parsed& p) {
   CLI::App* key = app.add_subcommand("key", "The wrapped keys of a job");
   key->require_subcommand(1);
   key->footer("Example:\n  driveprep key show archive-2026 --drive DISK0");
-  add_command(*key, p, p.key_show, "show",
-              "Print the recovery password of a drive; recorded in the journal",
-              "driveprep key show archive-2026 --drive DISK0",
+  add_command(*key, p, p.key_show,
+              {"show", "Print the recovery password of a drive",
+               "in JOB: journal.db, the fact that it was shown",
+               "driveprep key show archive-2026 --drive DISK0"},
               [&p] { return run_key_show(p.key_show); })
       ->add_option("--drive", p.key_show.drive, "The drive's id")
       ->type_name("ID")
       ->required();
 }
 
-int fail(const Error& error, const CommonOptions* options) {
-  if (options != nullptr && options->json) {
+void add_commands(CLI::App& app, Parsed& p) {
+  add_command(app, p, p.init,
+              {"init", "Make a new job directory with commented samples",
+               "JOB, and in it job.json, dataset.csv, driveset.csv and data/readme.txt;\n"
+               "  files that are there already stay as they are",
+               "driveprep init archive-2026"},
+              [&p] { return run_init(p.init); });
+  add_command(app, p, p.plan,
+              {"plan", "Check everything and show which file goes to which drive",
+               "nothing", "driveprep plan archive-2026 --all"},
+              [&p] { return run_plan(p.plan); })
+      ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
+  add_prepare(app, p);
+  add_command(app, p, p.verify,
+              {"verify",
+               "Read finished drives back with their recovery passwords\n"
+               "and compare every block",
+               "in JOB: journal.db, the result; the drives are only read",
+               "driveprep verify archive-2026 --drive DISK0", kJsonWithProgress},
+              [&p] { return run_verify(p.verify); })
+      ->add_option("--drive", p.verify.drives, "Only this drive (repeatable)")
+      ->type_name("ID")
+      ->allow_extra_args(false);
+  add_command(app, p, p.status,
+              {"status", "Show the state of each drive and what to do next", "nothing",
+               "driveprep status archive-2026 --json"},
+              [&p] { return run_status(p.status); });
+  add_command(app, p, p.request,
+              {"request", "Write the bodies that create the import job",
+               "in JOB: requests/databox.json (Data Box), requests/importexport.json (classic)",
+               "driveprep request archive-2026"},
+              [&p] { return run_request(p.request); })
+      ->add_flag("--reveal-keys", p.request.reveal_keys,
+                 "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
+  add_key(app, p);
+}
+
+using Arguments = std::vector<std::string>;
+
+std::string help_of(const CLI::App& app) {
+  std::string name = app.get_name();
+  for (const CLI::App* at = app.get_parent(); at != nullptr; at = at->get_parent()) {
+    name = at->get_name() + " " + name;
+  }
+  return name + " --help";
+}
+
+std::string did_you_mean(const std::optional<std::string>& word) {
+  return word ? "Did you mean \"" + *word + "\"? " : std::string();
+}
+
+Error unknown_command(const CLI::App& app, const std::string& word) {
+  Arguments names;
+  std::string listed;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    names.push_back(command->get_name());
+    listed += (listed.empty() ? "" : ", ") + command->get_name();
+  }
+  return Error(ErrorKind::kUsage, "command-unknown",
+               "there is no command \"" + word + "\"; the commands are " + listed,
+               did_you_mean(nearest_word(word, names)) + help_of(app) + " tells what they do.");
+}
+
+Error unknown_option(const CLI::App& app, const std::string& word) {
+  Arguments names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return Error(ErrorKind::kUsage, "option-unknown", "there is no option " + word + " here",
+               did_you_mean(nearest_word(word, names)) + help_of(app) + " lists the options.");
+}
+
+// The command that the arguments name. Throws for words and options that it does not know: the
+// parser would only say that something is missing or too many.
+const CLI::App& named_command(const CLI::App& root, const Arguments& arguments) {
+  const CLI::App* app = &root;
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument.starts_with("-")) {
+      const std::string name = argument.substr(0, argument.find('='));
+      if (app->get_option_no_throw(name) == nullptr) throw unknown_option(*app, name);
+      continue;
+    }
+    const std::vector<const CLI::App*> commands = app->get_subcommands({});
+    if (commands.empty()) continue;
+    const auto command = std::ranges::find(commands, argument, &CLI::App::get_name);
+    if (command == commands.end()) throw unknown_command(*app, argument);
+    app = *command;
+  }
+  return *app;
+}
+
+// With our code and remedy: what CLI11 says of a required or surplus argument is a sentence already.
+Error arguments_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::string what = error.what();
+  if (what.starts_with("A subcommand is required")) what = "a command is missing";
+  const std::string where = app.get_parent() != nullptr ? app.get_name() + ": " : "";
+  return Error(ErrorKind::kUsage, "arguments", where + what,
+               help_of(app) + " tells what belongs here.");
+}
+
+int fail(const Error& error, bool json) {
+  if (json) {
     nlohmann::ordered_json document = {{"schema", 1}, {"error", error_json(error)}};
     if (const auto* refused = dynamic_cast<const plan::PlanRefused*>(&error)) {
       nlohmann::ordered_json problems = nlohmann::ordered_json::array();
@@ -108,38 +207,55 @@ int fail(const Error& error, const CommonOptions* options) {
   return static_cast<int>(error.kind());
 }
 
+// Returns 0 after --help or --version, -1 when there is a command to run.
+int parse(CLI::App& app, int argc, char** argv) {
+  const CLI::App& command = named_command(app, Arguments(argv + 1, argv + argc));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
+    throw arguments_error(command, error);
+  }
+  return -1;
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
-  CLI::App app("Prepares drives for Azure Import/Export: BitLocker volumes with your data, "
+  CLI::App app("Prepares drives for Azure Import/Export: BitLocker volumes with your data,\n"
                "verified, with wrapped keys and ready job requests.",
                "driveprep");
+  app.get_formatter()->column_width(22);
   app.set_version_flag("--version", program_name());
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help on every command");
   app.footer(
       "A job, from start to end:\n"
-      "  driveprep init JOB        then edit job.json, dataset.csv and driveset.csv in it\n"
+      "  driveprep init JOB        then edit the three files in it\n"
       "  driveprep plan JOB        every check, nothing written\n"
-      "  driveprep prepare JOB     writes and verifies the drives; repeat it to continue\n"
+      "  driveprep prepare JOB     writes and verifies the drives; repeated, continues\n"
       "  driveprep request JOB     the bodies that create the import job\n"
-      "Exit status: 0 done, 2 usage, 3 refused, 4 not confirmed, 8 sources failed; docs/exit-codes.md");
+      "\n"
+      "Exit status: 0 done, 2 usage, 3 refused, 4 not confirmed, 5 busy, 6 write error,\n"
+      "7 verification, 8 sources failed, 10 some drives failed, 11 journal, 12 key;\n"
+      "docs/exit-codes.md tells more.");
   Parsed parsed;
   add_commands(app, parsed);
+  // Wherever it stands: a script that asks for JSON gets it for a misspelt command, too.
+  const bool json = std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error, std::cout, std::cerr);
-    return status == 0 ? 0 : kUsageStatus;
-  }
-  try {
-    return parsed.command();
+    if (argc == 1) std::cerr << app.help() << '\n';
+    const int ended = parse(app, argc, argv);
+    if (ended >= 0) return ended;
+    const int status = parsed.command();
+    flush_output();
+    return status;
   } catch (const Error& error) {
-    return fail(error, parsed.common);
+    return fail(error, json);
   } catch (const std::exception& error) {
     return fail(Error(ErrorKind::kInternal, "internal", error.what(),
                       "This is a bug in driveprep: please report it with the log of this run."),
-                parsed.common);
+                json);
   }
 }
 

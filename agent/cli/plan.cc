@@ -2,12 +2,11 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/consent.h"
+#include "agent/cli/early_checks.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
-#include "agent/cli/request_parameters.h"
 #include "agent/prepare/image_space.h"
-#include "agent/prepare/password_file.h"
 
 namespace driveprep::cli {
 namespace {
@@ -58,18 +57,22 @@ void print_targets(const plan::PlanStore& plan, const std::vector<TargetOutlook>
   }
 }
 
+plan::PlanStore private_plan(const job::Job& job) {
+  ScanNote note;
+  return plan::build_plan(job, drive_inputs(job), {}, note.progress());
+}
+
 }  // namespace
 
 int run_plan(const PlanOptions& options) {
   const job::Job job = job::load_job(options.job);
-  check_request_parameters(job.spec);
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
-  prepare::check_password_file(job, journal.get());
+  check_before_writing(job, journal.get());
   std::vector<TargetOutlook> targets;
   for (const job::DriveRow& row : job.driveset.rows) {
     targets.push_back(outlook(job, row, journal.get()));
   }
-  const plan::PlanStore plan = plan::build_plan(job, drive_inputs(job), {}, scan_note());
+  const plan::PlanStore plan = private_plan(job);
   prepare::check_image_space(plan, journal.get());
   if (options.json) {
     nlohmann::ordered_json document = plan_json(plan);

@@ -71,11 +71,18 @@ void print_plan(const plan::PlanStore& plan) {
   }
 }
 
-plan::ScanProgress scan_note() {
-  if (!::isatty(STDERR_FILENO)) return {};
-  return [](std::uint64_t files, std::uint64_t bytes) {
-    std::fprintf(stderr, "\r\x1b[2Kscanning: %s, %s\r", report::counted(files, "file").c_str(),
-                 report::human_bytes(bytes).c_str());
+ScanNote::ScanNote() : terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+ScanNote::~ScanNote() {
+  if (shown_) std::fputs("\r\x1b[2K", stderr);
+}
+
+plan::ScanProgress ScanNote::progress() {
+  if (!terminal_) return {};
+  return [this](std::uint64_t files, std::uint64_t bytes) {
+    shown_ = true;
+    std::fprintf(stderr, "\r\x1b[2Kscanning the sources: %s, %s",
+                 report::counted(files, "file").c_str(), report::human_bytes(bytes).c_str());
   };
 }
 

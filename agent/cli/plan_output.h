@@ -12,7 +12,20 @@ namespace driveprep::cli {
 nlohmann::ordered_json plan_json(const plan::PlanStore& plan);
 // Drives, totals, findings, digest.
 void print_plan(const plan::PlanStore& plan);
-// Tells on a terminal how far the scan of the sources is.
-plan::ScanProgress scan_note();
+
+// Tells on a terminal how far the scan of the sources is, in one line that vanishes with the object.
+class ScanNote {
+ public:
+  ScanNote();
+  ScanNote(const ScanNote&) = delete;
+  ScanNote& operator=(const ScanNote&) = delete;
+  ~ScanNote();
+  // Refers to this object.
+  plan::ScanProgress progress();
+
+ private:
+  bool terminal_ = false;
+  bool shown_ = false;
+};
 
 }  // namespace driveprep::cli

@@ -5,16 +5,15 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/consent.h"
+#include "agent/cli/early_checks.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/outcome_output.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
-#include "agent/cli/request_parameters.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/image_space.h"
 #include "agent/prepare/job_preparation.h"
-#include "agent/prepare/password_file.h"
 #include "agent/report/progress_display.h"
 #include "base/directories.h"
 #include "base/posix.h"
@@ -24,25 +23,25 @@ namespace {
 
 using journal::DriveState;
 
-bool nothing_begun(const journal::Journal& journal) {
-  return std::ranges::all_of(journal.drives(), [](const journal::Drive& drive) {
-    return drive.state == DriveState::kPlanned && !drive.identity;
-  });
-}
-
 // The plan of an earlier run when that has begun, else a new one. `journal` may be null.
 plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
-  const std::optional<journal::JobRecord> record =
-      journal != nullptr ? journal->job() : std::nullopt;
-  if (!record || nothing_begun(*journal)) {
-    return plan::build_plan(job, drive_inputs(job), job.directory.plan_file(), scan_note());
+  if (nothing_begun(journal)) {
+    ScanNote note;
+    return plan::build_plan(job, drive_inputs(job), job.directory.plan_file(), note.progress());
   }
+  const std::optional<journal::JobRecord> record = journal->job();
   if (record->inputs_digest != inputs_digest(job)) {
     throw Error(ErrorKind::kJournalMismatch, "job-changed",
                 "dataset.csv, driveset.csv, the session or the encryption in " +
                     job.directory.root().string() +
                     " has changed since drives of this job were begun",
                 "Undo the change, or make a new job directory for what is to be shipped now.");
+  }
+  if (!std::filesystem::exists(job.directory.plan_file())) {
+    throw Error(ErrorKind::kJournalMismatch, "plan-missing",
+                "drives of this job were begun, but " + job.directory.plan_file().string() +
+                    ", which says what goes onto them, is gone",
+                "Restore that file, or start over in a new job directory.");
   }
   plan::PlanStore plan = plan::PlanStore::open(job.directory.plan_file());
   if (plan.digest() != record->plan_digest) {
@@ -138,46 +137,66 @@ std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
 int run_prepare(const PrepareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const job::Job job = job::load_job(options.job);
-  check_request_parameters(job.spec);
   require_known_drives(options, job);
-  check_key_settings(job);
   job.directory.check_writable();
   const journal::JobLock lock(job.directory.root());
   // Nothing is created in the job directory before everything has been checked.
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   if (journal) journal->require_job(job.spec.name);
-  prepare::check_password_file(job, journal.get());
+  check_before_writing(job, journal.get());
   const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
+  const bool fresh = nothing_begun(journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
-  require_digest(plan, options.plan_digest);
-  prepare::check_image_space(plan, journal.get());
-
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
-  const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
-  journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
-  record_plan(*journal, job, plan);
+  try {
+    require_digest(plan, options.plan_digest);
+    prepare::check_image_space(plan, journal.get());
+  } catch (const Error&) {
+    // Nothing was begun with a new plan: a refusal leaves nothing behind.
+    if (fresh) std::filesystem::remove(job.directory.plan_file());
+    throw;
+  }
 
   std::deque<report::DriveProgress> progress;
   std::vector<prepare::DriveTask> tasks;
   for (const plan::DrivePlan& drive : plan.drives()) {
     const auto image = vetted.find(drive.drive_id);
     if (drive.files == 0 || image == vetted.end()) continue;
-    make_drive_directory(job.directory, drive.drive_id);
     progress.emplace_back(drive.drive_id);
     tasks.push_back({drive.index, image->second, &progress.back()});
   }
 
+  std::vector<prepare::DriveOutcome> outcomes;
+  const auto report = [&] {
+    const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::steady_clock::now() - start);
+    return report_outcomes({.job = options.job,
+                            .json = options.json,
+                            .plan = plan,
+                            .journal = *journal,
+                            .outcomes = outcomes,
+                            .progress = progress,
+                            .elapsed = elapsed});
+  };
+  if (tasks.empty()) return report();
+
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
+  const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
+  journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+  record_plan(*journal, job, plan);
+  for (const prepare::DriveTask& task : tasks) {
+    make_drive_directory(job.directory, task.progress->drive_id());
+  }
   const std::shared_ptr<spdlog::logger> log = open_log(job.directory, "prepare");
   log->info("{}, plan {}, {} files, {} bytes", program_name(), plan.digest_text(),
             plan.total_files(), plan.total_bytes());
-  if (!options.json && !tasks.empty()) print_plan(plan);
-
-  std::vector<prepare::DriveOutcome> outcomes;
+  if (!options.json) print_plan(plan);
   {
+    const CleanStop clean_stop;
     std::vector<const report::DriveProgress*> shown;
     for (const report::DriveProgress& drive : progress) shown.push_back(&drive);
     const report::ProgressDisplay display(
-        shown, options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr());
+        shown, options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
+        &stop_requested());
     outcomes = prepare::prepare_drives({.job = job,
                                         .plan_file = job.directory.plan_file(),
                                         .job_id = job.spec.name,
@@ -189,16 +208,9 @@ int run_prepare(const PrepareOptions& options) {
                                         .stop = &stop_requested()},
                                        tasks);
   }
-  const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(
-      std::chrono::steady_clock::now() - start);
-  log->info("ended after {} s", elapsed.count());
-  return report_outcomes({.job = options.job,
-                          .json = options.json,
-                          .plan = plan,
-                          .journal = *journal,
-                          .outcomes = outcomes,
-                          .progress = progress,
-                          .elapsed = elapsed});
+  const int status = report();
+  log->info("ended with exit status {}", status);
+  return status;
 }
 
 }  // namespace driveprep::cli

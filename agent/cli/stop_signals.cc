@@ -11,6 +11,7 @@ namespace {
 
 std::atomic<bool> stop{false};
 std::atomic<int> exit_status{0};
+std::atomic<int> clean_stops{0};
 
 int status_of(int signal_number) { return signal_number == SIGTERM ? 143 : 130; }
 
@@ -22,10 +23,12 @@ void wait_for_signals(sigset_t signals) {
   for (;;) {
     int signal_number = 0;
     if (sigwait(&signals, &signal_number) != 0) continue;
-    if (stop.exchange(true)) ::_exit(status_of(signal_number));
+    if (clean_stops == 0 || stop) {
+      say("\ndriveprep: stopped\n");
+      ::_exit(status_of(signal_number));
+    }
     exit_status = status_of(signal_number);
-    say("\ndriveprep: stopping at the next checkpoint; run the same command again to continue "
-        "(once more: stop at once)\n");
+    stop = true;
   }
 }
 
@@ -41,6 +44,9 @@ void watch_stop_signals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread(wait_for_signals, signals).detach();
 }
+
+CleanStop::CleanStop() { ++clean_stops; }
+CleanStop::~CleanStop() { --clean_stops; }
 
 const std::atomic<bool>& stop_requested() { return stop; }
 int stop_exit_status() { return exit_status; }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
@@ -8,6 +9,7 @@
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
+#include "agent/report/sizes.h"
 #include "drive/guard/image_target.h"
 
 namespace driveprep::cli {
@@ -17,9 +19,13 @@ using journal::DriveState;
 
 struct Checked {
   std::string drive;
-  std::optional<prepare::VerifyReport> report;
+  std::optional<prepare::VerifyReport> report;  // none: not looked at, or it could not be opened
   std::optional<Error> error;
   bool disk_recognised = false;  // the image is the one that was prepared
+
+  // A difference that was found before the stop is an error all the same.
+  bool stopped() const { return !error && (!report || report->stopped); }
+  bool ok() const { return report && report->ok() && !error; }
 };
 
 bool selected(const VerifyOptions& options, const std::string& id) {
@@ -28,10 +34,31 @@ bool selected(const VerifyOptions& options, const std::string& id) {
 
 void require_known(const VerifyOptions& options, const journal::Journal& journal) {
   for (const std::string& id : options.drives) {
-    if (journal.drive(id)) continue;
-    throw Error(ErrorKind::kUsage, "drive-unknown", "this job has no drive " + id,
-                "driveprep status lists the drives of the job.");
+    const std::optional<journal::Drive> drive = journal.drive(id);
+    if (!drive) {
+      throw Error(ErrorKind::kUsage, "drive-unknown", "this job has no drive " + id,
+                  "driveprep status " + options.job + " lists the drives of the job.");
+    }
+    if (drive->planned_files == 0) {
+      throw Error(ErrorKind::kUsage, "drive-not-needed",
+                  "drive " + id + " holds nothing of this job: no file went onto it",
+                  "Leave --drive " + id + " out.");
+    }
   }
+}
+
+// A drive that was never read back as a whole has nothing to be compared yet.
+bool verifiable(const journal::Drive& drive) {
+  const bool sealed = drive.state == DriveState::kFinished ||
+                      (drive.state == DriveState::kFailed && drive.verification);
+  return sealed && drive.manifest && drive.identity && drive.volume;
+}
+
+Error not_finished(const VerifyOptions& options, const journal::Drive& drive) {
+  return Error(ErrorKind::kUsage, "drive-not-finished",
+               "drive " + drive.id + " is " + std::string(journal::to_string(drive.state)) +
+                   ": only a finished drive can be verified",
+               "Run driveprep prepare " + options.job + ": it ends with the verification.");
 }
 
 Checked check(const job::Job& job, const std::string& job_id, const journal::Drive& drive,
@@ -39,6 +66,10 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
   Checked checked;
   checked.drive = drive.id;
   try {
+    if (!std::filesystem::exists(drive.target)) {
+      throw Error(ErrorKind::kBusy, "image-vanished", "there is no " + drive.target + " any more",
+                  "Put the image back there, or mount what is missing.");
+    }
     const std::unique_ptr<block::FileDevice> disk =
         block::open_image_read_only(drive.target, SectorSize(drive.identity->sector_size));
     guard::hold_for_reading(*disk);
@@ -57,11 +88,16 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
         .progress = &progress,
         .stop = &stop_requested(),
     });
-    if (!checked.report->ok() && !checked.report->stopped) {
+    if (checked.report->mismatch_count > 0) {
       checked.error = prepare::verification_error(drive.id, *checked.report);
     }
   } catch (const Error& error) {
     checked.error = error;
+    // What could be refused as a target is, on a drive that was finished, not what was written.
+    if (error.kind() == ErrorKind::kRefused && checked.disk_recognised) {
+      checked.error.emplace(ErrorKind::kVerification, error.code(), error.what(),
+                            "Do not ship this drive: prepare it again.");
+    }
   }
   return checked;
 }
@@ -70,12 +106,17 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
 // in use, a key that cannot be used, or a read error that may pass, say nothing about it.
 bool drive_at_fault(const Checked& checked) {
   return checked.error && checked.disk_recognised && checked.error->code() != "blocks-unreadable" &&
-         (checked.error->kind() == ErrorKind::kVerification ||
-          checked.error->kind() == ErrorKind::kRefused);
+         checked.error->kind() == ErrorKind::kVerification;
 }
 
-void record(journal::Journal& journal, const Checked& checked) {
-  if (checked.report && checked.report->stopped) return;
+void record(journal::Journal& journal, const journal::Drive& before, const Checked& checked) {
+  if (checked.stopped()) {
+    const std::string result = before.state == DriveState::kFinished ? "verified" : "did not verify";
+    journal.set_state(before.id, before.state,
+                      result + " before; reading it once more was stopped by the operator at " +
+                          report::human_bytes(checked.report->bytes));
+    return;
+  }
   const bool failed = drive_at_fault(checked);
   if (checked.error && !failed) return;
   journal::Verification result;
@@ -92,6 +133,72 @@ void record(journal::Journal& journal, const Checked& checked) {
                            failed ? checked.error->what() : "verified");
 }
 
+nlohmann::ordered_json checked_json(const Checked& checked) {
+  nlohmann::ordered_json entry = {{"id", checked.drive},
+                                  {"ok", checked.ok()},
+                                  {"stopped", checked.stopped()},
+                                  {"exit", 0},
+                                  {"error", nullptr},
+                                  {"verification", nullptr}};
+  if (checked.error) {
+    entry["exit"] = static_cast<int>(checked.error->kind());
+    entry["error"] = error_json(*checked.error);
+  }
+  if (checked.report) entry["verification"] = verification_json(*checked.report);
+  return entry;
+}
+
+void print_checked(const Checked& checked) {
+  if (checked.stopped()) {
+    print(checked.drive + "  " +
+          (checked.report ? "stopped after " + report::human_bytes(checked.report->bytes) +
+                                ": nothing can be said of the drive as a whole"
+                          : std::string("not looked at")));
+  } else if (checked.report) {
+    print(checked.drive + "  " + verification_text(*checked.report));
+  } else {
+    print(checked.drive + "  not verified");
+  }
+  if (checked.error) {
+    print("    " + printable(checked.error->what()));
+    if (!checked.error->remedy().empty()) print("    what to do: " + checked.error->remedy());
+  }
+  if (!checked.report) return;
+  for (const prepare::Mismatch& mismatch : checked.report->mismatches) {
+    print("    " + printable(mismatch.blob) + " at byte " + std::to_string(mismatch.offset) + ": " +
+          mismatch.what);
+  }
+}
+
+std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job,
+                               journal::Journal& journal, keywrap::KeyStore& keys) {
+  const CleanStop clean_stop;
+  const std::string job_id = journal.job()->id;
+  std::vector<Checked> results;
+  for (const journal::Drive& drive : journal.drives()) {
+    if (!selected(options, drive.id) || drive.planned_files == 0) continue;
+    if (!verifiable(drive)) {
+      results.push_back({.drive = drive.id, .report = {}, .error = not_finished(options, drive)});
+      continue;
+    }
+    if (stop_requested()) {
+      results.push_back({.drive = drive.id, .report = {}, .error = {}});
+      continue;
+    }
+    report::DriveProgress progress(drive.id);
+    const report::ProgressDisplay display(
+        {&progress},
+        options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
+        &stop_requested());
+    results.push_back(check(job, job_id, drive, keys, progress));
+    progress.begin(results.back().ok()        ? report::Phase::kDone
+                   : results.back().stopped() ? report::Phase::kStopped
+                                              : report::Phase::kFailed);
+    record(journal, drive, results.back());
+  }
+  return results;
+}
+
 }  // namespace
 
 int run_verify(const VerifyOptions& options) {
@@ -101,58 +208,17 @@ int run_verify(const VerifyOptions& options) {
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   require_known(options, *journal);
-  const std::string job_id = journal->job()->id;
   const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
-
-  std::vector<Checked> results;
-  std::vector<std::string> unready;
-  for (const journal::Drive& drive : journal->drives()) {
-    if (!selected(options, drive.id) || drive.planned_files == 0) continue;
-    const bool sealed = drive.state == DriveState::kFinished ||
-                        (drive.state == DriveState::kFailed && drive.verification);
-    if (!sealed || !drive.manifest || !drive.identity || !drive.volume) {
-      unready.push_back(drive.id);
-      continue;
-    }
-    report::DriveProgress progress(drive.id);
-    const report::ProgressDisplay display(
-        {&progress},
-        options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr());
-    results.push_back(check(job, job_id, drive, *keys, progress));
-    record(*journal, results.back());
-    if (stop_requested()) break;
-  }
+  const std::vector<Checked> results = check_all(options, job, *journal, *keys);
 
   std::vector<ErrorKind> kinds;
   nlohmann::ordered_json drives = nlohmann::ordered_json::array();
   for (const Checked& checked : results) {
     if (checked.error) kinds.push_back(checked.error->kind());
-    nlohmann::ordered_json entry = {
-        {"id", checked.drive}, {"ok", !checked.error}, {"error", nullptr}, {"verification", nullptr}};
-    if (checked.error) entry["error"] = error_json(*checked.error);
-    if (checked.report) entry["verification"] = verification_json(*checked.report);
-    drives.push_back(std::move(entry));
-    if (options.json) continue;
-    print(checked.drive + "  " +
-          (checked.report ? verification_text(*checked.report)
-                          : std::string("could not be verified")));
-    if (checked.error) {
-      print("    " + printable(checked.error->what()));
-      print("    what to do: " + checked.error->remedy());
-    }
-    if (checked.report) {
-      for (const prepare::Mismatch& mismatch : checked.report->mismatches) {
-        print("    " + printable(mismatch.blob) + " at byte " + std::to_string(mismatch.offset) +
-              ": " + mismatch.what);
-      }
-    }
+    drives.push_back(checked_json(checked));
+    if (!options.json) print_checked(checked);
   }
-  for (const std::string& id : unready) {
-    kinds.push_back(ErrorKind::kVerification);
-    drives.push_back({{"id", id}, {"ok", false}, {"error", "not finished"}});
-    if (!options.json) print(id + "  is not finished: driveprep prepare " + options.job);
-  }
-  int status = prepare::exit_status(results.size() + unready.size(), kinds);
+  int status = prepare::exit_status(results.size(), kinds);
   if (status == 0) status = stop_exit_status();
   if (options.json) {
     print_json({{"schema", 1}, {"job", options.job}, {"exit", status}, {"drives", drives}});

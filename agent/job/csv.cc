@@ -54,6 +54,9 @@ std::string shown(std::string_view value) {
 CsvReader::CsvReader(std::string_view text, std::string file)
     : text_(text), file_(std::move(file)) {
   if (text_.starts_with(kByteOrderMark)) position_ = kByteOrderMark.size();
+  if (text_.starts_with("\xFF\xFE") || text_.starts_with("\xFE\xFF")) {
+    fail("csv-encoding", "the file is UTF-16", "Save the file as UTF-8.");
+  }
 }
 
 void CsvReader::fail(const char* code, const std::string& what, const std::string& remedy) const {
@@ -178,8 +181,11 @@ void CsvTable::expect(const std::vector<std::string>& required,
   for (std::size_t i = 0; i < header_.size(); ++i) {
     const std::string& name = header_[i].text;
     if (!is_in(required, name) && !is_in(optional, name)) {
+      // What a spreadsheet writes where the comma is the decimal sign.
+      const bool semicolons = header_.size() == 1 && name.find(';') != std::string::npos;
       throw error(header_[i], "csv-unknown-column", "unknown column \"" + shown(name) + "\"",
-                  "Columns are named exactly: " + joined(required) +
+                  std::string(semicolons ? "Separate values with commas, not semicolons. " : "") +
+                      "Columns are named exactly: " + joined(required) +
                       (optional.empty() ? "" : "; and if wanted " + joined(optional)) + ".");
     }
     for (std::size_t j = 0; j < i; ++j) {

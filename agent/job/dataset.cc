@@ -117,7 +117,7 @@ class RowParser {
     }
     throw table_.error(field, "csv-item-type",
                        columns_.type + " is \"" + field.text + "\"",
-                       "Write BlockBlob, PageBlob or file.");
+                       "Write BlockBlob or PageBlob.");
   }
 
   void destination(DatasetRow& row) {

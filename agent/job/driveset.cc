@@ -74,8 +74,7 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
     throw table.error(field, "csv-drive-letter",
                       one_letter ? "DriveLetter \"" + text + "\" is a letter of Windows"
                                  : std::string("DriveLetter names no drive"),
-                      "Write /dev/disk/by-id/..., serial:XXXX, or the path of an image file; "
-                      "\"driveprep drives\" lists the drives.");
+                      "Write the path of an image file, for example disk0.img.");
   }
   row.written = shown(text);
   if (text.starts_with(kSerialPrefix)) {
@@ -83,7 +82,8 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
     row.serial = text.substr(kSerialPrefix.size());
     if (row.serial.empty() || row.serial.find(' ') != std::string::npos) {
       throw table.error(field, "csv-drive-letter", "the serial number is empty or has spaces",
-                        "Write serial: and the number as \"driveprep drives\" shows it.");
+                        "Write the path of an image file; or serial: and the number as "
+                        "\"lsblk -o NAME,SERIAL\" shows it.");
     }
     return;
   }
@@ -179,7 +179,7 @@ Driveset parse_driveset(std::string_view text, const std::filesystem::path& file
   }
   if (driveset.rows.empty()) {
     throw Error(ErrorKind::kUsage, "csv-no-rows", file.string() + " names no drive",
-                "Add a row for each drive; \"driveprep drives\" lists them.");
+                "Add a row for each drive: the path of an image file and its DriveId.");
   }
   return driveset;
 }

@@ -1,29 +1,14 @@
 #include "agent/job/json_object.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
+
+#include "base/nearest_word.h"
 
 namespace driveprep::job {
 namespace {
 
 using nlohmann::json;
-
-// Edits that turn one word into the other (Levenshtein), for "did you mean".
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 std::string position(std::string_view text, std::size_t byte) {
   const std::string_view before = text.substr(0, std::min(byte, text.size()));
@@ -164,15 +149,10 @@ JsonObject JsonObject::required_object(const std::string& member) {
 void JsonObject::finish() const {
   for (const auto& [name, value] : value_.items()) {
     if (asked_.contains(name)) continue;
-    std::string nearest;
-    for (const std::string& candidate : asked_) {
-      if (nearest.empty() || distance(name, candidate) < distance(name, nearest)) {
-        nearest = candidate;
-      }
-    }
-    const bool close = !nearest.empty() && distance(name, nearest) <= 2 + nearest.size() / 4;
+    const std::vector<std::string> known(asked_.begin(), asked_.end());
+    const std::optional<std::string> nearest = nearest_word(name, known);
     throw error(name, "job-unknown-member", "is not a member that driveprep knows",
-                close ? "Did you mean \"" + nearest + "\"?" : "Remove it.");
+                nearest ? "Did you mean \"" + *nearest + "\"?" : "Remove it.");
   }
 }
 

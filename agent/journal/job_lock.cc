@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "base/posix.h"
@@ -12,11 +14,17 @@
 namespace driveprep::journal {
 namespace {
 
-[[noreturn]] void busy(const std::filesystem::path& job, int fd, const std::string& lock) {
+// Who wrote itself into the file last, in digits; empty when nobody did.
+std::string process_in(int fd, const std::string& lock) {
   std::array<std::byte, 32> raw{};
   const std::size_t got = posix::pread_up_to(fd, 0, raw, lock, ErrorKind::kBusy);
-  std::string holder(as_text(ByteView(raw).first(got)));
-  holder.resize(std::min(holder.find_first_not_of("0123456789"), holder.size()));
+  std::string process(as_text(ByteView(raw).first(got)));
+  process.resize(std::min(process.find_first_not_of("0123456789"), process.size()));
+  return process;
+}
+
+[[noreturn]] void busy(const std::filesystem::path& job, int fd, const std::string& lock) {
+  const std::string holder = process_in(fd, lock);
   throw Error(ErrorKind::kBusy, "job-busy",
               "another run of driveprep works on " + job.string() +
                   (holder.empty() ? "" : " (process " + holder + ")"),
@@ -58,6 +66,32 @@ JobLock::JobLock(const std::filesystem::path& job_directory) {
   }
   throw Error(ErrorKind::kBusy, "job-busy", name + " keeps being replaced by another process",
               "Find the program that removes this file while driveprep starts.");
+}
+
+// A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". The device in it is not
+// always the one that stat tells (btrfs, overlays); process and inode are.
+std::optional<pid_t> JobLock::holder(const std::filesystem::path& job_directory) {
+  const std::filesystem::path path = job_directory / ".lock";
+  try {
+    const std::optional<UniqueFd> fd =
+        posix::open_if_exists(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, ErrorKind::kBusy);
+    if (!fd) return std::nullopt;
+    const std::string process = process_in(fd->get(), path.string());
+    const std::string inode =
+        std::to_string(posix::fstat(fd->get(), path.string(), ErrorKind::kBusy).st_ino);
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);) {
+      std::istringstream words(line);
+      std::string number, kind, mode, access, owner, file;
+      words >> number >> kind >> mode >> access >> owner >> file;
+      if (kind == "FLOCK" && owner == process && file.ends_with(":" + inode)) {
+        return static_cast<pid_t>(std::stol(process));
+      }
+    }
+  } catch (const Error&) {
+    // A lock file that cannot be read is somebody else's.
+  }
+  return std::nullopt;
 }
 
 // Only our own file: an outsider may have replaced it, and another run may hold the new one.

@@ -3,7 +3,10 @@
 // that a killed process has left behind is taken over.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <optional>
 
 #include "base/unique_fd.h"
 
@@ -17,6 +20,10 @@ class JobLock {
   JobLock(const JobLock&) = delete;
   JobLock& operator=(const JobLock&) = delete;
   ~JobLock();
+
+  // The process that holds the lock now, by what the kernel lists, so that looking gets in nobody's
+  // way; nullopt when there is none, or none that can be seen from here.
+  static std::optional<pid_t> holder(const std::filesystem::path& job_directory);
 
  private:
   std::filesystem::path path_;

@@ -35,6 +35,12 @@ class DrivePreparation {
         drive_(plan_.drives().at(drive_index)) {}
 
   void run(DriveOutcome& outcome) {
+    if (stopped_before()) {
+      outcome.stopped = true;
+      outcome.state = context_.journal.drive(drive_.drive_id)->state;
+      return;
+    }
+    progress_.begin(report::Phase::kOpening);
     guard::ArmedImage image = guard::arm(vetted_);
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
     const std::optional<journal::Checkpoint> checkpoint =
@@ -88,6 +94,8 @@ class DrivePreparation {
     resume(image, known, checkpoint);
     return known.manifest || copy(outcome, checkpoint, 0);
   }
+
+  bool stopped_before() const { return context_.stop != nullptr && *context_.stop; }
 
   std::filesystem::path file(const char* name) const {
     return context_.job.directory.drive(drive_.drive_id) / name;
@@ -183,7 +191,7 @@ class DrivePreparation {
     if (copied.stopped) {
       outcome.stopped = true;
       outcome.state = DriveState::kWriting;
-      context_.journal.set_state(id, DriveState::kWriting, "stopped by the operator");
+      context_.journal.set_state(id, DriveState::kWriting, "the copy was stopped by the operator");
       return false;
     }
     if (outcome.failures > 0) {
@@ -268,12 +276,13 @@ class DrivePreparation {
   void verify_and_seal(DriveOutcome& outcome) {
     const std::string& id = drive_.drive_id;
     context_.journal.set_state(id, DriveState::kVerifying, "reading everything back");
-    progress_.begin(report::Phase::kVerifying, drive_.bytes, drive_.files);
     outcome.verification = verify(false);
     const VerifyReport& found = *outcome.verification;
     if (found.stopped) {
       outcome.stopped = true;
       outcome.state = DriveState::kVerifying;
+      context_.journal.set_state(id, DriveState::kVerifying,
+                                 "all is copied; reading it back was stopped by the operator");
       return;
     }
     if (!found.ok() && found.unreadable_count == found.mismatch_count) {
@@ -368,9 +377,10 @@ DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_inde
       record_failure(context, outcome);
     }
   }
-  progress.begin(outcome.state == DriveState::kFinished ? report::Phase::kDone
-                 : outcome.stopped                      ? report::Phase::kWaiting
-                                                        : report::Phase::kFailed);
+  progress.begin(outcome.state == DriveState::kFinished     ? report::Phase::kDone
+                 : outcome.stopped                          ? report::Phase::kStopped
+                 : outcome.state == DriveState::kIncomplete ? report::Phase::kIncomplete
+                                                            : report::Phase::kFailed);
   return outcome;
 }
 

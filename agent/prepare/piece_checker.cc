@@ -91,7 +91,8 @@ void PieceChecker::report(Mismatch mismatch) {
   ++mismatch_count_;
   if (mismatch.unreadable) ++unreadable_count_;
   std::scoped_lock lock(mutex_);
-  if (mismatches_.size() < kMismatchesKept) mismatches_.push_back(std::move(mismatch));
+  mismatches_.insert(std::ranges::upper_bound(mismatches_, mismatch), std::move(mismatch));
+  if (mismatches_.size() > kMismatchesKept) mismatches_.pop_back();
 }
 
 void PieceChecker::run() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -31,6 +32,7 @@ struct Mismatch {
   std::uint64_t offset = 0;
   std::string what;  // "expected MD5 ..., found ...", "all zeros", "cannot be read: ..."
   bool unreadable = false;  // the drive gave an error instead of bytes, which may pass
+  friend auto operator<=>(const Mismatch&, const Mismatch&) = default;
 };
 
 class PieceChecker {
@@ -52,7 +54,7 @@ class PieceChecker {
   std::uint64_t mismatch_count() const { return mismatch_count_; }
   // Of them, those that were not read.
   std::uint64_t unreadable_count() const { return unreadable_count_; }
-  // The first hundred.
+  // The first hundred in the order of blob and offset, whichever thread came upon them when.
   const std::vector<Mismatch>& mismatches() const { return mismatches_; }
 
  private:

@@ -148,14 +148,14 @@ class DriveVerifier {
       fail("manifest-drive-id", "the manifest on " + request_.disk.name() + " is for drive " +
                                     manifest.header().drive_id + ", not " + request_.drive_id);
     }
-    if (request_.progress != nullptr) {
-      request_.progress->begin(report::Phase::kVerifying, request_.expected_bytes,
-                               request_.expected_files);
-    }
     manifest::Blob blob;
-    while (!stopped() && manifest.next(blob)) check_blob(blob);
+    while (!stopped() && manifest.next(blob)) {
+      count_files();
+      check_blob(blob);
+    }
     flush_small();
     checker_.finish();
+    count_files();
     if (!stopped()) {
       check_attached(manifest);
       check_manifest_hash(manifest);
@@ -198,6 +198,21 @@ class DriveVerifier {
     if (request_.progress != nullptr) request_.progress->add_bytes(bytes);
   }
 
+  // A file counts as done when the next one is begun.
+  void count_files() {
+    if (request_.progress != nullptr) request_.progress->add_files(report_.files - files_counted_);
+    files_counted_ = report_.files;
+  }
+
+  // Ranges of a page blob that hold nothing are not in the manifest, and so not compared.
+  void count_empty(const manifest::Blob& blob) {
+    std::uint64_t listed = 0;
+    for (const manifest::Piece& piece : blob.pieces) listed += piece.length;
+    const std::uint64_t empty = blob.header.length - std::min(listed, blob.header.length);
+    report_.empty_bytes += empty;
+    if (request_.progress != nullptr) request_.progress->skip_bytes(empty);
+  }
+
   void check_metadata_copies() {
     Bytes first(bitlocker::kMetadataSize);
     Bytes other(bitlocker::kMetadataSize);
@@ -232,7 +247,6 @@ class DriveVerifier {
     auto name = std::make_shared<const std::string>(blob.header.blob_path);
     ++report_.files;
     report_.blocks += blob.pieces.size();
-    if (request_.progress != nullptr) request_.progress->add_files(1);
     const std::optional<ntfs::FileInfo> file = reader_.open(path_components(blob.header.file_path));
     if (!file || file->is_directory()) {
       checker_.report({*name, 0, "the file " + blob.header.file_path + " is not on the drive"});
@@ -246,6 +260,7 @@ class DriveVerifier {
                            std::to_string(blob.header.length)});
       return;
     }
+    count_empty(blob);
     // Small, and in the order of the drive: cheaper here than handed to another thread.
     const bool small = file->size <= kWindowBytes / 4 && blob.pieces.size() <= 1;
     for (const manifest::Piece& piece : blob.pieces) {
@@ -329,6 +344,7 @@ class DriveVerifier {
   ntfs::VolumeReader reader_;
   WindowReader window_;
   VerifyReport report_;
+  std::uint64_t files_counted_ = 0;
   std::atomic<std::uint64_t> bytes_{0};
   std::vector<Small> small_;
   PieceChecker checker_;  // last: its threads use what is above
@@ -353,6 +369,10 @@ void require_disk(const block::FileDevice& disk, const Guid& expected) {
 }
 
 VerifyReport verify_drive(VerifyRequest request) {
+  if (request.progress != nullptr) {
+    request.progress->begin(report::Phase::kVerifying, request.expected_bytes,
+                            request.expected_files);
+  }
   // Where direct reads are impossible, at least nothing of the file shall be in the page cache.
   if (!request.disk.bypasses_cache()) {
     ::posix_fadvise(request.disk.fd(), 0, 0, POSIX_FADV_DONTNEED);

@@ -41,12 +41,13 @@ struct VerifyRequest {
 struct VerifyReport {
   std::uint64_t files = 0;
   std::uint64_t blocks = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;        // compared
+  std::uint64_t empty_bytes = 0;  // of page blobs, in ranges that the manifest leaves out
   bool cache_bypassed = false;
   bool stopped = false;
   std::uint64_t mismatch_count = 0;
   std::uint64_t unreadable_count = 0;  // of them: blocks that could not be read
-  std::vector<Mismatch> mismatches;  // the first hundred
+  std::vector<Mismatch> mismatches;  // the first hundred, by blob and offset
 
   bool ok() const { return !stopped && mismatch_count == 0; }
 };

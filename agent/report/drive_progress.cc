@@ -5,12 +5,15 @@ namespace driveprep::report {
 std::string_view to_string(Phase phase) {
   switch (phase) {
     case Phase::kWaiting: return "waiting";
+    case Phase::kOpening: return "opening";
     case Phase::kFormatting: return "formatting";
     case Phase::kCopying: return "copying";
     case Phase::kFinishing: return "finishing";
     case Phase::kVerifying: return "verifying";
     case Phase::kSealing: return "sealing";
     case Phase::kDone: return "done";
+    case Phase::kIncomplete: return "incomplete";
+    case Phase::kStopped: return "stopped";
     case Phase::kFailed: return "failed";
   }
   return "unknown";

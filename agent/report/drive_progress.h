@@ -10,9 +10,22 @@
 
 namespace driveprep::report {
 
-enum class Phase { kWaiting, kFormatting, kCopying, kFinishing, kVerifying, kSealing, kDone, kFailed };
+enum class Phase {
+  kWaiting,
+  kOpening,  // the target is looked at once more, or what an earlier run wrote is unlocked
+  kFormatting,
+  kCopying,
+  kFinishing,
+  kVerifying,
+  kSealing,
+  // How it ended:
+  kDone,
+  kIncomplete,
+  kStopped,
+  kFailed,
+};
 
-inline constexpr std::size_t kPhases = 8;
+inline constexpr std::size_t kPhases = 11;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 
@@ -42,20 +55,32 @@ class DriveProgress {
         spent_[static_cast<std::size_t>(phase)]);
   }
   void add_bytes(std::uint64_t count) { bytes_done_ += count; }
+  // Bytes that need no work (empty ranges of page blobs): done, but no speed.
+  void skip_bytes(std::uint64_t count) {
+    bytes_done_ += count;
+    bytes_start_ += count;
+  }
   void add_files(std::uint64_t count) { files_done_ += count; }
 
   struct Snapshot {
     Phase phase = Phase::kWaiting;
     std::uint64_t phase_number = 0;  // grows with every begin()
     std::uint64_t bytes_done = 0;
-    std::uint64_t bytes_start = 0;  // done before this run: not to be counted into the rate
+    std::uint64_t bytes_start = 0;  // done before this run, or skipped: no part of the rate
     std::uint64_t bytes_total = 0;
     std::uint64_t files_done = 0;
     std::uint64_t files_total = 0;
   };
   Snapshot snapshot() const {
-    return {phase_,       phase_number_, bytes_done_, bytes_start_,
-            bytes_total_, files_done_,   files_total_};
+    Snapshot now;
+    now.phase = phase_;
+    now.phase_number = phase_number_;
+    now.bytes_start = bytes_start_;  // before bytes_done_: never ahead of it within a phase
+    now.bytes_done = bytes_done_;
+    now.bytes_total = bytes_total_;
+    now.files_done = files_done_;
+    now.files_total = files_total_;
+    return now;
   }
 
  private:

@@ -3,19 +3,20 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 
-#include "agent/report/sizes.h"
+#include "agent/report/progress_line.h"
 
 namespace driveprep::report {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kWindow = 3s;  // of the current rate
-constexpr auto kNoEstimateBefore = 5s;
+constexpr const char* kStopping =
+    "stopping at the next checkpoint (Ctrl-C once more: stop at once)";
 
 std::chrono::milliseconds interval(ProgressStyle style) {
   switch (style) {
@@ -31,47 +32,15 @@ std::size_t terminal_width() {
   return 80;
 }
 
-bool counts(Phase phase) { return phase == Phase::kCopying || phase == Phase::kVerifying; }
-
 }  // namespace
 
 ProgressStyle progress_style_for_stderr() {
   return ::isatty(STDERR_FILENO) ? ProgressStyle::kTerminal : ProgressStyle::kPlain;
 }
 
-void RateMeter::update(const DriveProgress::Snapshot& snapshot, Clock::time_point now) {
-  new_phase_ = snapshot.phase_number != phase_number_;
-  if (new_phase_) {
-    phase_number_ = snapshot.phase_number;
-    phase_start_ = now;
-    samples_.clear();
-    current_ = average_ = 0;
-    seconds_left_ = -1;
-  }
-  samples_.push_back({now, snapshot.bytes_done});
-  const auto recent = std::ranges::find_if(
-      samples_, [&](const Sample& sample) { return now - sample.time <= kWindow; });
-  samples_.erase(samples_.begin(), recent);
-
-  const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-  const double window = seconds(now - samples_.front().time);
-  if (window > 0) {
-    current_ = static_cast<double>(snapshot.bytes_done - samples_.front().bytes) / window;
-  }
-  const double elapsed = seconds(now - phase_start_);
-  if (elapsed > 0) {
-    average_ = static_cast<double>(snapshot.bytes_done - snapshot.bytes_start) / elapsed;
-  }
-  seconds_left_ = -1;
-  if (now - phase_start_ >= kNoEstimateBefore && average_ > 0 &&
-      snapshot.bytes_total >= snapshot.bytes_done) {
-    seconds_left_ = static_cast<std::int64_t>(
-        static_cast<double>(snapshot.bytes_total - snapshot.bytes_done) / average_);
-  }
-}
-
-ProgressDisplay::ProgressDisplay(std::vector<const DriveProgress*> drives, ProgressStyle style)
-    : drives_(std::move(drives)), meters_(drives_.size()), style_(style) {
+ProgressDisplay::ProgressDisplay(std::vector<const DriveProgress*> drives, ProgressStyle style,
+                                 const std::atomic<bool>* stopping)
+    : drives_(std::move(drives)), meters_(drives_.size()), style_(style), stopping_(stopping) {
   if (style_ != ProgressStyle::kSilent) thread_ = std::thread([this] { run(); });
 }
 
@@ -98,31 +67,29 @@ void ProgressDisplay::show(bool last) {
     draw_lines();
     return;
   }
+  show_stopping();
   const bool due = now - last_shown_ >= 30s || last;
   for (std::size_t i = 0; i < drives_.size(); ++i) {
     if (style_ == ProgressStyle::kJson) {
       std::fprintf(stderr, "%s\n", json_line(*drives_[i], meters_[i]).c_str());
     } else if ((due && !last) || meters_[i].new_phase()) {
-      std::fprintf(stderr, "%s\n", line(*drives_[i], meters_[i]).c_str());
+      const std::string line = progress_line(drives_[i]->drive_id(), drives_[i]->snapshot(),
+                                             meters_[i], std::numeric_limits<std::size_t>::max());
+      std::fprintf(stderr, "%s\n", line.c_str());
     }
   }
   if (due) last_shown_ = now;
 }
 
-std::string ProgressDisplay::line(const DriveProgress& drive, const RateMeter& meter) const {
-  const DriveProgress::Snapshot now = drive.snapshot();
-  std::string text = drive.drive_id() + "  " + std::string(to_string(now.phase));
-  if (!counts(now.phase)) return text;
-  const std::uint64_t percent =
-      now.bytes_total > 0 ? std::min<std::uint64_t>(now.bytes_done * 100 / now.bytes_total, 99) : 0;
-  text += "  " + std::to_string(percent) + " %  " + human_bytes(now.bytes_done) + " of " +
-          human_bytes(now.bytes_total) + "  " + human_count(now.files_done) + " of " +
-          human_count(now.files_total) + " files  " +
-          human_bytes(static_cast<std::uint64_t>(meter.current_rate())) + "/s";
-  if (meter.seconds_left() >= 0) {
-    text += "  " + human_duration(std::chrono::seconds(meter.seconds_left())) + " left";
+void ProgressDisplay::show_stopping() {
+  if (stopping_ == nullptr || !*stopping_ || stopping_shown_) return;
+  stopping_shown_ = true;
+  if (style_ == ProgressStyle::kJson) {
+    const nlohmann::ordered_json event = {{"schema", 1}, {"event", "stopping"}};
+    std::fprintf(stderr, "%s\n", event.dump().c_str());
+  } else {
+    std::fprintf(stderr, "%s\n", kStopping);
   }
-  return text;
 }
 
 std::string ProgressDisplay::json_line(const DriveProgress& drive, const RateMeter& meter) const {
@@ -150,15 +117,23 @@ void ProgressDisplay::draw_lines() {
   erase_lines();
   const std::size_t width = terminal_width() - 1;
   for (std::size_t i = 0; i < drives_.size(); ++i) {
-    std::fprintf(stderr, "%s\n", line(*drives_[i], meters_[i]).substr(0, width).c_str());
+    const std::string line =
+        progress_line(drives_[i]->drive_id(), drives_[i]->snapshot(), meters_[i], width);
+    std::fprintf(stderr, "%s\n", line.c_str());
   }
   lines_drawn_ = drives_.size();
+  if (stopping_ != nullptr && *stopping_) {
+    std::fprintf(stderr, "%s\n", std::string(kStopping).substr(0, width).c_str());
+    ++lines_drawn_;
+  }
   std::fflush(stderr);
 }
 
 void ProgressDisplay::erase_lines() {
-  // Up and clear, line by line.
-  for (; lines_drawn_ > 0; --lines_drawn_) std::fputs("\x1b[1A\x1b[2K", stderr);
+  if (lines_drawn_ == 0) return;
+  // Up to the first line, then clear to the end: what the terminal echoed below (^C) goes, too.
+  std::fprintf(stderr, "\r\x1b[%zuA\x1b[J", lines_drawn_);
+  lines_drawn_ = 0;
   std::fflush(stderr);
 }
 

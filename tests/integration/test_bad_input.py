@@ -9,168 +9,12 @@ import unittest
 import harness
 import volume as v
 from harness import DATASET_HEADER, DRIVESET_HEADER, MIB, Drive, need, need_root
+from refusals import Refusals
 
-USAGE, REFUSED, NOT_CONFIRMED, BUSY, WRITE, SOURCE = 2, 3, 4, 5, 6, 8
-
-# How `prepare` keeps a second run away while it still checks.
-LOCK = ".lock"
+USAGE, REFUSED, NOT_CONFIRMED, BUSY, WRITE, SOURCE, JOURNAL = 2, 3, 4, 5, 6, 8, 11
 
 
-class BadInput(harness.Case):
-    def setUp(self):
-        self.tree = self.env.directory("data")
-        harness.write_file(self.tree, "a.txt", b"a")
-        harness.write_file(self.tree, "sub/b.txt", b"b")
-
-    def job(self, **options):
-        options.setdefault("sources", [(self.tree + "/", "archive/")])
-        return self.make_job(**options)
-
-    def assert_remedy(self, error, result):
-        self.assertGreater(len(error["remedy"]), 10, result)
-        self.assertGreater(len(error["message"]), 10, result)
-
-    def refused(self, job, status, code, *mentions, commands=("plan", "prepare"), options=()):
-        """Both commands refuse; the error has the code and names what it should; nothing is written."""
-        before = harness.snapshot(job.root)
-        for command in commands:
-            extra = options if command == "prepare" else ()
-            plain = self.env.run(command, job.root, *extra)
-            self.assertEqual(plain.status, status, plain)
-            self.assertIn("what to do:", plain.err)
-            result = self.env.run(command, job.root, "--json", *extra)
-            self.assertEqual(result.status, status, result)
-            document = result.json()
-            error = document["error"]
-            self.assert_remedy(error, result)
-            self.assertEqual(error["exit"], status)
-            codes = {error["code"]} | {problem["code"] for problem in document.get("problems", [])}
-            self.assertIn(code, codes, result)
-            text = error["message"] + " ".join(
-                f"{problem['subject']} {problem['detail']}" for problem in document.get("problems", []))
-            for mention in mentions:
-                self.assertIn(mention, text, result)
-                self.assertIn(mention, plain.err, plain)
-            after = harness.snapshot(job.root)
-            if command != "plan":
-                after.pop(LOCK, None)
-                before.pop(LOCK, None)
-            self.assertEqual(after, before, f"{command} wrote something")
-
-    # --- dataset.csv and driveset.csv
-
-    def dataset(self, text):
-        job = self.job()
-        job.write("dataset.csv", text)
-        return job
-
-    def test_unknown_column_of_the_data_set(self):
-        job = self.dataset(f"{DATASET_HEADER},Colour\n{self.tree}/,archive/,BlockBlob,rename,None,None,red\n")
-        self.refused(job, USAGE, self.code_of(job), "dataset.csv:1:", "Colour")
-
-    def test_missing_column_of_the_data_set(self):
-        job = self.dataset(f"BasePath,ItemType,Disposition,MetadataFile,PropertiesFile\n")
-        self.refused(job, USAGE, self.code_of(job), "dataset.csv:1:", "DstItemPathOrPrefix")
-
-    def test_unknown_and_missing_columns_of_the_drive_set(self):
-        job = self.job()
-        job.write("driveset.csv", DRIVESET_HEADER.replace("DriveId", "Serial") + "\n")
-        self.refused(job, USAGE, self.code_of(job), "driveset.csv:1:", "Serial")
-        job.write("driveset.csv", DRIVESET_HEADER.replace("Encryption,", "") + "\n")
-        self.refused(job, USAGE, self.code_of(job), "driveset.csv:1:", "Encryption")
-
-    def code_of(self, job):
-        """The code of a refusal whose name is the reader's own business."""
-        code = self.env.run("plan", job.root, "--json").error()["code"]
-        self.assertRegex(code, r"^[a-z]+(-[a-z0-9]+)+$")
-        return code
-
-    def test_a_row_with_too_few_values(self):
-        job = self.dataset(f"{DATASET_HEADER}\n{self.tree}/,archive/,BlockBlob\n")
-        self.refused(job, USAGE, self.code_of(job), "dataset.csv:2:")
-
-    def test_bad_values_of_the_data_set_are_named_with_line_and_column(self):
-        row = [f"{self.tree}/", "archive/", "BlockBlob", "rename", "None", "None"]
-        for column, value, code in ((2, "blob", "csv-item-type"), (3, "replace", None),
-                                    (1, "/archive/", "csv-destination"), (1, "", "csv-destination"),
-                                    (0, "", "csv-base-path"), (0, "C:\\data\\", "csv-windows-path"),
-                                    (1, "Archive/", None), (4, "no-such-metadata.xml", None)):
-            with self.subTest(column=column, value=value):
-                bad = [*row[:column], value, *row[column + 1:]]
-                job = self.dataset(f"# a comment\n{DATASET_HEADER}\n{','.join(bad)}\n")
-                at = sum(len(field) + 1 for field in bad[:column]) + 1
-                place = "no-such-metadata.xml" if column == 4 else f"dataset.csv:3:{at}:"
-                self.refused(job, USAGE, code or self.code_of(job), place)
-
-    def test_bad_values_of_the_drive_set_are_named_with_line_and_column(self):
-        row = ["DISK0.img", "Format", "SilentMode", "Encrypt", "", "DISK0", "512"]
-        for column, value, code in (
-                (0, "", "csv-drive-letter"), (0, "X", "csv-drive-letter"),
-                (1, "Formatted", "csv-format-option"), (1, "AlreadyFormatted", "csv-already-formatted"),
-                (2, "Silent", "csv-prompt"), (3, "No", "csv-encryption"),
-                (3, "AlreadyEncrypted", "csv-format-without-encrypt"),
-                (5, "../x", "csv-drive-id"), (5, "", "csv-drive-id-missing"),
-                (6, "520", "csv-sector-size")):
-            with self.subTest(column=column, value=value):
-                job = self.job()
-                bad = [*row[:column], value, *row[column + 1:]]
-                job.write("driveset.csv", f"{DRIVESET_HEADER}\n{','.join(bad)}\n")
-                self.refused(job, USAGE, code, "driveset.csv:2:")
-
-    def test_a_recovery_password_in_the_drive_set_is_refused_and_not_repeated(self):
-        key = "123456-" * 7 + "123456"
-        job = self.job()
-        job.write("driveset.csv", f"{DRIVESET_HEADER}\nDISK0.img,Format,SilentMode,Encrypt,{key},DISK0,512\n")
-        self.refused(job, USAGE, "csv-key-given", "driveset.csv:2:")
-        for command in ("plan", "prepare"):
-            result = self.env.run(command, job.root, "--json")
-            self.assertNotIn(key, result.out + result.err)
-
-    def test_two_drives_with_one_id_or_one_image(self):
-        job = self.job()
-        row = "DISK0.img,Format,SilentMode,Encrypt,,{},512\n"
-        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{row.format('DISK0')}{row.format('DISK1')}")
-        self.refused(job, USAGE, "csv-drive-repeated", "driveset.csv:3:", "line 2")
-        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{row.format('DISK0')}"
-                                  f"{row.format('DISK0').replace('.img', 'b.img')}")
-        self.refused(job, USAGE, "csv-drive-id-repeated", "driveset.csv:3:", "DISK0")
-
-    def test_a_quote_that_is_never_closed(self):
-        job = self.dataset(f'{DATASET_HEADER}\n"{self.tree}/,archive/,BlockBlob,rename,None,None\n')
-        self.refused(job, USAGE, self.code_of(job), "dataset.csv:")
-
-    def test_no_rows(self):
-        self.refused(self.dataset(DATASET_HEADER + "\n"), USAGE, "csv-no-rows", "dataset.csv")
-        self.refused(self.dataset(""), USAGE, "csv-empty", "dataset.csv")
-
-    # --- job.json
-
-    def test_bad_members_of_the_job_file_are_named_by_pointer(self):
-        for member, value, mention in (("locatoin", "x", "locatoin"), ("location", 7, "/location"),
-                                       ("name", "a", "/name"),
-                                       ("bitlocker", {"cipher": "rot13"}, "/bitlocker/cipher")):
-            with self.subTest(member=member):
-                job = self.job()
-                job.spec[member] = value
-                job.write_spec()
-                self.refused(job, USAGE, self.code_of(job), "job.json", mention)
-
-    def test_a_job_file_that_is_not_json_is_named_with_its_line(self):
-        job = self.job()
-        job.write("job.json", '{\n  "name": "job-a",\n  "location" "here"\n}\n')
-        self.refused(job, USAGE, "json-syntax", "job.json:3")
-
-    def test_missing_job_files_and_directories(self):
-        job = self.job()
-        os.remove(job.path("driveset.csv"))
-        self.refused(job, USAGE, "job-file-missing", "driveset.csv")
-        for command in (["plan"], ["prepare"], ["verify"], ["status"], ["request"]):
-            result = self.env.run(*command, self.env.path("nowhere"), "--json")
-            self.assertEqual(result.status, USAGE, result)
-            self.assertEqual(result.error()["code"], "job-directory-missing", result)
-            self.assertIn("nowhere", result.error()["message"])
-        self.assertFalse(os.path.exists(self.env.path("nowhere")))
-
+class BadInput(Refusals):
     # --- sources
 
     def test_a_missing_source(self):
@@ -383,7 +227,10 @@ class BadInput(harness.Case):
         need("setpriv")
         job = self.job()
         os.chmod(self.env.root, 0o755)
-        for path in (job.root, *(job.path(name) for name in os.listdir(job.root))):
+        store = self.env.directory("store")
+        job.spec["encryption"] = {"keyStore": os.path.join(store, "new")}
+        job.write_spec()
+        for path in (store, job.root, *(job.path(name) for name in os.listdir(job.root))):
             os.chown(path, 65534, 65534)
         os.chmod(job.root, 0o555)
         as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -431,7 +278,22 @@ class BadInput(harness.Case):
         job = self.job()
         job.spec["encryption"] = {"keyUrl": "https://contoso.vault.azure.net/keys/import"}
         job.write_spec()
-        self.refused(job, USAGE, "cmk-not-supported", "job.json", "/encryption", commands=["prepare"])
+        self.refused(job, USAGE, "cmk-not-supported", "job.json", "/encryption")
+
+    def test_another_digest_leaves_nothing_behind(self):
+        self.refused(self.job(), NOT_CONFIRMED, "plan-digest-differs", "0" * 64, commands=["prepare"],
+                     options=["--plan", "0" * 64])
+
+    def test_a_plan_that_is_gone_is_not_made_anew_for_drives_that_were_begun(self):
+        job = self.job(drives=[Drive("DISK0"), Drive("DISK1")])
+        self.assertEqual(job.prepare().status, 0)
+        os.remove(job.path("plan.db"))
+        content = harness.digest_of(job.image())
+        result = job.prepare()
+        self.assertEqual((result.status, result.error()["code"]), (JOURNAL, "plan-missing"), result)
+        self.assert_remedy(result.error(), result)
+        self.assertFalse(os.path.exists(job.path("plan.db")))
+        self.assertEqual(harness.digest_of(job.image()), content)
 
     # --- the command line
 
@@ -446,8 +308,7 @@ class BadInput(harness.Case):
 
     def test_nothing_here_began_a_job(self):
         job = self.job()
-        for command in (["verify", job.root], ["status", job.root], ["request", job.root],
-                        ["key", "show", job.root, "--drive", "DISK0"]):
+        for command in (["verify", job.root], ["request", job.root], ["key", "show", job.root, "--drive", "DISK0"]):
             with self.subTest(command=command):
                 before = harness.snapshot(job.root)
                 result = self.env.run(*command, "--json")

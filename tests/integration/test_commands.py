@@ -250,13 +250,6 @@ class Commands(harness.Case):
                 return (lcn - vcn) * 4096 + byte
         return None
 
-    def test_verify_without_a_drive_that_is_finished(self):
-        job = self.small_job(drives=[Drive(prompt="PromptOnFormat")])
-        with open(job.image(), "r+b") as image:
-            image.write(b"something")
-        self.assertEqual(job.prepare().status, NOT_CONFIRMED)
-        self.assertNotEqual(self.env.run("verify", job.root).status, 0)
-
     # --- locks and stops
 
     def test_two_prepares_at_once(self):

@@ -43,6 +43,11 @@ TEST_CASE("rows are read with LF and with CRLF, with and without a last line end
   CHECK(rows("").empty());
 }
 
+TEST_CASE("a file in UTF-16 is called by its name") {
+  CHECK(message({"\xFF\xFE" "B\0a\0", 6}) == "x.csv:1:1: the file is UTF-16");
+  CHECK(message({"\xFE\xFF\0B\0a", 6}) == "x.csv:1:1: the file is UTF-16");
+}
+
 TEST_CASE("quotes hold commas, quotes, spaces, line ends and backslashes") {
   CHECK(rows("\"a,b\",\"say \"\"hi\"\"\",\" x \",\"F:\\dir\\\"\n") ==
         Rows{{"a,b", "say \"hi\"", " x ", "F:\\dir\\"}});

@@ -26,6 +26,19 @@ TEST_CASE("a second run on a job is refused and told who is there") {
   }
 }
 
+TEST_CASE("who works on a job can be asked without getting in anybody's way") {
+  const JobDirectory job;
+  CHECK_FALSE(JobLock::holder(job.path()));
+  {
+    const JobLock held(job.path());
+    CHECK(JobLock::holder(job.path()) == ::getpid());
+  }
+  CHECK_FALSE(JobLock::holder(job.path()));
+  // Left behind by a process that was killed: nobody holds it.
+  std::ofstream(job.path() / ".lock") << ::getpid() << "\n";
+  CHECK_FALSE(JobLock::holder(job.path()));
+}
+
 TEST_CASE("a lock is a private file that ends with its holder") {
   const JobDirectory job;
   {

@@ -81,6 +81,23 @@ TEST_CASE("an error of reading is told from content that differs") {
   CHECK(checker.unreadable_count() == 3);
 }
 
+TEST_CASE("mismatches come in the order of blob and offset, whoever found them first") {
+  block::MemoryDevice volume(64 * kMiB);
+  const auto last = std::make_shared<const std::string>("container/z");
+  PieceChecker checker(volume, {.threads = 3}, [](std::uint64_t) {});
+  Md5 wrong{};
+  for (std::uint64_t i = 200; i > 0; --i) {
+    checker.add({i % 2 == 0 ? kBlob : last, i * 4096, 4096, wrong, {{8 * kMiB, 4096}}});
+  }
+  checker.finish();
+  CHECK(checker.mismatch_count() == 200);
+  REQUIRE(checker.mismatches().size() == 100);
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    CHECK(checker.mismatches()[i].blob == "container/blob");
+    CHECK(checker.mismatches()[i].offset == (i + 1) * 2 * 4096);
+  }
+}
+
 TEST_CASE("millions of mismatches do not fill the memory") {
   block::MemoryDevice volume(16 * kMiB);
   PieceChecker checker(volume, {.threads = 1}, [](std::uint64_t) {});

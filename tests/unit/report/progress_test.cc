@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include <thread>
+
 #include "agent/report/drive_progress.h"
-#include "agent/report/progress_display.h"
+#include "agent/report/rate_meter.h"
 #include "agent/report/sizes.h"
 
 using namespace driveprep::report;

@@ -1,0 +1,58 @@
+#include "agent/report/progress_line.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "agent/report/sizes.h"
+
+namespace driveprep::report {
+namespace {
+
+bool counts(Phase phase) { return phase == Phase::kCopying || phase == Phase::kVerifying; }
+
+// 100 % is for what has ended.
+std::uint64_t percent(const DriveProgress::Snapshot& now) {
+  const bool by_bytes = now.bytes_total > 0;
+  const std::uint64_t total = by_bytes ? now.bytes_total : now.files_total;
+  const std::uint64_t done = by_bytes ? now.bytes_done : now.files_done;
+  return total > 0 ? std::min<std::uint64_t>(done * 100 / total, 99) : 0;
+}
+
+std::string joined(std::initializer_list<std::string> parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!part.empty()) text += (text.empty() ? "" : "  ") + part;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string progress_line(const std::string& drive_id, const DriveProgress::Snapshot& snapshot,
+                          const RateMeter& meter, std::size_t width) {
+  constexpr std::size_t kPhaseWidth = 10;
+  std::string phase(to_string(snapshot.phase));
+  if (!counts(snapshot.phase)) return joined({drive_id, phase}).substr(0, width);
+  phase.resize(std::max(phase.size(), kPhaseWidth), ' ');
+
+  const std::string done = std::to_string(percent(snapshot)) + " %";
+  const std::string bytes =
+      human_bytes(snapshot.bytes_done) + " of " + human_bytes(snapshot.bytes_total);
+  const std::string files =
+      human_count(snapshot.files_done) + " of " + counted(snapshot.files_total, "file");
+  std::string rate;
+  std::string left;
+  if (meter.known()) {
+    rate = human_bytes(static_cast<std::uint64_t>(meter.current_rate())) + "/s";
+    left = meter.seconds_left() < 0
+               ? "? left"
+               : human_duration(std::chrono::seconds(meter.seconds_left())) + " left";
+  }
+  for (const std::string& line : {joined({drive_id, phase, done, bytes, files, rate, left}),
+                                  joined({drive_id, phase, done, bytes, rate, left})}) {
+    if (line.size() <= width) return line;
+  }
+  return joined({drive_id, phase, done, rate, left}).substr(0, width);
+}
+
+}  // namespace driveprep::report
