@@ -5,6 +5,7 @@ its own: it ends with status 0, 1, or 77 when all of its tests were skipped.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -80,14 +81,13 @@ class Environment:
         self.key_store = self.path("keystore")
         os.mkdir(self.home)
         os.mkdir(self.temporary)
-        self.names = 0
+        self.names = itertools.count(1)  # also for threads
 
     def path(self, *parts):
         return os.path.join(self.root, *parts)
 
     def directory(self, name):
-        self.names += 1
-        made = self.path(f"{self.names}-{name}")
+        made = self.path(f"{next(self.names)}-{name}")
         os.mkdir(made)
         return made
 
