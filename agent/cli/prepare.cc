@@ -49,6 +49,7 @@ plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
                 job.directory.plan_file().string() + " is not the plan that was begun",
                 "Restore that file, or start over in a new job directory.");
   }
+  for (const job::DriveRow& row : job.driveset.rows) plan.set_target(row.drive_id, row.path);
   return plan;
 }
 

@@ -61,17 +61,24 @@ Error not_finished(const VerifyOptions& options, const journal::Drive& drive) {
                "Run driveprep prepare " + options.job + ": it ends with the verification.");
 }
 
+// Where driveset.csv says it is: the job directory may have moved since the drive was prepared.
+std::string image_of(const job::Job& job, const journal::Drive& drive) {
+  const auto row = std::ranges::find(job.driveset.rows, drive.id, &job::DriveRow::drive_id);
+  return row == job.driveset.rows.end() ? drive.target : row->path.string();
+}
+
 Checked check(const job::Job& job, const std::string& job_id, const journal::Drive& drive,
               keywrap::KeyStore& keys, report::DriveProgress& progress) {
   Checked checked;
   checked.drive = drive.id;
   try {
-    if (!std::filesystem::exists(drive.target)) {
-      throw Error(ErrorKind::kBusy, "image-vanished", "there is no " + drive.target + " any more",
+    const std::string image = image_of(job, drive);
+    if (!std::filesystem::exists(image)) {
+      throw Error(ErrorKind::kBusy, "image-vanished", "there is no " + image + " any more",
                   "Put the image back there, or mount what is missing.");
     }
     const std::unique_ptr<block::FileDevice> disk =
-        block::open_image_read_only(drive.target, SectorSize(drive.identity->sector_size));
+        block::open_image_read_only(image, SectorSize(drive.identity->sector_size));
     guard::hold_for_reading(*disk);
     prepare::require_disk(*disk, drive.volume->disk);
     checked.disk_recognised = true;

@@ -131,6 +131,12 @@ PlanStore::PlanStore(std::unique_ptr<journal::Database> database)
   directories_ = std::make_unique<DirectoryTable>(*database_);
 }
 
+void PlanStore::set_target(const std::string& drive_id, const std::filesystem::path& target) {
+  for (DrivePlan& drive : drives_) {
+    if (drive.drive_id == drive_id) drive.target = target;
+  }
+}
+
 std::string PlanStore::digest_text() const { return hex_lower(digest_); }
 
 std::uint64_t PlanStore::total_files() const {

@@ -142,6 +142,8 @@ class PlanStore {
   const Sha256& digest() const { return digest_; }
   std::string digest_text() const;  // hexadecimal, lower case
   const std::vector<DrivePlan>& drives() const { return drives_; }
+  // A job directory may have moved since it was planned, and its images with it.
+  void set_target(const std::string& drive_id, const std::filesystem::path& target);
   std::uint64_t total_files() const;
   std::uint64_t total_bytes() const;
 

@@ -93,7 +93,10 @@ class BadInput(Refusals):
         store = os.path.join(home, ".local/share/driveprep/keystore")
         self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", home, store)
         # Another job has made it.
-        harness.write_file(store, "unlock", b"secret")
+        other = self.job()
+        del other.spec["encryption"]
+        other.write_spec()
+        self.assertEqual(other.prepare().status, 0)
         self.refused(job, USAGE, "source-holds-secret", "dataset.csv:2", store)
         harness.shutil.rmtree(os.path.join(home, ".local"))
         job.spec["encryption"] = {"keyStore": self.env.key_store}
