@@ -9,9 +9,10 @@
 int main(int argc, char** argv) {
   // Before anything else exists that could hold a secret.
   if (driveprep::protect_process_memory() == driveprep::SecretMemory::kNotLocked) {
-    std::fputs("driveprep: warning: secrets could not be locked into memory and may be swapped out; "
-               "raise the limit for locked memory (ulimit -l)\n",
-               stderr);
+    std::fputs(
+        "driveprep: warning: secrets could not be locked into memory and may be swapped out; "
+        "raise the limit for locked memory (ulimit -l)\n",
+        stderr);
   }
   // Plans, logs and journals name the customer's files.
   umask(077);

@@ -1,5 +1,5 @@
-// A queue of limited length between threads. Closing wakes everybody: producers see false, consumers
-// drain what is left and then see nullopt.
+// A queue of limited length between threads. Closing wakes everybody: producers see false,
+// consumers drain what is left and then see nullopt.
 #pragma once
 
 #include <chrono>
@@ -34,7 +34,8 @@ class BoundedQueue {
     return take(lock);
   }
 
-  // As pop(), but gives up after `wait`; is_finished() tells a closed and empty queue from a slow one.
+  // As pop(), but gives up after `wait`; is_finished() tells a closed and empty queue from a slow
+  // one.
   std::optional<T> pop_for(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
     filled_.wait_for(lock, wait, [&] { return closed_ || !items_.empty(); });

@@ -15,9 +15,8 @@ template <typename Result>
 Result one_shot(ByteView data, const EVP_MD* algorithm) {
   Result result;
   unsigned length = 0;
-  const int ok = EVP_Digest(data.data(), data.size(),
-                            uchars(MutableByteView(result)), &length, algorithm,
-                            nullptr);
+  const int ok = EVP_Digest(data.data(), data.size(), uchars(MutableByteView(result)), &length,
+                            algorithm, nullptr);
   require(ok == 1 && length == result.size(), "EVP_Digest failed");
   return result;
 }

@@ -17,8 +17,8 @@ FileTime FileTime::now() {
 
 timespec FileTime::to_timespec() const {
   timespec time{};
-  time.tv_sec = static_cast<time_t>(static_cast<std::int64_t>(ticks / kTicksPerSecond) -
-                                    kUnixEpochSeconds);
+  time.tv_sec =
+      static_cast<time_t>(static_cast<std::int64_t>(ticks / kTicksPerSecond) - kUnixEpochSeconds);
   time.tv_nsec = static_cast<long>(ticks % kTicksPerSecond) * 100;
   return time;
 }

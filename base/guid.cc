@@ -10,7 +10,7 @@ namespace driveprep {
 namespace {
 
 // Where byte i of the text form stands on disk: the first three fields are little-endian.
-constexpr std::array<std::size_t, 16> kDiskPosition = {3, 2, 1, 0, 5,  4,  7,  6,
+constexpr std::array<std::size_t, 16> kDiskPosition = {3, 2, 1,  0,  5,  4,  7,  6,
                                                        8, 9, 10, 11, 12, 13, 14, 15};
 
 std::string dashed(const std::string& hex) {

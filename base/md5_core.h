@@ -1,8 +1,9 @@
 // MD5 (RFC 1321) written once over a vector type: the private heart of md5_lanes.
 //
-// `V` supplies the vector: Type, kLanes, set1, add, rotl<N>, the four round functions f, g, h, i, and
-// load(pointers, words), which transposes 16 little-endian message words of each lane. Everything is
-// in an unnamed namespace because each including file is compiled for another instruction set.
+// `V` supplies the vector: Type, kLanes, set1, add, rotl<N>, the four round functions f, g, h, i,
+// and load(pointers, words), which transposes 16 little-endian message words of each lane.
+// Everything is in an unnamed namespace because each including file is compiled for another
+// instruction set.
 #pragma once
 
 #include <array>
@@ -23,8 +24,7 @@ template <typename V, int kShift, typename Round>
 inline __attribute__((always_inline)) typename V::Type md5_step(
     typename V::Type a, typename V::Type b, typename V::Type c, typename V::Type d,
     typename V::Type word, std::uint32_t constant, Round round) {
-  const typename V::Type sum =
-      V::add(V::add(a, round(b, c, d)), V::add(word, V::set1(constant)));
+  const typename V::Type sum = V::add(V::add(a, round(b, c, d)), V::add(word, V::set1(constant)));
   return V::add(b, V::template rotl<kShift>(sum));
 }
 
@@ -46,6 +46,8 @@ void md5_advance(Md5State<V>& state, std::array<const std::byte*, V::kLanes> poi
   c = md5_step<V, S3>(c, d, a, b, w[C], K3, V::FN);                         \
   b = md5_step<V, S4>(b, c, d, a, w[D], K4, V::FN)
 
+    // One line a row of RFC 1321, for the eye.
+    // clang-format off
     DRIVEPREP_MD5_ROUND(f, 7, 12, 17, 22, 0, 1, 2, 3, 0xd76aa478, 0xe8c7b756, 0x242070db, 0xc1bdceee);
     DRIVEPREP_MD5_ROUND(f, 7, 12, 17, 22, 4, 5, 6, 7, 0xf57c0faf, 0x4787c62a, 0xa8304613, 0xfd469501);
     DRIVEPREP_MD5_ROUND(f, 7, 12, 17, 22, 8, 9, 10, 11, 0x698098d8, 0x8b44f7af, 0xffff5bb1, 0x895cd7be);
@@ -62,6 +64,7 @@ void md5_advance(Md5State<V>& state, std::array<const std::byte*, V::kLanes> poi
     DRIVEPREP_MD5_ROUND(i, 6, 10, 15, 21, 12, 3, 10, 1, 0x655b59c3, 0x8f0ccc92, 0xffeff47d, 0x85845dd1);
     DRIVEPREP_MD5_ROUND(i, 6, 10, 15, 21, 8, 15, 6, 13, 0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1);
     DRIVEPREP_MD5_ROUND(i, 6, 10, 15, 21, 4, 11, 2, 9, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391);
+    // clang-format on
 #undef DRIVEPREP_MD5_ROUND
 
     a = V::add(a, a0);

@@ -1,4 +1,5 @@
-// The vector kernels behind md5_lanes, one a file because each is compiled for another instruction set.
+// The vector kernels behind md5_lanes, one a file because each is compiled for another instruction
+// set.
 #pragma once
 
 #include <array>

@@ -85,8 +85,8 @@ void hash_group(std::span<const ByteView> blocks, std::span<Md5> digests, Advanc
     if (live < kWorthAVector) break;
     std::array<const std::byte*, kLanes> pointers;
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const bool alive = lane < blocks.size() &&
-                         round_down(blocks[lane].size(), kMd5BlockBytes) > position;
+      const bool alive =
+          lane < blocks.size() && round_down(blocks[lane].size(), kMd5BlockBytes) > position;
       pointers[lane] = (alive ? blocks[lane].data() : any) + position;
     }
     advance(states, pointers, (next - position) / kMd5BlockBytes);

@@ -1,8 +1,8 @@
 // MD5 of several independent blocks at once, one block a vector lane.
 //
 // One MD5 stream is a chain of dependent additions and leaves most of a core idle; the blocks of a
-// drive manifest are independent of each other, so 8 (AVX2) or 16 (AVX-512) of them advance together.
-// The choice is made at run time; blocks that do not fill a vector go through OpenSSL.
+// drive manifest are independent of each other, so 8 (AVX2) or 16 (AVX-512) of them advance
+// together. The choice is made at run time; blocks that do not fill a vector go through OpenSSL.
 #pragma once
 
 #include <span>

@@ -26,7 +26,8 @@ std::string remedy_for(int error_number) {
     case EPERM: return "Check the owner and the permissions of that file and its directory.";
     case ENOENT: return "Check the path.";
     case EISDIR: return "There is a directory where a file is wanted: move it away.";
-    case EIO: return "The device below reports an input/output error: check the kernel log (dmesg).";
+    case EIO:
+      return "The device below reports an input/output error: check the kernel log (dmesg).";
     default: return {};
   }
 }
@@ -66,7 +67,9 @@ std::size_t pread_up_to(int fd, std::uint64_t offset, MutableByteView out, const
     const ssize_t got = retry_on_eintr([&] {
       return ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     });
-    if (got < 0) fail(kind, "read-failed", "read " + at(name, offset + done, out.size() - done), errno);
+    if (got < 0) {
+      fail(kind, "read-failed", "read " + at(name, offset + done, out.size() - done), errno);
+    }
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
@@ -91,7 +94,9 @@ void pwrite_all(int fd, std::uint64_t offset, ByteView data, const std::string& 
       return ::pwrite(fd, data.data() + done, data.size() - done,
                       static_cast<off_t>(offset + done));
     });
-    if (put < 0) fail(kind, "write-failed", "write " + at(name, offset + done, data.size() - done), errno);
+    if (put < 0) {
+      fail(kind, "write-failed", "write " + at(name, offset + done, data.size() - done), errno);
+    }
     done += static_cast<std::size_t>(put);
   }
 }

@@ -36,10 +36,20 @@ std::optional<std::u16string> utf16_from_utf8(std::string_view text) {
     char32_t c = lead;
     char32_t smallest = 0;
     if (lead >= 0x80) {
-      if (lead >= 0xC2 && lead < 0xE0) { length = 2; c = lead & 0x1F; smallest = 0x80; }
-      else if (lead >= 0xE0 && lead < 0xF0) { length = 3; c = lead & 0x0F; smallest = 0x800; }
-      else if (lead >= 0xF0 && lead < 0xF5) { length = 4; c = lead & 0x07; smallest = 0x10000; }
-      else return std::nullopt;
+      if (lead >= 0xC2 && lead < 0xE0) {
+        length = 2;
+        c = lead & 0x1F;
+        smallest = 0x80;
+      } else if (lead >= 0xE0 && lead < 0xF0) {
+        length = 3;
+        c = lead & 0x0F;
+        smallest = 0x800;
+      } else if (lead >= 0xF0 && lead < 0xF5) {
+        length = 4;
+        c = lead & 0x07;
+        smallest = 0x10000;
+      } else
+        return std::nullopt;
     }
     if (i + length > text.size()) return std::nullopt;
     for (std::size_t k = 1; k < length; ++k) {

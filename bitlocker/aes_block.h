@@ -21,8 +21,6 @@ inline Block load_block(const std::byte* from) {
   std::memcpy(&block, from, kAesBlock);
   return block;
 }
-inline void store_block(std::byte* to, Block block) {
-  std::memcpy(to, &block, kAesBlock);
-}
+inline void store_block(std::byte* to, Block block) { std::memcpy(to, &block, kAesBlock); }
 
 }  // namespace driveprep::bitlocker

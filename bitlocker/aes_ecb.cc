@@ -4,9 +4,7 @@
 
 namespace driveprep::bitlocker {
 
-void AesEcb::Free::operator()(evp_cipher_ctx_st* context) const {
-  EVP_CIPHER_CTX_free(context);
-}
+void AesEcb::Free::operator()(evp_cipher_ctx_st* context) const { EVP_CIPHER_CTX_free(context); }
 
 AesEcb::AesEcb(ByteView key, Direction direction) : context_(EVP_CIPHER_CTX_new()) {
   require(key.size() == 16 || key.size() == 32, "an AES key has 16 or 32 bytes");

@@ -18,9 +18,7 @@ struct ContextFree {
 };
 using Context = std::unique_ptr<EVP_CIPHER_CTX, ContextFree>;
 
-void must(int result) {
-  require(result == 1, "AES-CCM failed in libcrypto");
-}
+void must(int result) { require(result == 1, "AES-CCM failed in libcrypto"); }
 
 // Sets the parameters that come before the key; `tag` is null when encrypting.
 Context begin(bool encrypting, const SecretBytes& key, ByteView nonce, const std::byte* tag,

@@ -31,18 +31,10 @@ const CipherFacts& facts(Cipher cipher) {
 
 }  // namespace
 
-std::string_view to_string(Cipher cipher) {
-  return facts(cipher).name;
-}
-std::size_t fvek_size(Cipher cipher) {
-  return facts(cipher).fvek_size;
-}
-bool is_xts(Cipher cipher) {
-  return cipher == Cipher::kXtsAes128 || cipher == Cipher::kXtsAes256;
-}
-bool has_elephant_diffuser(Cipher cipher) {
-  return !facts(cipher).writable;
-}
+std::string_view to_string(Cipher cipher) { return facts(cipher).name; }
+std::size_t fvek_size(Cipher cipher) { return facts(cipher).fvek_size; }
+bool is_xts(Cipher cipher) { return cipher == Cipher::kXtsAes128 || cipher == Cipher::kXtsAes256; }
+bool has_elephant_diffuser(Cipher cipher) { return !facts(cipher).writable; }
 
 std::optional<Cipher> cipher_from_name(std::string_view name) {
   for (const CipherFacts& f : kCiphers) {

@@ -49,15 +49,16 @@ struct CreatedVolume {
 };
 
 // 8 to 256 UTF-16 code units, as Windows has it: else kUsage "bitlocker-password-length", or kKey
-// "bitlocker-password-text" for what is not UTF-8. For finding out early; create_volume() looks, too.
+// "bitlocker-password-text" for what is not UTF-8. For finding out early; create_volume() looks,
+// too.
 void check_password(const SecretBytes& utf8);
 
 // The keys and protectors of a volume whose place is not known yet. Making them takes a second or
 // more (each protector stretches its key), which can pass while the file system is made.
 class NewVolume {
  public:
-  // Nothing is written. Errors: those of check_password(); kUsage "bitlocker-description"; kInternal
-  // for a cipher that is only read.
+  // Nothing is written. Errors: those of check_password(); kUsage "bitlocker-description";
+  // kInternal for a cipher that is only read.
   explicit NewVolume(const VolumeRequest& request);
   NewVolume(NewVolume&&) noexcept;
   NewVolume& operator=(NewVolume&&) noexcept;

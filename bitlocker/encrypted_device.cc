@@ -67,9 +67,7 @@ DecryptedDevice::DecryptedDevice(const block::ReadableDevice& partition, VolumeL
   require(cipher_->sector_size() == layout_.sector_size, "cipher and layout differ in sector size");
 }
 
-std::string DecryptedDevice::name() const {
-  return partition_.name() + " (BitLocker volume)";
-}
+std::string DecryptedDevice::name() const { return partition_.name() + " (BitLocker volume)"; }
 
 void DecryptedDevice::read(std::uint64_t offset, MutableByteView out) const {
   block::check_range(*this, offset, out.size(), "read");
@@ -77,16 +75,10 @@ void DecryptedDevice::read(std::uint64_t offset, MutableByteView out) const {
     const Run run = run_at(layout_, offset, out.size());
     const MutableByteView part = out.first(run.length);
     switch (run.place) {
-      case Place::kZeros:
-        std::ranges::fill(part, std::byte{0});
-        break;
-      case Place::kPlain:
-        partition_.read(run.physical, part);
-        break;
+      case Place::kZeros: std::ranges::fill(part, std::byte{0}); break;
+      case Place::kPlain: partition_.read(run.physical, part); break;
       case Place::kRelocated:
-      case Place::kEncrypted:
-        read_sectors(partition_, *cipher_, run.physical, part);
-        break;
+      case Place::kEncrypted: read_sectors(partition_, *cipher_, run.physical, part); break;
     }
     offset += run.length;
     out = out.subspan(run.length);

@@ -16,16 +16,12 @@ bool has_children(ValueType type) {
     case ValueType::kUseKey:
     case ValueType::kProtector:
     case ValueType::kExternalKey:
-    case ValueType::kUpdate:
-      return true;
-    default:
-      return false;
+    case ValueType::kUpdate: return true;
+    default: return false;
   }
 }
 
-Bytes copy(ByteView bytes) {
-  return {bytes.begin(), bytes.end()};
-}
+Bytes copy(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
 
 std::size_t parse_nested(ByteView bytes, std::vector<Entry>& out, int depth);
 
@@ -67,28 +63,19 @@ std::size_t fixed_size(ValueType type) {
     case 0x06:
     case 0x10:
     case 0x11:
-    case 0x13:
-      return 4;
+    case 0x13: return 4;
     case 0x03:
     case 0x12:
-    case 0x15:
-      return 20;
+    case 0x15: return 20;
     case 0x05:
-    case 0x08:
-      return 28;
-    case 0x09:
-      return 24;
-    case 0x0A:
-      return 36;
-    case 0x0B:
-      return 44;
+    case 0x08: return 28;
+    case 0x09: return 24;
+    case 0x0A: return 36;
+    case 0x0B: return 44;
     case 0x0F:
-    case 0x17:
-      return 16;
-    case 0x14:
-      return 8;
-    default:
-      return 0;
+    case 0x17: return 16;
+    case 0x14: return 8;
+    default: return 0;
   }
 }
 

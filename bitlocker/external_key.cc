@@ -116,8 +116,6 @@ SecretBytes serialise_external_key(const ExternalKey& key) {
   return file;
 }
 
-std::string external_key_file_name(const Guid& protector) {
-  return protector.upper() + ".BEK";
-}
+std::string external_key_file_name(const Guid& protector) { return protector.upper() + ".BEK"; }
 
 }  // namespace driveprep::bitlocker

@@ -1,5 +1,5 @@
-// The low-level SHA-256 of OpenSSL is marked deprecated, yet it is the leanest there is: EVP adds its
-// own bookkeeping to each of the million messages of 88 bytes.
+// The low-level SHA-256 of OpenSSL is marked deprecated, yet it is the leanest there is: EVP adds
+// its own bookkeeping to each of the million messages of 88 bytes.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "bitlocker/key_derivation.h"
@@ -74,9 +74,7 @@ SecretBytes password_hash(const SecretBytes& utf8) {
   return sha256_secret(sha256_secret(to_utf16le(utf8).span()).span());
 }
 
-std::size_t password_length(const SecretBytes& utf8) {
-  return to_utf16le(utf8).size() / 2;
-}
+std::size_t password_length(const SecretBytes& utf8) { return to_utf16le(utf8).size() / 2; }
 
 SecretBytes recovery_password_hash(const RecoveryPassword& password) {
   return sha256_secret(password.key().span());

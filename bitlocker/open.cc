@@ -34,8 +34,7 @@ VolumeHeader read_header(const block::ReadableDevice& partition) {
   VolumeHeader header = parse_volume_header(sector);
   switch (header.kind) {
     case VolumeKind::kNtfs:
-    case VolumeKind::kToGo:
-      return header;
+    case VolumeKind::kToGo: return header;
     case VolumeKind::kVista:
       refuse("bitlocker-vista",
              partition.name() + " is a BitLocker volume of Windows Vista, which is not supported",
@@ -44,8 +43,7 @@ VolumeHeader read_header(const block::ReadableDevice& partition) {
       refuse("bitlocker-converting",
              partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
              "Let Windows finish the encryption, then try again.");
-    case VolumeKind::kNone:
-      break;
+    case VolumeKind::kNone: break;
   }
   refuse("not-bitlocker", partition.name() + " does not hold a BitLocker volume",
          "Check that this is the right drive and partition.");
@@ -146,12 +144,9 @@ Key key_of(const Credential& credential) {
 
 std::optional<SecretBytes> try_protector(const Entry& protector, const Key& key) {
   switch (key.kind) {
-    case ProtectorClass::kExternalKey:
-      return open_with_kek(protector, key.secret);
-    case ProtectorClass::kClearKey:
-      return open_clear(protector);
-    default:
-      return open_with_hash(protector, key.secret);
+    case ProtectorClass::kExternalKey: return open_with_kek(protector, key.secret);
+    case ProtectorClass::kClearKey: return open_clear(protector);
+    default: return open_with_hash(protector, key.secret);
   }
 }
 

@@ -10,9 +10,7 @@ namespace {
 // A stretch key with this flag names another derivation than the million rounds of SHA-256.
 constexpr std::uint16_t kFlagNamedStretching = 0x40;
 
-std::uint16_t number(KeyType type) {
-  return static_cast<std::uint16_t>(type);
-}
+std::uint16_t number(KeyType type) { return static_cast<std::uint16_t>(type); }
 
 Entry protector_entry(const Guid& id, FileTime changed, ProtectorClass kind) {
   Entry entry;

@@ -9,9 +9,7 @@ namespace {
 constexpr std::size_t kDigits = 6;
 constexpr std::uint32_t kFactor = 11;
 
-bool is_separator(char c) {
-  return c == '-' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+bool is_separator(char c) { return c == '-' || c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::kKey, "bad-recovery-password",

@@ -210,9 +210,7 @@ std::unique_ptr<SectorEngine> make_xts_aesni_engine(ByteView fvek, SectorSize se
 
 namespace driveprep::bitlocker {
 
-std::unique_ptr<SectorEngine> make_xts_aesni_engine(ByteView, SectorSize) {
-  return nullptr;
-}
+std::unique_ptr<SectorEngine> make_xts_aesni_engine(ByteView, SectorSize) { return nullptr; }
 
 }  // namespace driveprep::bitlocker
 

@@ -28,9 +28,8 @@ std::optional<std::string_view> cut(std::string_view& rest, char separator) {
 
 std::optional<std::string> canonical_key_name(std::string_view name) {
   const bool valid = !name.empty() && name.size() <= kMaxNameLength &&
-                     std::all_of(name.begin(), name.end(), [](char c) {
-                       return ascii::is_alphanumeric(c) || c == '-';
-                     });
+                     std::all_of(name.begin(), name.end(),
+                                 [](char c) { return ascii::is_alphanumeric(c) || c == '-'; });
   return valid ? std::optional(lower(name)) : std::nullopt;
 }
 

@@ -123,9 +123,7 @@ std::unique_ptr<LocalKeyStore> LocalKeyStore::open_or_create(Options options) {
   return open(std::move(options));
 }
 
-const std::string& LocalKeyStore::id() const {
-  return store_->id;
-}
+const std::string& LocalKeyStore::id() const { return store_->id; }
 
 bool LocalKeyStore::owns(std::string_view kid) const {
   const auto uri = LocalKeyUri::parse(kid);

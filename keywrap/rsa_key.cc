@@ -126,9 +126,7 @@ RsaKey RsaKey::from_pem(ByteView pem, const SecretBytes& passphrase, const std::
   return key;
 }
 
-unsigned RsaKey::bits() const {
-  return static_cast<unsigned>(EVP_PKEY_get_bits(key_.get()));
-}
+unsigned RsaKey::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(key_.get())); }
 
 RsaPublic RsaKey::public_part() const {
   return {number(key_.get(), OSSL_PKEY_PARAM_RSA_N), number(key_.get(), OSSL_PKEY_PARAM_RSA_E)};

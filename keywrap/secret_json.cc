@@ -59,18 +59,10 @@ SecretJsonWriter& SecretJsonWriter::close(char bracket, bool object) {
   return *this;
 }
 
-SecretJsonWriter& SecretJsonWriter::begin_object() {
-  return open('{', true);
-}
-SecretJsonWriter& SecretJsonWriter::end_object() {
-  return close('}', true);
-}
-SecretJsonWriter& SecretJsonWriter::begin_array() {
-  return open('[', false);
-}
-SecretJsonWriter& SecretJsonWriter::end_array() {
-  return close(']', false);
-}
+SecretJsonWriter& SecretJsonWriter::begin_object() { return open('{', true); }
+SecretJsonWriter& SecretJsonWriter::end_object() { return close('}', true); }
+SecretJsonWriter& SecretJsonWriter::begin_array() { return open('[', false); }
+SecretJsonWriter& SecretJsonWriter::end_array() { return close(']', false); }
 
 SecretJsonWriter& SecretJsonWriter::key(std::string_view name) {
   require(!levels_.empty() && levels_.back().object && !after_key_,
@@ -205,8 +197,6 @@ class FlatReader {
 
 }  // namespace
 
-std::vector<FlatMember> read_flat_object(std::string_view text) {
-  return FlatReader(text).read();
-}
+std::vector<FlatMember> read_flat_object(std::string_view text) { return FlatReader(text).read(); }
 
 }  // namespace driveprep::keywrap

@@ -23,16 +23,13 @@ nlohmann::json parse_strict_json(std::string_view text, std::size_t max_bytes) {
         if (depth > kMaxDepth) throw FormatError("it is nested too deeply");
         if (event == json::parse_event_t::object_start) names.emplace_back();
         break;
-      case json::parse_event_t::object_end:
-        names.pop_back();
-        break;
+      case json::parse_event_t::object_end: names.pop_back(); break;
       case json::parse_event_t::key:
         if (!names.back().insert(parsed.get<std::string>()).second) {
           throw FormatError("a member comes twice in one object");
         }
         break;
-      default:
-        break;
+      default: break;
     }
     return true;
   };

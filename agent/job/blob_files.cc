@@ -67,12 +67,14 @@ class BlobFileParser : private xml::Handler {
     return error("xml-malformed", line, problem, "Correct the file; \"xmllint\" shows the place.");
   }
 
-  Error error(const char* code, int line, const std::string& what, const std::string& remedy) const {
+  Error error(const char* code, int line, const std::string& what,
+              const std::string& remedy) const {
     return Error(ErrorKind::kUsage, code,
                  file_.path.string() + ":" + std::to_string(line) + ": " + what, remedy);
   }
 
-  [[noreturn]] void fail(const char* code, const std::string& what, const std::string& remedy) const {
+  [[noreturn]] void fail(const char* code, const std::string& what,
+                         const std::string& remedy) const {
     throw error(code, line_, what, remedy);
   }
 
@@ -99,8 +101,9 @@ class BlobFileParser : private xml::Handler {
         std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
     if (!carried || value.starts_with(' ') || value.ends_with(' ')) {
       fail("xml-value",
-           "the value of <" + name + "> has line breaks, spaces at an end, or characters outside "
-                                     "printable ASCII, which an HTTP header cannot carry",
+           "the value of <" + name +
+               "> has line breaks, spaces at an end, or characters outside "
+               "printable ASCII, which an HTTP header cannot carry",
            "Write the value in one line of ASCII, or encode it.");
     }
     bytes_ += name.size() + value.size();

@@ -26,10 +26,10 @@ struct BlobFile {
   const std::string* find(std::string_view name) const;
 };
 
-// Checks: well-formed, root <Metadata> or <Properties>, no document type, no nesting, no attributes.
-// Metadata names are C# identifiers in ASCII, unique without regard to case, values are text that an
-// HTTP header can carry, 8 KiB in all. Properties are Content-Type, Content-MD5, Content-Encoding,
-// Content-Language, Cache-Control. Errors are kUsage and name file and line.
+// Checks: well-formed, root <Metadata> or <Properties>, no document type, no nesting, no
+// attributes. Metadata names are C# identifiers in ASCII, unique without regard to case, values are
+// text that an HTTP header can carry, 8 KiB in all. Properties are Content-Type, Content-MD5,
+// Content-Encoding, Content-Language, Cache-Control. Errors are kUsage and name file and line.
 BlobFile parse_blob_file(BlobFileKind kind, std::string content, const std::filesystem::path& path);
 BlobFile load_blob_file(BlobFileKind kind, const std::filesystem::path& path);
 

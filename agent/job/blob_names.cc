@@ -110,8 +110,9 @@ std::optional<std::string> check_share_component(std::string_view name) {
     return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   });
   constexpr std::array<std::string_view, 5> kReserved = {"PRN", "AUX", "NUL", "CON", "CLOCK$"};
-  const bool numbered = upper.size() == 4 && (upper.starts_with("LPT") || upper.starts_with("COM")) &&
-                        upper[3] >= '1' && upper[3] <= '9';
+  const bool numbered = upper.size() == 4 &&
+                        (upper.starts_with("LPT") || upper.starts_with("COM")) && upper[3] >= '1' &&
+                        upper[3] <= '9';
   if (numbered || std::find(kReserved.begin(), kReserved.end(), upper) != kReserved.end()) {
     return "is a reserved device name";
   }

@@ -169,8 +169,8 @@ CsvTable::CsvTable(std::string_view text, std::string file) : reader_(text, std:
 
 Error CsvTable::error(const CsvField& at, std::string code, const std::string& what,
                       std::string remedy) const {
-  return Error(ErrorKind::kUsage, std::move(code),
-               place(reader_.file(), at.line, at.column) + what, std::move(remedy));
+  return Error(ErrorKind::kUsage, std::move(code), place(reader_.file(), at.line, at.column) + what,
+               std::move(remedy));
 }
 
 void CsvTable::expect(const std::vector<std::string>& required,

@@ -35,7 +35,8 @@ class CsvReader {
   const std::string& file() const { return file_; }
 
  private:
-  [[noreturn]] void fail(const char* code, const std::string& what, const std::string& remedy) const;
+  [[noreturn]] void fail(const char* code, const std::string& what,
+                         const std::string& remedy) const;
   bool at_end() const { return position_ == text_.size(); }
   bool at_line_end() const;
   void take_line_end();

@@ -75,10 +75,10 @@ class RowParser {
     row.metadata = attached("MetadataFile", BlobFileKind::kMetadata);
     row.properties = attached("PropertiesFile", BlobFileKind::kProperties);
     if (row.is_directory && row.properties && row.properties->find("Content-MD5") != nullptr) {
-      throw table_.error(table_.value("PropertiesFile"), "property-content-md5",
-                         row.properties->path.string() +
-                             " gives one Content-MD5 to every blob of a directory",
-                         "Remove <Content-MD5>; use it only for a row with a single file.");
+      throw table_.error(
+          table_.value("PropertiesFile"), "property-content-md5",
+          row.properties->path.string() + " gives one Content-MD5 to every blob of a directory",
+          "Remove <Content-MD5>; use it only for a row with a single file.");
     }
     return row;
   }
@@ -115,8 +115,7 @@ class RowParser {
         return;
       }
     }
-    throw table_.error(field, "csv-item-type",
-                       columns_.type + " is \"" + field.text + "\"",
+    throw table_.error(field, "csv-item-type", columns_.type + " is \"" + field.text + "\"",
                        "Write BlockBlob or PageBlob.");
   }
 
@@ -134,12 +133,13 @@ class RowParser {
                          "Begin with the name of the container or share.");
     }
     if (text.ends_with('/') != row.is_directory) {
-      throw table_.error(
-          field, "csv-destination-kind",
-          row.is_directory ? shown + "has no '/' at its end, but BasePath is a directory"
-                           : shown + "ends in '/', but BasePath is a single file (it has no "
-                                     "'/' at its end)",
-          "End both in '/' to ship a directory, none of them to ship one file.");
+      throw table_.error(field, "csv-destination-kind",
+                         row.is_directory
+                             ? shown + "has no '/' at its end, but BasePath is a directory"
+                             : shown +
+                                   "ends in '/', but BasePath is a single file (it has no "
+                                   "'/' at its end)",
+                         "End both in '/' to ship a directory, none of them to ship one file.");
     }
     if (slash == std::string::npos) {
       throw table_.error(field, "csv-destination", shown + "names no blob in a container",
@@ -168,10 +168,10 @@ class RowParser {
       name.pop_back();
     }
     if (const auto reason = check_blob_name(row.container, name)) {
-      throw table_.error(field, "blob-name",
-                         (row.is_directory ? "the prefix \"" : "the blob name \"") + row.name +
-                             "\" " + *reason,
-                         "Choose another destination.");
+      throw table_.error(
+          field, "blob-name",
+          (row.is_directory ? "the prefix \"" : "the blob name \"") + row.name + "\" " + *reason,
+          "Choose another destination.");
     }
   }
 

@@ -37,11 +37,13 @@ void check_combination(const CsvTable& table) {
 
   if (encryption.text != "Encrypt" && encryption.text != "AlreadyEncrypted") {
     throw table.error(encryption, "csv-encryption",
-                      "Incorrect value for Encryption: " + shown_or_none(encryption), "Write Encrypt.");
+                      "Incorrect value for Encryption: " + shown_or_none(encryption),
+                      "Write Encrypt.");
   }
   if (format.text != "Format" && format.text != "AlreadyFormatted") {
     throw table.error(format, "csv-format-option",
-                      "Incorrect value for FormatOption: " + shown_or_none(format), "Write Format.");
+                      "Incorrect value for FormatOption: " + shown_or_none(format),
+                      "Write Format.");
   }
   if (encryption.text == "Encrypt" && !key.text.empty()) {
     throw table.error(key, "csv-key-given", "BitLocker Key should not be specified",
@@ -67,9 +69,10 @@ void check_combination(const CsvTable& table) {
 void parse_target(const CsvTable& table, const std::filesystem::path& directory, DriveRow& row) {
   const CsvField& field = table.value("DriveLetter");
   const std::string& text = field.text;
-  const bool one_letter = text.size() <= 2 && !text.empty() &&
-                          ((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z')) &&
-                          (text.size() == 1 || text[1] == ':');
+  const bool one_letter =
+      text.size() <= 2 && !text.empty() &&
+      ((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z')) &&
+      (text.size() == 1 || text[1] == ':');
   if (text.empty() || one_letter || text.find('\0') != std::string::npos) {
     throw table.error(field, "csv-drive-letter",
                       one_letter ? "DriveLetter \"" + text + "\" is a letter of Windows"
@@ -94,7 +97,8 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
                       !std::filesystem::is_regular_file(row.path, ignored);
   row.kind = device ? DriveRow::Kind::kDevice : DriveRow::Kind::kImage;
   if (row.kind == DriveRow::Kind::kImage && !row.path.has_filename()) {
-    throw table.error(field, "csv-drive-letter", "\"" + row.written + "\" is a directory, not an image",
+    throw table.error(field, "csv-drive-letter",
+                      "\"" + row.written + "\" is a directory, not an image",
                       "Name the image file.");
   }
 }
@@ -108,7 +112,8 @@ void parse_identity(const CsvTable& table, DriveRow& row) {
                       "Add the column DriveId and give the image the serial number it stands for.");
   }
   if (!row.drive_id.empty() && !is_valid_drive_id(row.drive_id)) {
-    throw table.error(id, "csv-drive-id", "DriveId " + shown_or_none(id) + " is not a serial number",
+    throw table.error(id, "csv-drive-id",
+                      "DriveId " + shown_or_none(id) + " is not a serial number",
                       "Use 1 to 64 letters, digits, '.', '_' and '-'.");
   }
   const CsvField& sector = table.value("SectorSize");
@@ -147,8 +152,8 @@ void check_unique(const CsvTable& table, const Driveset& driveset, const DriveRo
 
 bool is_valid_drive_id(std::string_view id) {
   const auto fits = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   };
   return !id.empty() && id.size() <= 64 && id.front() != '.' &&
          std::all_of(id.begin(), id.end(), fits);
@@ -172,8 +177,7 @@ Driveset parse_driveset(std::string_view text, const std::filesystem::path& file
     check_unique(table, driveset, row);
     if (driveset.rows.size() == kMaxDrives) {
       throw table.error(table.value("DriveLetter"), "csv-too-many-drives",
-                        "a job takes at most 10 drives",
-                        "Spread the data set over several jobs.");
+                        "a job takes at most 10 drives", "Spread the data set over several jobs.");
     }
     driveset.rows.push_back(std::move(row));
   }

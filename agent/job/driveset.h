@@ -16,11 +16,11 @@ struct DriveRow {
 
   unsigned line = 0;
   Kind kind = Kind::kImage;
-  std::filesystem::path path;        // kDevice and kImage: absolute
-  std::string serial;                // kSerial
-  bool prompt_on_format = true;      // PromptOnFormat: something on the drive needs consent
-  std::string drive_id;              // always there for images; else may be empty
-  std::uint32_t sector_size = 512;   // bytes; meant for images, a device knows its own
+  std::filesystem::path path;       // kDevice and kImage: absolute
+  std::string serial;               // kSerial
+  bool prompt_on_format = true;     // PromptOnFormat: something on the drive needs consent
+  std::string drive_id;             // always there for images; else may be empty
+  std::uint32_t sector_size = 512;  // bytes; meant for images, a device knows its own
 
   // As the operator wrote it, for messages.
   std::string written;
@@ -33,9 +33,9 @@ struct Driveset {
 
 inline constexpr std::size_t kMaxDrives = 10;
 
-// Relative image paths start at the directory of `file`. What lies in /dev is a device unless it is a
-// regular file. An existing BitLocker key in `text` is
-// refused, never repeated, and overwritten in every copy made here; `text` is the caller's.
+// Relative image paths start at the directory of `file`. What lies in /dev is a device unless it is
+// a regular file. An existing BitLocker key in `text` is refused, never repeated, and overwritten
+// in every copy made here; `text` is the caller's.
 Driveset parse_driveset(std::string_view text, const std::filesystem::path& file);
 Driveset load_driveset(const std::filesystem::path& file);
 

@@ -74,7 +74,7 @@ class Probe {
 JobDirectory::JobDirectory(const Path& root) : root_(tidy(root)) {}
 
 void JobDirectory::check_readable() const {
-  struct stat facts{};
+  struct stat facts {};
   if (::stat(root_.c_str(), &facts) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
       throw Error(ErrorKind::kUsage, "job-directory-missing",

@@ -186,11 +186,11 @@ std::optional<std::filesystem::path> path_member(JsonObject& object, const std::
 
 Identity identity(JsonObject object) {
   Identity result;
-  result.type = choose(object, "type",
-                       std::array<Choice<Identity::Type>, 2>{
-                           {{"SystemAssigned", Identity::Type::kSystemAssigned},
-                            {"UserAssigned", Identity::Type::kUserAssigned}}},
-                       Identity::Type::kSystemAssigned);
+  result.type = choose(
+      object, "type",
+      std::array<Choice<Identity::Type>, 2>{{{"SystemAssigned", Identity::Type::kSystemAssigned},
+                                             {"UserAssigned", Identity::Type::kUserAssigned}}},
+      Identity::Type::kSystemAssigned);
   result.user_assigned_id = object.text("userAssignedIdentityId").value_or("");
   if ((result.type == Identity::Type::kUserAssigned) != !result.user_assigned_id.empty()) {
     throw object.error("userAssignedIdentityId", "job-value",
@@ -251,8 +251,8 @@ Encryption encryption(JsonObject& job, const std::filesystem::path& directory) {
     conflict("keyVersion", "stands without vaultUri");
   }
   if (external && store) conflict("keyStore", "stands beside a key in a vault");
-  if (!external && (identity_object || credential_object || cloud ||
-                    !key.vault_resource_id.empty())) {
+  if (!external &&
+      (identity_object || credential_object || cloud || !key.vault_resource_id.empty())) {
     conflict(identity_object     ? "identity"
              : credential_object ? "credential"
              : cloud             ? "cloud"
@@ -301,23 +301,23 @@ SourcePolicy source_policy(JsonObject& job) {
                                     {{"substitute", Policy::IllegalNames::kSubstitute},
                                      {"refuse", Policy::IllegalNames::kRefuse}}},
                                 result.illegal_names);
-  result.symlinks = choose(*object, "symlinks",
-                           std::array<Choice<Policy::Symlinks>, 3>{
-                               {{"refuse", Policy::Symlinks::kRefuse},
-                                {"skip", Policy::Symlinks::kSkip},
-                                {"follow", Policy::Symlinks::kFollow}}},
-                           result.symlinks);
-  result.specials = choose(*object, "specials",
-                           std::array<Choice<Policy::Specials>, 2>{
-                               {{"refuse", Policy::Specials::kRefuse},
-                                {"skip", Policy::Specials::kSkip}}},
-                           result.specials);
-  result.unreadable = choose(*object, "unreadable",
-                             std::array<Choice<Policy::Unreadable>, 3>{
-                                 {{"report", Policy::Unreadable::kReport},
-                                  {"refuse", Policy::Unreadable::kRefuse},
-                                  {"skip", Policy::Unreadable::kSkip}}},
-                             result.unreadable);
+  result.symlinks =
+      choose(*object, "symlinks",
+             std::array<Choice<Policy::Symlinks>, 3>{{{"refuse", Policy::Symlinks::kRefuse},
+                                                      {"skip", Policy::Symlinks::kSkip},
+                                                      {"follow", Policy::Symlinks::kFollow}}},
+             result.symlinks);
+  result.specials =
+      choose(*object, "specials",
+             std::array<Choice<Policy::Specials>, 2>{
+                 {{"refuse", Policy::Specials::kRefuse}, {"skip", Policy::Specials::kSkip}}},
+             result.specials);
+  result.unreadable =
+      choose(*object, "unreadable",
+             std::array<Choice<Policy::Unreadable>, 3>{{{"report", Policy::Unreadable::kReport},
+                                                        {"refuse", Policy::Unreadable::kRefuse},
+                                                        {"skip", Policy::Unreadable::kSkip}}},
+             result.unreadable);
   object->finish();
   return result;
 }
@@ -368,8 +368,7 @@ std::optional<std::string> check_session_id(std::string_view session) {
   return std::nullopt;
 }
 
-JobSpec parse_job_spec(std::string_view text, const std::filesystem::path& file,
-                       MemberSet* known) {
+JobSpec parse_job_spec(std::string_view text, const std::filesystem::path& file, MemberSet* known) {
   const std::string name = file.string();
   const nlohmann::json document = parse_json_with_comments(text, name);
   const std::filesystem::path directory = std::filesystem::absolute(file).parent_path();

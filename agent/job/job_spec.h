@@ -37,7 +37,7 @@ struct Credential {
 // A customer-managed key outside this machine: named by one URL, or by vault, name and version.
 // The URL is not judged here.
 struct EncryptionKey {
-  std::string key_url;      // exclusive with vault_uri
+  std::string key_url;  // exclusive with vault_uri
   std::string vault_uri;
   std::string key_version;  // empty: the newest
   std::string vault_resource_id;
@@ -83,7 +83,8 @@ struct SourcePolicy {
 
 struct JobSpec {
   std::string name;
-  // Files lie below a directory of this name on every drive: 3-30 of letters, digits, '_', '-', '#'.
+  // Files lie below a directory of this name on every drive: 3-30 of letters, digits, '_', '-',
+  // '#'.
   std::string session;
   std::string location;
   std::string storage_account_id;
@@ -93,7 +94,7 @@ struct JobSpec {
   Contact contact;
   std::map<std::string, std::string> tags;
   std::string diagnostics_path = "waimportexport";
-  std::string log_level = "Error";       // "Error" or "Verbose"
+  std::string log_level = "Error";  // "Error" or "Verbose"
   bool backup_drive_manifest = false;
   Encryption encryption;
   BitLocker bitlocker;

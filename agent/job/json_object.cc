@@ -13,8 +13,8 @@ using nlohmann::json;
 std::string position(std::string_view text, std::size_t byte) {
   const std::string_view before = text.substr(0, std::min(byte, text.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-  const std::size_t start = before.rfind('\n') == std::string_view::npos ? 0
-                                                                         : before.rfind('\n') + 1;
+  const std::size_t start =
+      before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
   return std::to_string(line) + ":" + std::to_string(before.size() - start + 1);
 }
 
@@ -75,8 +75,8 @@ std::string JsonObject::pointer_to(const std::string& member) const {
 
 Error JsonObject::error(const std::string& member, std::string code, const std::string& what,
                         std::string remedy) const {
-  return Error(ErrorKind::kUsage, std::move(code),
-               file_ + ": " + pointer_to(member) + " " + what, std::move(remedy));
+  return Error(ErrorKind::kUsage, std::move(code), file_ + ": " + pointer_to(member) + " " + what,
+               std::move(remedy));
 }
 
 const json* JsonObject::find(const std::string& member) {
@@ -120,9 +120,8 @@ std::optional<bool> JsonObject::boolean(const std::string& member) {
 std::optional<std::vector<std::string>> JsonObject::texts(const std::string& member) {
   const json* value = find(member);
   if (value == nullptr) return std::nullopt;
-  const bool fits = value->is_array() && std::all_of(value->begin(), value->end(), [](const json& v) {
-    return v.is_string();
-  });
+  const bool fits = value->is_array() && std::all_of(value->begin(), value->end(),
+                                                     [](const json& v) { return v.is_string(); });
   if (!fits) throw error(member, "job-type", "is not a list of texts", "Write [\"...\"].");
   return value->get<std::vector<std::string>>();
 }

@@ -1,6 +1,6 @@
 // One run at a time works on a job directory: an exclusive lock on JOB/.lock, held by the kernel
-// until this object or its process ends. Only the lock counts; the file goes with the object, and one
-// that a killed process has left behind is taken over.
+// until this object or its process ends. Only the lock counts; the file goes with the object, and
+// one that a killed process has left behind is taken over.
 #pragma once
 
 #include <sys/types.h>

@@ -58,8 +58,8 @@ Opened open_for_reading(const fs::path& file) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kWrite) throw;
   }
-  // A journal in WAL mode needs two more files beside it, which a read-only directory refuses. Without
-  // a log there is nothing but the file itself, and nobody can be changing it.
+  // A journal in WAL mode needs two more files beside it, which a read-only directory refuses.
+  // Without a log there is nothing but the file itself, and nobody can be changing it.
   const fs::path log = file.string() + "-wal";
   std::error_code absent;
   const std::uintmax_t log_size = fs::file_size(log, absent);
@@ -73,10 +73,10 @@ Drive drive_from(const Statement& row) {
   drive.target = row.text(1);
   const std::optional<DriveState> state = drive_state_from(row.text(2));
   if (!state) {
-    throw Error(ErrorKind::kJournalMismatch, "journal-database",
-                "the journal says drive " + drive.id + " is '" + row.text(2) +
-                    "', which is no known state",
-                "Restore journal.db from a copy; without it the drives must be prepared anew.");
+    throw Error(
+        ErrorKind::kJournalMismatch, "journal-database",
+        "the journal says drive " + drive.id + " is '" + row.text(2) + "', which is no known state",
+        "Restore journal.db from a copy; without it the drives must be prepared anew.");
   }
   drive.state = *state;
   drive.detail = row.text(3);
@@ -91,8 +91,7 @@ constexpr const char* kSelectDrive =
     "SELECT id, target, state, detail, planned_files, planned_bytes, created, changed FROM drive ";
 
 std::optional<Statement> facts(Database& database, const char* table, const std::string& drive) {
-  Statement row =
-      database.prepare("SELECT * FROM " + std::string(table) + " WHERE drive = ?");
+  Statement row = database.prepare("SELECT * FROM " + std::string(table) + " WHERE drive = ?");
   row.bind(1, drive);
   if (!row.step()) return std::nullopt;
   return row;
@@ -100,9 +99,9 @@ std::optional<Statement> facts(Database& database, const char* table, const std:
 
 void add_facts(Database& database, Drive& drive) {
   if (const auto row = facts(database, "identity", drive.id)) {
-    drive.identity = DriveIdentity{from_sql(row->integer(1)), from_sql(row->integer(2)),
-                                   from_sql(row->integer(3)),
-                                   static_cast<std::uint32_t>(row->integer(4))};
+    drive.identity =
+        DriveIdentity{from_sql(row->integer(1)), from_sql(row->integer(2)),
+                      from_sql(row->integer(3)), static_cast<std::uint32_t>(row->integer(4))};
   }
   if (const auto row = facts(database, "volume", drive.id)) {
     VolumeFacts& volume = drive.volume.emplace();
@@ -150,7 +149,8 @@ std::unique_ptr<Journal> Journal::open(const fs::path& job_directory, Access acc
   if (access == Access::kReadOnly) {
     std::unique_ptr<Journal> journal = open_existing(job_directory);
     if (journal) return journal;
-    throw Error(ErrorKind::kUsage, "journal-missing", job_directory.string() + " has no journal yet",
+    throw Error(ErrorKind::kUsage, "journal-missing",
+                job_directory.string() + " has no journal yet",
                 "Run 'driveprep prepare' on this job first, or check the path.");
   }
   if (!fs::exists(file)) create_file(file);
@@ -187,7 +187,8 @@ Journal::~Journal() {
 
 std::optional<JobRecord> Journal::job() const {
   std::scoped_lock lock(mutex_);
-  Statement row = database_.prepare("SELECT id, session, plan_digest, inputs_digest, created FROM job");
+  Statement row =
+      database_.prepare("SELECT id, session, plan_digest, inputs_digest, created FROM job");
   if (!row.step()) return std::nullopt;
   return JobRecord{row.text(0), row.text(1), sha256_column(row, 2), sha256_column(row, 3),
                    time_column(row, 4)};
@@ -196,11 +197,10 @@ std::optional<JobRecord> Journal::job() const {
 void Journal::require_job(std::string_view id) const {
   const std::optional<JobRecord> known = job();
   if (!known || known->id == id) return;
-  throw Error(ErrorKind::kJournalMismatch, "journal-other-job",
-              database_.name() + " belongs to job '" + known->id + "', not to '" +
-                  std::string(id) + "'",
-              "Set name in job.json to '" + known->id +
-                  "' again; use a new job directory for a new job.");
+  throw Error(
+      ErrorKind::kJournalMismatch, "journal-other-job",
+      database_.name() + " belongs to job '" + known->id + "', not to '" + std::string(id) + "'",
+      "Set name in job.json to '" + known->id + "' again; use a new job directory for a new job.");
 }
 
 void Journal::set_job(const JobRecord& job) {
@@ -208,9 +208,10 @@ void Journal::set_job(const JobRecord& job) {
   std::scoped_lock lock(mutex_);
   Transaction transaction(database_);
   database_
-      .prepare("INSERT INTO job VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (only) DO UPDATE SET "
-               "session = excluded.session, plan_digest = excluded.plan_digest, "
-               "inputs_digest = excluded.inputs_digest")
+      .prepare(
+          "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (only) DO UPDATE SET "
+          "session = excluded.session, plan_digest = excluded.plan_digest, "
+          "inputs_digest = excluded.inputs_digest")
       .bind(1, job.id)
       .bind(2, job.session)
       .bind(3, ByteView(job.plan_digest))
@@ -243,10 +244,11 @@ void Journal::add_drive(const Drive& drive) {
   std::scoped_lock lock(mutex_);
   const std::int64_t now = to_sql(FileTime::now());
   database_
-      .prepare("INSERT INTO drive (id, target, state, detail, planned_files, planned_bytes, created, "
-               "changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-               "target = excluded.target, planned_files = excluded.planned_files, "
-               "planned_bytes = excluded.planned_bytes")
+      .prepare(
+          "INSERT INTO drive (id, target, state, detail, planned_files, planned_bytes, created, "
+          "changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+          "target = excluded.target, planned_files = excluded.planned_files, "
+          "planned_bytes = excluded.planned_bytes")
       .bind(1, drive.id)
       .bind(2, drive.target)
       .bind(3, to_string(DriveState::kPlanned))
@@ -276,8 +278,7 @@ void Journal::set_state(std::string_view id, DriveState state, std::string_view 
 
 void Journal::set_identity(std::string_view id, const DriveIdentity& identity) {
   std::scoped_lock lock(mutex_);
-  database_
-      .prepare("INSERT OR REPLACE INTO identity SELECT id, ?, ?, ?, ? FROM drive WHERE id = ?")
+  database_.prepare("INSERT OR REPLACE INTO identity SELECT id, ?, ?, ?, ? FROM drive WHERE id = ?")
       .bind(1, to_sql(identity.device))
       .bind(2, to_sql(identity.inode))
       .bind(3, to_sql(identity.size))
@@ -290,8 +291,9 @@ void Journal::set_identity(std::string_view id, const DriveIdentity& identity) {
 void Journal::set_volume(std::string_view id, const VolumeFacts& volume) {
   std::scoped_lock lock(mutex_);
   database_
-      .prepare("INSERT OR REPLACE INTO volume SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
-               "FROM drive WHERE id = ?")
+      .prepare(
+          "INSERT OR REPLACE INTO volume SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+          "FROM drive WHERE id = ?")
       .bind(1, volume.disk.on_disk())
       .bind(2, volume.partition.on_disk())
       .bind(3, to_sql(volume.partition_offset))

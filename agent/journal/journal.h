@@ -26,8 +26,8 @@ class Journal {
   enum class Access { kReadWrite, kReadOnly };
 
   // kReadWrite creates JOB/journal.db (0600) when it is missing. kReadOnly changes nothing in the
-  // journal and works in a read-only directory too (in a writable one SQLite may leave its empty -wal
-  // and -shm files); a missing journal is an Error of kind kUsage, "journal-missing".
+  // journal and works in a read-only directory too (in a writable one SQLite may leave its empty
+  // -wal and -shm files); a missing journal is an Error of kind kUsage, "journal-missing".
   static std::unique_ptr<Journal> open(const std::filesystem::path& job_directory, Access access);
   // For reading; nullptr when there is no journal yet.
   static std::unique_ptr<Journal> open_existing(const std::filesystem::path& job_directory);
@@ -37,8 +37,9 @@ class Journal {
   ~Journal();
 
   std::optional<JobRecord> job() const;
-  // Throws kJournalMismatch "journal-other-job" when the journal belongs to another job than `id`: the
-  // envelopes of its drives are bound to its own. A journal without a job belongs to nobody yet.
+  // Throws kJournalMismatch "journal-other-job" when the journal belongs to another job than `id`:
+  // the envelopes of its drives are bound to its own. A journal without a job belongs to nobody
+  // yet.
   void require_job(std::string_view id) const;
   // Stores the job. When one is there already its id must be the same; `created` is then kept.
   void set_job(const JobRecord& job);
@@ -49,7 +50,8 @@ class Journal {
   // A new drive in state planned, or new target, planned files and planned bytes of a known one
   // (the rest of it stays). `state`, `created` and the optional facts of `drive` are not looked at.
   void add_drive(const Drive& drive);
-  // Back to planned: identity, volume, manifest, verification, checkpoint and failures are forgotten.
+  // Back to planned: identity, volume, manifest, verification, checkpoint and failures are
+  // forgotten.
   void reset_drive(std::string_view id, std::string_view detail);
   void set_state(std::string_view id, DriveState state, std::string_view detail);
   void set_identity(std::string_view id, const DriveIdentity& identity);
@@ -79,8 +81,7 @@ class Journal {
   void clear_failures(std::string_view drive);
 
   // `details`: one JSON object, "{}" when empty. Kind and drive must not hold control characters.
-  void add_event(std::string_view kind, std::string_view drive = {},
-                 std::string_view details = {});
+  void add_event(std::string_view kind, std::string_view drive = {}, std::string_view details = {});
   std::vector<Event> events(std::int64_t first = 1, std::size_t limit = 1000) const;
   // Recomputes the hash chain: the sequence number of the first event that does not fit, if any.
   std::optional<std::int64_t> first_broken_event() const;

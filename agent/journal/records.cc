@@ -3,9 +3,9 @@
 namespace driveprep::journal {
 namespace {
 
-constexpr std::array kStates = {DriveState::kPlanned,   DriveState::kWriting,
+constexpr std::array kStates = {DriveState::kPlanned,    DriveState::kWriting,
                                 DriveState::kIncomplete, DriveState::kVerifying,
-                                DriveState::kFinished,  DriveState::kFailed};
+                                DriveState::kFinished,   DriveState::kFailed};
 
 }  // namespace
 

@@ -94,13 +94,13 @@ struct PartialFile {
   friend bool operator==(const PartialFile&, const PartialFile&) = default;
 };
 
-// The last consistent state of a drive. It exists from the moment commit_checkpoint() returns; until
-// it is applied, the redo file with `redo_digest` holds what is still missing on the drive.
+// The last consistent state of a drive. It exists from the moment commit_checkpoint() returns;
+// until it is applied, the redo file with `redo_digest` holds what is still missing on the drive.
 struct Checkpoint {
   std::uint64_t number = 0;  // grows by any step
   Sha256 redo_digest{};
   bool applied = false;
-  std::uint64_t next_file = 0;  // every file with a lower number is done or has failed
+  std::uint64_t next_file = 0;     // every file with a lower number is done or has failed
   std::uint64_t spool_length = 0;  // bytes of the hash spool that belong to this checkpoint
   std::uint64_t bytes_done = 0;
   std::uint64_t files_done = 0;
@@ -117,8 +117,8 @@ struct Failure {
   friend bool operator==(const Failure&, const Failure&) = default;
 };
 
-// One line of the audit trail. hash = SHA-256 of the previous event's hash (32 zero bytes before the
-// first) followed by the text
+// One line of the audit trail. hash = SHA-256 of the previous event's hash (32 zero bytes before
+// the first) followed by the text
 //   sequence LF ticks LF kind LF drive LF details
 // with both numbers in decimal, so that a line cannot be changed, removed from the middle or put in
 // without every later hash changing. (Cutting off the end is not detected by the chain itself.)

@@ -83,10 +83,9 @@ Statement& Statement::bind(int index, std::string_view text) {
 }
 
 Statement& Statement::bind(int index, ByteView blob) {
-  const int result =
-      blob.empty() ? sqlite3_bind_zeroblob(statement_.get(), index, 0)
-                   : sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(),
-                                         SQLITE_TRANSIENT);
+  const int result = blob.empty() ? sqlite3_bind_zeroblob(statement_.get(), index, 0)
+                                  : sqlite3_bind_blob64(statement_.get(), index, blob.data(),
+                                                        blob.size(), SQLITE_TRANSIENT);
   if (result != SQLITE_OK) {
     fail(connection_, file_, "bind a blob in");
   }

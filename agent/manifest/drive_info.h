@@ -1,5 +1,6 @@
-// DriveInfo.xml: the extract that names a drive, its manifest and the manifest's hash, in the form of
-// the preparation tool's journal. The unlock key is left out: the job bodies carry it when asked to.
+// DriveInfo.xml: the extract that names a drive, its manifest and the manifest's hash, in the form
+// of the preparation tool's journal. The unlock key is left out: the job bodies carry it when asked
+// to.
 #pragma once
 
 #include <filesystem>

@@ -11,8 +11,7 @@ namespace {
 constexpr std::string_view kMagic{"DPHASH\0\1", 8};
 constexpr std::size_t kRecordHeader = 32;
 constexpr std::size_t kBufferSize = kMiB;
-constexpr const char* kRemedy =
-    "Restore hashes.spool of this drive from a copy.";
+constexpr const char* kRemedy = "Restore hashes.spool of this drive from a copy.";
 
 struct RecordHeader {
   std::uint64_t number = 0;
@@ -65,8 +64,7 @@ std::uint64_t FileHashes::piece_count() const {
   return pieces_between(begin, length, piece_length);
 }
 
-HashSpoolWriter::HashSpoolWriter(const std::filesystem::path& path,
-                                 std::uint64_t committed_length)
+HashSpoolWriter::HashSpoolWriter(const std::filesystem::path& path, std::uint64_t committed_length)
     : name_(path.string()),
       fd_(posix::open(path, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite)) {
   const auto size =
@@ -142,8 +140,7 @@ void HashSpoolWriter::drain() {
   written_ += data.size();
 }
 
-HashSpoolReader::HashSpoolReader(const std::filesystem::path& path,
-                                 std::uint64_t committed_length)
+HashSpoolReader::HashSpoolReader(const std::filesystem::path& path, std::uint64_t committed_length)
     : name_(path.string()), end_(committed_length), buffer_(kBufferSize) {
   if (committed_length == 0) return;
   fd_ = posix::open(path, O_RDONLY, ErrorKind::kJournalMismatch);
@@ -210,7 +207,9 @@ void HashSpoolReader::read_hashes(FileHashes& file, std::uint64_t at, std::uint6
       }
     }
   }
-  if (count > (end_ - position_) / sizeof(Md5)) malformed(at, "more hashes than the spool has room for");
+  if (count > (end_ - position_) / sizeof(Md5)) {
+    malformed(at, "more hashes than the spool has room for");
+  }
   const std::size_t before = file.hashes.size();
   file.hashes.resize(before + count);
   fill(std::as_writable_bytes(std::span(file.hashes).subspan(before)));
@@ -221,7 +220,8 @@ void HashSpoolReader::fill(MutableByteView out) {
   while (!out.empty()) {
     if (position_ >= buffer_start_ + buffered_) {
       buffer_start_ = position_;
-      buffered_ = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), end_ - position_));
+      buffered_ =
+          static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), end_ - position_));
       posix::pread_exact(fd_.get(), buffer_start_, MutableByteView(buffer_).first(buffered_), name_,
                          ErrorKind::kJournalMismatch);
     }

@@ -6,10 +6,10 @@
 //   u32 piece length; u64 length; u64 begin;
 //   unless failed: for kind page ceil(n / 8) bytes with bit i (lowest first) set when piece i is
 //   present; then 16 bytes MD5 for each (present) piece,
-// where n = number of pieces of [begin, length). `length` is the whole file's for done; for part it is
-// where the part ends, a multiple of the piece length. `begin` is the end of the file's parts before
-// it: parts make a long file resumable in its middle, and begin = 0 starts the file over. The records
-// of one file are neighbours.
+// where n = number of pieces of [begin, length). `length` is the whole file's for done; for part it
+// is where the part ends, a multiple of the piece length. `begin` is the end of the file's parts
+// before it: parts make a long file resumable in its middle, and begin = 0 starts the file over.
+// The records of one file are neighbours.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ namespace driveprep::manifest {
 
 enum class SpoolStatus : std::uint8_t { kDone = 1, kFailed = 2, kPart = 3 };
 
-// One record. From the reader: a whole file, its parts joined (`begin` is 0, status done or failed).
+// One record. From the reader: a whole file, its parts joined (`begin` is 0, status done or
+// failed).
 struct FileHashes {
   std::uint64_t number = 0;
   SpoolStatus status = SpoolStatus::kDone;
@@ -79,8 +80,8 @@ class HashSpoolReader {
   std::string name_;
   UniqueFd fd_;
   std::uint64_t end_;
-  std::uint64_t position_ = 0;       // of the next byte to hand out
-  std::uint64_t buffer_start_ = 0;   // file offset of buffer_[0]
+  std::uint64_t position_ = 0;      // of the next byte to hand out
+  std::uint64_t buffer_start_ = 0;  // file offset of buffer_[0]
   Bytes buffer_;
   std::size_t buffered_ = 0;
 };

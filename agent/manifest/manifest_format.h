@@ -43,7 +43,7 @@ struct AttachedFile {
 
 struct ManifestHeader {
   std::string version{kManifestVersion};
-  std::string drive_id;  // the serial; no white space
+  std::string drive_id;        // the serial; no white space
   std::string client_creator;  // empty: left out
   friend bool operator==(const ManifestHeader&, const ManifestHeader&) = default;
 };
@@ -57,8 +57,8 @@ struct BlobList {
 
 // A blob without its pieces.
 struct BlobHeader {
-  std::string blob_path;  // container/blob
-  std::string file_path;  // drive-relative: '\' separated, starts with '\'
+  std::string blob_path;    // container/blob
+  std::string file_path;    // drive-relative: '\' separated, starts with '\'
   std::string client_data;  // empty: left out
   std::string snapshot;     // only in the service's export manifests; empty: left out
   std::uint64_t length = 0;

@@ -183,7 +183,7 @@ class ManifestReader::Impl : private xml::Handler {
       Level& level = levels_.back();
       if (level.rule->text) {
         fail("element " + std::string(name) + " stands in the text of " +
-                     std::string(level.rule->name));
+             std::string(level.rule->name));
       }
       if (rule.single && (level.seen & bit(rule.node)) != 0) {
         fail("a second " + std::string(name) + " in one " + std::string(level.rule->name));
@@ -404,19 +404,19 @@ class ManifestReader::Impl : private xml::Handler {
 
   void hold(const char* problem) {
     if (problem == nullptr) return;
-    fail("Blob " + blob_.header.blob_path + ", piece " + std::to_string(rules_.count()) +
-                 ": " + problem);
+    fail("Blob " + blob_.header.blob_path + ", piece " + std::to_string(rules_.count()) + ": " +
+         problem);
   }
 
   [[noreturn]] void bad_text(const Level& level, const char* problem) {
-    fail("the text of " + std::string(level.rule->name) + ", '" + text_.substr(0, 200) +
-                 "', " + problem);
+    fail("the text of " + std::string(level.rule->name) + ", '" + text_.substr(0, 200) + "', " +
+         problem);
   }
 
   [[noreturn]] void bad_attribute(const Rule& rule, std::string_view name, std::string_view value,
                                   const char* problem) {
     fail("attribute " + std::string(name) + " of " + std::string(rule.name) + ", '" +
-                 std::string(value.substr(0, 200)) + "', " + problem);
+         std::string(value.substr(0, 200)) + "', " + problem);
   }
 
   Source source_;

@@ -1,10 +1,10 @@
 // Reads a drive manifest as a stream, ours or another tool's.
 //
 // Elements may come in any order, except that DriveId precedes the first BlobList; unknown elements
-// and attributes are passed over. Values are held to the rules of manifest_format.h. No document type,
-// no entities, no network; nesting, text lengths and counts are capped. Every complaint is an Error
-// of kind kVerification, code "manifest-invalid", with the line and the element; errors of the source
-// pass through unchanged.
+// and attributes are passed over. Values are held to the rules of manifest_format.h. No document
+// type, no entities, no network; nesting, text lengths and counts are capped. Every complaint is an
+// Error of kind kVerification, code "manifest-invalid", with the line and the element; errors of
+// the source pass through unchanged.
 #pragma once
 
 #include <functional>

@@ -1,11 +1,12 @@
-// Writes DriveManifest.xml as a stream: memory use does not depend on its size, and a block costs no
-// allocation.
+// Writes DriveManifest.xml as a stream: memory use does not depend on its size, and a block costs
+// no allocation.
 //
 // Order of calls: begin_list { begin_blob piece* end_blob }* end_list ... finish. A list without
-// blobs is left out of the manifest. Errors: kUsage "manifest-invalid-value" for a value the manifest
-// cannot hold (characters that XML has no way to write, a path that is not drive-relative, a missing
-// drive id); kUsage "manifest-empty" from finish() when there was no blob at all (the format wants
-// at least one); kInternal for a wrong order of calls or pieces that break the coverage rules.
+// blobs is left out of the manifest. Errors: kUsage "manifest-invalid-value" for a value the
+// manifest cannot hold (characters that XML has no way to write, a path that is not drive-relative,
+// a missing drive id); kUsage "manifest-empty" from finish() when there was no blob at all (the
+// format wants at least one); kInternal for a wrong order of calls or pieces that break the
+// coverage rules.
 #pragma once
 
 #include <functional>

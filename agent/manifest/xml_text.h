@@ -7,8 +7,8 @@
 
 namespace driveprep::manifest {
 
-// The position of the first byte that XML has no way to write: control characters but tab, line feed
-// and carriage return, U+FFFE, U+FFFF, and what is not well-formed UTF-8.
+// The position of the first byte that XML has no way to write: control characters but tab, line
+// feed and carriage return, U+FFFE, U+FFFF, and what is not well-formed UTF-8.
 std::optional<std::size_t> first_unwritable(std::string_view text);
 
 // Throws kUsage "manifest-invalid-value", naming `element`, when there is such a byte.

@@ -40,8 +40,9 @@ class PendingFile {
     std::error_code cause;
     std::filesystem::rename(pending_, final_, cause);
     if (cause) {
-      throw Error::from_errno(ErrorKind::kWrite, "plan-write", "move the plan to " + final_.string(),
-                              cause.value(), "Check the job directory.");
+      throw Error::from_errno(ErrorKind::kWrite, "plan-write",
+                              "move the plan to " + final_.string(), cause.value(),
+                              "Check the job directory.");
     }
     posix::fsync_directory(final_.parent_path(), ErrorKind::kWrite);
     pending_.clear();

@@ -26,8 +26,8 @@ struct DriveInput {
 using ScanProgress = std::function<void(std::uint64_t files, std::uint64_t bytes)>;
 
 // Things in the sources or destinations that stop the plan; all of them are found before it is
-// thrown. what() tells how many and lists up to 100. The code is that of the problems when they share
-// one, else "plan-refused"; the kind is kSource when nothing but sources are to blame.
+// thrown. what() tells how many and lists up to 100. The code is that of the problems when they
+// share one, else "plan-refused"; the kind is kSource when nothing but sources are to blame.
 class PlanRefused : public Error {
  public:
   PlanRefused(ErrorKind kind, std::string code, const std::string& summary,

@@ -58,8 +58,7 @@ std::uint64_t file_cost(std::uint64_t size, std::uint64_t name_units, std::uint6
                         const Geometry& geometry) {
   const bool in_record = size + 2 * name_units + kRecordOverhead <= geometry.record_bytes;
   const std::uint64_t data = in_record ? 0 : round_up(size, geometry.cluster_bytes);
-  const std::uint64_t length =
-      manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
+  const std::uint64_t length = manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
   const std::uint64_t blocks = (size + length - 1) / length;
   const std::uint64_t manifest = 500 + path_bytes + 110 * blocks;
   return data + geometry.record_bytes + index_cost(name_units) + manifest;

@@ -43,8 +43,8 @@ DirectoryTable::Step DirectoryTable::step(std::int64_t id) {
   query_.bind(1, id);
   if (!query_.step()) internal_error("the plan has no directory " + std::to_string(id));
   Step result{query_.integer(1), query_.text(2), {}};
-  result.ntfs_name = query_.is_null(3) ? result.name
-                                       : utf8_from_utf16(stored_name(query_, 2, 3)).value();
+  result.ntfs_name =
+      query_.is_null(3) ? result.name : utf8_from_utf16(stored_name(query_, 2, 3)).value();
   query_.reset();
   return result;
 }

@@ -1,5 +1,5 @@
-// What the planner has to say: problems, which stop it, and findings, which the operator should know.
-// Problems are counted, and the first hundred kept; findings go into the plan's database.
+// What the planner has to say: problems, which stop it, and findings, which the operator should
+// know. Problems are counted, and the first hundred kept; findings go into the plan's database.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Size limits of the service, as data. Sources: the Import/Export FAQ for what is refused, the limits
-// of Data Box disks, where they are lower, for what is only warned of (docs/names.md).
+// Size limits of the service, as data. Sources: the Import/Export FAQ for what is refused, the
+// limits of Data Box disks, where they are lower, for what is only warned of (docs/names.md).
 #pragma once
 
 #include <array>
@@ -23,8 +23,8 @@ inline constexpr std::array<SizeLimit, 2> kSizeLimits = {{
     {job::ItemType::kPageBlob, 8 * kTiB, 4 * kTiB, 512},
 }};
 
-// Windows programs without long-path support fail on longer paths: 260 UTF-16 units with the letter of
-// the drive, its colon and the null at the end, of which one is kept back.
+// Windows programs without long-path support fail on longer paths: 260 UTF-16 units with the letter
+// of the drive, its colon and the null at the end, of which one is kept back.
 inline constexpr std::size_t kLongPathUnits = 256;
 
 }  // namespace driveprep::plan

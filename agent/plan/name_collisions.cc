@@ -57,7 +57,8 @@ class CollisionResolver {
         "INSERT OR IGNORE INTO scan.collision SELECT parent, fold FROM directory "
         "  GROUP BY parent, fold HAVING count(*) > 1;"
         "INSERT OR IGNORE INTO scan.collision SELECT d.parent, d.fold FROM directory AS d "
-        "  WHERE EXISTS(SELECT 1 FROM scan.file AS f WHERE f.directory = d.parent AND f.fold = d.fold)");
+        "  WHERE EXISTS(SELECT 1 FROM scan.file AS f WHERE f.directory = d.parent AND f.fold = "
+        "d.fold)");
   }
 
   void each_collision(const char* entries_query, Resolve handle) {
@@ -86,11 +87,10 @@ class CollisionResolver {
   void resolve_files(std::int64_t directory, const std::vector<Entry>& entries) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (i > 0 && entries[i].name == entries[i - 1].name) {
-        draft_.log().problem(
-            "destination-conflict",
-            printable(directories_.place(directory).blob_prefix + entries[i].name),
-            "is the destination of both " + printable(entries[i - 1].source) + " and " +
-                printable(entries[i].source));
+        draft_.log().problem("destination-conflict",
+                             printable(directories_.place(directory).blob_prefix + entries[i].name),
+                             "is the destination of both " + printable(entries[i - 1].source) +
+                                 " and " + printable(entries[i].source));
         continue;
       }
       if (const Entry* other = same_fold(entries, i)) {
@@ -127,8 +127,9 @@ class CollisionResolver {
     const std::string subject = printable(place.blob_prefix + entry.name);
     if (!substitute_names_) {
       draft_.log().problem("ntfs-name", subject,
-                           "and " + printable(other) + " are one name on NTFS, which does not tell "
-                                                       "upper from lower case");
+                           "and " + printable(other) +
+                               " are one name on NTFS, which does not tell "
+                               "upper from lower case");
       return;
     }
     std::u16string name;

@@ -26,14 +26,16 @@ void DirectoryCosts::start(std::size_t drives) {
 
 std::uint64_t DirectoryCosts::missing(std::size_t drive, std::uint32_t directory) const {
   std::uint64_t cost = 0;
-  for (; directory != 0 && !placed_[drive][directory - 1]; directory = nodes_[directory - 1].parent) {
+  for (; directory != 0 && !placed_[drive][directory - 1];
+       directory = nodes_[directory - 1].parent) {
     cost += nodes_[directory - 1].cost;
   }
   return cost;
 }
 
 void DirectoryCosts::place(std::size_t drive, std::uint32_t directory) {
-  for (; directory != 0 && !placed_[drive][directory - 1]; directory = nodes_[directory - 1].parent) {
+  for (; directory != 0 && !placed_[drive][directory - 1];
+       directory = nodes_[directory - 1].parent) {
     placed_[drive][directory - 1] = true;
   }
 }

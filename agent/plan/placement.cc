@@ -67,9 +67,9 @@ class Placer {
   // A directory's small files stay together while a drive has room for all of them; else they are
   // spread, each drive filled before the next.
   bool place_small() {
-    journal::Statement files = database_.prepare(
-        "SELECT id, directory, cost FROM scan.file WHERE size < " + std::to_string(kLargeFile) +
-        " ORDER BY directory, name");
+    journal::Statement files =
+        database_.prepare("SELECT id, directory, cost FROM scan.file WHERE size < " +
+                          std::to_string(kLargeFile) + " ORDER BY directory, name");
     std::uint32_t group = 0;
     std::optional<std::size_t> drive;
     bool together = false;
@@ -156,7 +156,8 @@ void check_largest(PlanDraft& draft, const std::vector<DriveRoom>& drives) {
   for (const DriveRoom& drive : drives) room += drive.usable;
   const std::uint64_t needed = draft.file_cost() + draft.directory_costs().total();
   const std::string head = std::to_string(draft.files()) + " files of " + gib(draft.bytes()) +
-                           " need " + gib(needed) + " with what the file system and the manifest add; ";
+                           " need " + gib(needed) +
+                           " with what the file system and the manifest add; ";
   const std::string rest = "the drives have room for " + gib(room) + ":" + described(drives);
   if (needed > room) {
     throw Error(ErrorKind::kUsage, "not-enough-space",

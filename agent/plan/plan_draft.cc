@@ -12,8 +12,7 @@ namespace driveprep::plan {
 namespace {
 
 std::unique_ptr<journal::Database> open_draft(const std::filesystem::path& file) {
-  auto database =
-      std::make_unique<journal::Database>(file, journal::Database::Mode::kScratch);
+  auto database = std::make_unique<journal::Database>(file, journal::Database::Mode::kScratch);
   create_plan_tables(*database);
   attach_scan_tables(*database);
   return database;
@@ -47,8 +46,7 @@ PlanDraft::PlanDraft(const std::filesystem::path& file, std::string session,
           "the session directory is not the first");
 }
 
-std::optional<std::u16string> PlanDraft::judge_name(const std::string& name,
-                                                    std::u16string& stored,
+std::optional<std::u16string> PlanDraft::judge_name(const std::string& name, std::u16string& stored,
                                                     std::int64_t directory) {
   NtfsName judged = ntfs_name_for(name);
   stored = std::move(judged.name);
@@ -125,9 +123,9 @@ void PlanDraft::add_file(const ScannedFile& file) {
   const auto substitute = judge_name(file.name, stored, file.directory);
   const std::int64_t fold = fold_hash(stored);
   follow_names(file.directory, fold);
-  in_order_ = in_order_ && (file.directory > last_file_.directory ||
-                            (file.directory == last_file_.directory &&
-                             written_before(last_file_, file)));
+  in_order_ =
+      in_order_ && (file.directory > last_file_.directory ||
+                    (file.directory == last_file_.directory && written_before(last_file_, file)));
   last_file_ = file;
   const std::uint64_t cost = plan::file_cost(
       file.size, stored.size(), 2 * file.blob_path_bytes + session_.size() + 2, geometry_);

@@ -31,7 +31,7 @@ struct ScannedFile {
   std::optional<std::string> source_name;  // when another one
   std::uint64_t size = 0;
   Times times;
-  std::uint64_t blob_path_bytes = 0;       // of the whole blob path
+  std::uint64_t blob_path_bytes = 0;  // of the whole blob path
 };
 
 // The order of writing within a directory.
@@ -52,8 +52,8 @@ class PlanDraft {
   DirectoryCosts& directory_costs() { return costs_; }
   const std::string& session() const { return session_; }
 
-  // The directory `name` in `parent`, made when new. `times`, when given, stay with it unless it has
-  // some already.
+  // The directory `name` in `parent`, made when new. `times`, when given, stay with it unless it
+  // has some already.
   std::int64_t directory(std::int64_t parent, const std::string& name,
                          const std::optional<Times>& times);
   std::int64_t add_source(const std::filesystem::path& directory);

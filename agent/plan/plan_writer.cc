@@ -120,16 +120,17 @@ class PlanWriter {
   }
 
   void write_items() {
-    const std::string order = draft_.in_order() ? ", f.id"
-                                                : ", f.directory, f.size >= " +
-                                                      std::to_string(kWrittenLast) + ", f.name";
+    const std::string order =
+        draft_.in_order() ? ", f.id"
+                          : ", f.directory, f.size >= " + std::to_string(kWrittenLast) + ", f.name";
     const bool single = drives_.size() == 1;
     // With one drive and files in order this is a plain walk over the table, without a sort.
     journal::Statement files = database_.prepare(
         std::string("SELECT ") + (single ? "0" : "p.drive") +
         " AS drive, f.directory, f.source, f.dataset_row, f.name, f.source_name, f.ntfs, f.size, "
         "f.created, f.modified, f.accessed FROM scan.file AS f " +
-        (single ? "" : "JOIN scan.placement AS p ON p.file = f.id ") + "ORDER BY " + (single ? order.substr(2) : "drive" + order));
+        (single ? "" : "JOIN scan.placement AS p ON p.file = f.id ") + "ORDER BY " +
+        (single ? order.substr(2) : "drive" + order));
     while (files.step()) write_item(files);
   }
 
@@ -203,8 +204,9 @@ class PlanWriter {
     std::size_t first = 0;
     while (first + 1 < drives_.size() && sums_[first].files == 0) ++first;
     database_
-        .prepare("INSERT OR IGNORE INTO drive_directory SELECT ?, id FROM directory "
-                 "WHERE id NOT IN (SELECT directory FROM drive_directory)")
+        .prepare(
+            "INSERT OR IGNORE INTO drive_directory SELECT ?, id FROM directory "
+            "WHERE id NOT IN (SELECT directory FROM drive_directory)")
         .bind(1, static_cast<std::int64_t>(first))
         .run();
     database_.execute(kAddParents);

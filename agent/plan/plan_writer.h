@@ -1,5 +1,5 @@
-// Turns a placed draft into the final tables: files numbered in the order of writing, the directories
-// of each drive, attachments, sums, and the digest over all of it.
+// Turns a placed draft into the final tables: files numbered in the order of writing, the
+// directories of each drive, attachments, sums, and the digest over all of it.
 #pragma once
 
 #include <cstdint>

@@ -84,7 +84,9 @@ struct Parser::Impl {
   void on_error(const xmlError& error) {
     if (error.level < XML_ERR_ERROR || !problem.empty()) return;
     problem = error.message == nullptr ? "not well-formed" : error.message;
-    while (!problem.empty() && (problem.back() == '\n' || problem.back() == ' ')) problem.pop_back();
+    while (!problem.empty() && (problem.back() == '\n' || problem.back() == ' ')) {
+      problem.pop_back();
+    }
     problem_line = error.line > 0 ? error.line : line();
   }
 

@@ -20,10 +20,10 @@ struct Attribute {
 };
 
 struct Element {
-  std::string_view prefix;  // "" for nearly all
-  std::string_view name;    // local
+  std::string_view prefix;                // "" for nearly all
+  std::string_view name;                  // local
   std::span<const Attribute> attributes;  // those without a prefix
-  bool more_attributes = false;  // namespace declarations, attributes with a prefix
+  bool more_attributes = false;           // namespace declarations, attributes with a prefix
 };
 
 enum class Refusal {

@@ -58,8 +58,8 @@ void FileDevice::read(std::uint64_t offset, MutableByteView out) const {
   const std::uint64_t first = round_down(offset, kDirectAlignment);
   const std::uint64_t last = round_up(offset + out.size(), kDirectAlignment);
   AlignedBuffer window(last - first);
-  const std::size_t got = posix::pread_up_to(direct_fd_.get(), first, window.span(), name_,
-                                             ErrorKind::kWrite);
+  const std::size_t got =
+      posix::pread_up_to(direct_fd_.get(), first, window.span(), name_, ErrorKind::kWrite);
   if (first + got < offset + out.size()) {
     throw Error(ErrorKind::kWrite, "file-too-short",
                 name_ + " ends after " + std::to_string(first + got) + " bytes; expected " +
@@ -71,9 +71,10 @@ void FileDevice::read(std::uint64_t offset, MutableByteView out) const {
 
 void FileDevice::refuse_if_failed() const {
   if (!failed_) return;
-  throw Error(ErrorKind::kWrite, "device-failed",
-              name_ + " failed earlier in this run: nothing more is written to it",
-              "Look at the first error of this drive; use another drive if the medium is at fault.");
+  throw Error(
+      ErrorKind::kWrite, "device-failed",
+      name_ + " failed earlier in this run: nothing more is written to it",
+      "Look at the first error of this drive; use another drive if the medium is at fault.");
 }
 
 void FileDevice::write(std::uint64_t offset, ByteView data) {

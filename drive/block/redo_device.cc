@@ -125,7 +125,8 @@ void RedoDevice::abandon() {
 
 bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
   require(!recording_, "replay during a recording");
-  std::optional<UniqueFd> file = posix::open_if_exists(path_, O_RDWR | O_NOFOLLOW, ErrorKind::kWrite);
+  std::optional<UniqueFd> file =
+      posix::open_if_exists(path_, O_RDWR | O_NOFOLLOW, ErrorKind::kWrite);
   if (!file) return false;
   file_ = std::move(*file);
 
@@ -155,8 +156,8 @@ bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {
       Record record{reader.u64(), reader.u64(), position + kRecordHeaderSize};
       if (record.length > end - record.file_position) return false;
       for (std::uint64_t done = 0; done < record.length; done += piece.size()) {
-        const MutableByteView part =
-            MutableByteView(piece).first(std::min<std::uint64_t>(piece.size(), record.length - done));
+        const MutableByteView part = MutableByteView(piece).first(
+            std::min<std::uint64_t>(piece.size(), record.length - done));
         posix::pread_exact(file_.get(), record.file_position + done, part, path_.string(),
                            ErrorKind::kWrite);
         add_data(check, part);

@@ -1,8 +1,8 @@
 // A device that holds writes back in a redo file until they can all be made at once.
 //
-// A checkpoint of the file system is many scattered writes that must happen together. Between begin()
-// and apply() every write goes to the redo file instead of the device below. When seal() has
-// returned, the file is durable: from then on the writes can be repeated at will (they are
+// A checkpoint of the file system is many scattered writes that must happen together. Between
+// begin() and apply() every write goes to the redo file instead of the device below. When seal()
+// has returned, the file is durable: from then on the writes can be repeated at will (they are
 // idempotent), so a crash while they are made is harmless. The redo device sits *below* the
 // encryption, so the file holds ciphertext only.
 //

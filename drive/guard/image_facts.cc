@@ -102,9 +102,8 @@ void look_through(int fd, bool we_hold_the_lock, ImageFacts& facts) {
     facts.disk_guid = Fact<std::string>::unreadable("another run is writing to it");
     return;
   }
-  facts.contents = fact_of([&] {
-    return inventory::examine_contents(fd, identity.size, facts.request.sector, name);
-  });
+  facts.contents = fact_of(
+      [&] { return inventory::examine_contents(fd, identity.size, facts.request.sector, name); });
   facts.disk_guid =
       fact_of([&] { return disk_guid_of(fd, name, identity.size, facts.request.sector); });
 }
@@ -143,8 +142,7 @@ ImageFacts gather_image_facts(const ImageRequest& request) {
   if (facts.symbolic_link.value() || !facts.regular.value()) return facts;
 
   // Not blocking: should the name have become a pipe just now, this must not wait for a writer.
-  const UniqueFd fd(
-      ::open(request.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const UniqueFd fd(::open(request.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid()) {
     facts.identity = Fact<ImageIdentity>::unreadable(text_of(errno));
     facts.contents = Fact<inventory::Contents>::unreadable(text_of(errno));

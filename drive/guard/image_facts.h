@@ -27,14 +27,14 @@ struct ImageIdentity {
 
 struct ImageRequest {
   std::filesystem::path path;
-  std::string drive_id;    // the synthetic serial, from the job
+  std::string drive_id;  // the synthetic serial, from the job
   SectorSize sector;
   std::vector<std::filesystem::path> sources;  // what the job reads: the image must not be inside
 };
 
 enum class PathKind { kFile, kDevicePath, kSerial };
-// "serial:...", a block device (also behind a link), and what is not there but would be in /dev name
-// physical drives; anything else is a file: /dev/shm holds files, too.
+// "serial:...", a block device (also behind a link), and what is not there but would be in /dev
+// name physical drives; anything else is a file: /dev/shm holds files, too.
 PathKind path_kind(const std::filesystem::path& path);
 
 struct ImageFacts {
@@ -44,17 +44,18 @@ struct ImageFacts {
   Fact<bool> symbolic_link;
   Fact<bool> regular;
   Fact<std::uint64_t> links;
-  Fact<bool> owned;          // by the calling user, or that user is root
+  Fact<bool> owned;  // by the calling user, or that user is root
   Fact<bool> writable;
   Fact<ImageIdentity> identity;
-  Fact<std::string> loop_device;     // "loop3" when the file backs one, "" when none
-  Fact<std::string> inside_source;   // the source that holds the image, "" when none
-  Fact<bool> locked;                 // another run holds it
+  Fact<std::string> loop_device;    // "loop3" when the file backs one, "" when none
+  Fact<std::string> inside_source;  // the source that holds the image, "" when none
+  Fact<bool> locked;                // another run holds it
   Fact<inventory::Contents> contents;
-  Fact<std::string> disk_guid;       // of a valid GPT on it, lower case; "" when there is none
+  Fact<std::string> disk_guid;  // of a valid GPT on it, lower case; "" when there is none
 };
 
-// Looks, without writing. Never throws for what it finds: what cannot be read is an unreadable fact.
+// Looks, without writing. Never throws for what it finds: what cannot be read is an unreadable
+// fact.
 ImageFacts gather_image_facts(const ImageRequest& request);
 
 // The same through a descriptor that was opened without following a link and holds the exclusive

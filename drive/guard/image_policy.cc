@@ -20,8 +20,7 @@ class Judge {
 
  private:
   void refuse(std::string code, ErrorKind kind, std::string message, std::string remedy) {
-    verdict_.reasons.push_back(
-        {std::move(code), kind, std::move(message), std::move(remedy)});
+    verdict_.reasons.push_back({std::move(code), kind, std::move(message), std::move(remedy)});
   }
 
   // A fact that is not known refuses; false then.
@@ -91,11 +90,11 @@ class Judge {
              "Make it larger, for example: truncate -s 8G " + name_);
     }
     if (size % sector != 0) {
-      refuse("image-size-uneven", ErrorKind::kRefused,
-             name_ + " has " + std::to_string(size) + " bytes, not a multiple of the sector size " +
-                 std::to_string(sector),
-             "Round its size up: truncate -s " + std::to_string(round_up(size, kMiB)) + " " +
-                 name_);
+      refuse(
+          "image-size-uneven", ErrorKind::kRefused,
+          name_ + " has " + std::to_string(size) + " bytes, not a multiple of the sector size " +
+              std::to_string(sector),
+          "Round its size up: truncate -s " + std::to_string(round_up(size, kMiB)) + " " + name_);
     }
   }
 
@@ -162,8 +161,7 @@ class Judge {
     } else {
       if (!known(facts_.identity, "the identity")) return;
       if (facts_.identity.value().to_string() == begun.identity) return;
-      not_the_one("it is " + facts_.identity.value().to_string() + " instead of " +
-                  begun.identity);
+      not_the_one("it is " + facts_.identity.value().to_string() + " instead of " + begun.identity);
     }
   }
 

@@ -16,8 +16,7 @@ constexpr int kLockAttempts = 5;
 constexpr std::chrono::milliseconds kLockPause{100};
 
 [[noreturn]] void changed(const std::string& name, const std::string& what) {
-  throw Error(ErrorKind::kBusy, "image-changed",
-              name + " changed after it was checked: " + what,
+  throw Error(ErrorKind::kBusy, "image-changed", name + " changed after it was checked: " + what,
               "Find out what else uses the image, then run the same command again.");
 }
 
@@ -71,8 +70,7 @@ ArmedImage arm(const VettedImage& vetted) {
   const ImageFacts now = gather_image_facts_of(then.request, fd.get());
   if (!now.identity.known() || now.identity.value() != then.identity.value()) {
     changed(name, "it was " + then.identity.value().to_string() + " and is " +
-                      (now.identity.known() ? now.identity.value().to_string()
-                                            : "unreadable"));
+                      (now.identity.known() ? now.identity.value().to_string() : "unreadable"));
   }
   check_name(name, now.identity.value());
   if (now.contents.known() && now.contents.value().digest != then.contents.value().digest) {
@@ -81,13 +79,11 @@ ArmedImage arm(const VettedImage& vetted) {
   }
   judge(now, vetted.consent()).throw_if_refused();
 
-  auto device = std::make_unique<block::FileDevice>(
-      std::move(fd), name, now.identity.value().size, then.request.sector);
+  auto device = std::make_unique<block::FileDevice>(std::move(fd), name, now.identity.value().size,
+                                                    then.request.sector);
   return ArmedImage(std::move(device), now.identity.value(), then.request.drive_id);
 }
 
-void hold_for_reading(const block::FileDevice& image) {
-  lock(image.fd(), image.name(), LOCK_SH);
-}
+void hold_for_reading(const block::FileDevice& image) { lock(image.fd(), image.name(), LOCK_SH); }
 
 }  // namespace driveprep::guard

@@ -80,8 +80,9 @@ class ArmedImage {
 // "image-changed", or what judge() now finds.
 ArmedImage arm(const VettedImage& vetted);
 
-// Keeps runs that write away from an image for as long as `image` is open; any number may read it at
-// once. Throws kBusy "image-busy" while one writes. Not for an image that this process has armed.
+// Keeps runs that write away from an image for as long as `image` is open; any number may read it
+// at once. Throws kBusy "image-busy" while one writes. Not for an image that this process has
+// armed.
 void hold_for_reading(const block::FileDevice& image);
 
 }  // namespace driveprep::guard

@@ -78,10 +78,10 @@ std::string loop_device_of(std::uint64_t device, std::uint64_t inode,
     std::from_chars(sectors.data(), sectors.data() + sectors.size(), count);
     if (std::filesystem::path(backing).filename() == path.filename() &&
         count == size / kSysfsUnit) {
-      throw Error(ErrorKind::kRefused, "loop-unreadable",
-                  name + " is made of " + backing + ", which cannot be told apart from " +
-                      path.string(),
-                  "Detach " + name + " (losetup -d), or rename the image.");
+      throw Error(
+          ErrorKind::kRefused, "loop-unreadable",
+          name + " is made of " + backing + ", which cannot be told apart from " + path.string(),
+          "Detach " + name + " (losetup -d), or rename the image.");
     }
   }
   return {};

@@ -1,6 +1,7 @@
 // May this target be written? The words of the answer, the same for image files and disks.
 //
-//   facts (gathered without writing) -> judge (a pure function) -> Verdict -> vet -> Vetted... -> arm
+//   facts (gathered without writing) -> judge (a pure function) -> Verdict -> vet -> Vetted... ->
+//   arm
 //
 // A fact that could not be read is kept with the reason why, and refuses. Reason codes are stable.
 #pragma once

@@ -98,7 +98,8 @@ class Scanner {
     posix::pread_exact(fd_, at, part, name_, ErrorKind::kBusy);
     if (all_zero(part)) return;
     if (!first_data_) {
-      const auto nonzero = std::ranges::find_if(part, [](std::byte b) { return b != std::byte{0}; });
+      const auto nonzero =
+          std::ranges::find_if(part, [](std::byte b) { return b != std::byte{0}; });
       first_data_ = at + static_cast<std::uint64_t>(nonzero - part.begin());
     }
     ByteWriter place;

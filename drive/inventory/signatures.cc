@@ -84,7 +84,8 @@ std::string printable(const std::string& text) {
   std::optional<std::u16string> wide = utf16_from_utf8(text);
   if (!wide) {
     std::string ascii = text;
-    std::ranges::replace_if(ascii, [](char c) { return c < 0x20 || c > 0x7E; }, '?');
+    std::ranges::replace_if(
+        ascii, [](char c) { return c < 0x20 || c > 0x7E; }, '?');
     return ascii;
   }
   std::erase_if(*wide, is_control);
@@ -152,7 +153,8 @@ Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
   if (size == 0) return result;
   const ByteRange whole{0, size};
   collect(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), whole, name, result.found);
-  result.partitions = partitions_of(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), size);
+  result.partitions =
+      partitions_of(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), size);
   // Inside a partition the end mark of a boot sector would pass for an MBR.
   for (const ByteRange& partition : result.partitions) {
     collect(open_probe(fd, partition, sector, Tables::kIgnore, name).get(), partition, name,
@@ -176,8 +178,8 @@ std::string describe(const Signatures& signatures) {
       {"zfs_member", "ZFS member"},
       {"swap", "swap space"},
   };
-  const bool gpt = std::ranges::any_of(signatures.found,
-                                       [](const Signature& s) { return s.type == "gpt"; });
+  const bool gpt =
+      std::ranges::any_of(signatures.found, [](const Signature& s) { return s.type == "gpt"; });
   std::string text;
   std::set<std::string> told;
   for (const Signature& signature : signatures.found) {

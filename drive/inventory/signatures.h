@@ -1,5 +1,5 @@
-// What is on a disk or image already: partition tables, file systems, encryption, members of arrays.
-// libblkid is met here and nowhere else.
+// What is on a disk or image already: partition tables, file systems, encryption, members of
+// arrays. libblkid is met here and nowhere else.
 //
 // Nothing in this header writes. A content that libblkid does not know is found by looking for any
 // byte that is not zero.
@@ -24,13 +24,13 @@ enum class Usage {
 };
 
 struct Signature {
-  std::string type;     // libblkid's name: "gpt", "ntfs", "BitLocker", "LVM2_member", ...
+  std::string type;  // libblkid's name: "gpt", "ntfs", "BitLocker", "LVM2_member", ...
   Usage usage = Usage::kOther;
-  std::string label;    // printable only; empty when there is none
-  std::string uuid;     // empty when there is none
+  std::string label;         // printable only; empty when there is none
+  std::string uuid;          // empty when there is none
   std::uint64_t offset = 0;  // byte offset of the magic bytes, from the start of the disk
   std::uint64_t length = 0;  // bytes of the magic
-  ByteRange area;       // the whole disk, or the partition it was found in
+  ByteRange area;            // the whole disk, or the partition it was found in
 };
 
 struct Signatures {
@@ -43,9 +43,9 @@ struct Signatures {
 // Every signature on the whole disk and inside each of its partitions, also those with a bad
 // checksum, a GPT whose protective MBR is gone, and several at one place.
 // `fd`: open for reading. `size`: bytes. `sector`: what an image file cannot tell itself.
-// Throws kBusy "probe-failed" when something cannot be read: an unreadable disk is not an empty one.
-Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
-                            const std::string& name);
+// Throws kBusy "probe-failed" when something cannot be read: an unreadable disk is not an empty
+// one.
+Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
 
 // Where and how hard the search for unknown data looked.
 enum class Search {
@@ -57,7 +57,7 @@ struct Contents {
   Signatures signatures;
   std::optional<std::uint64_t> first_data;  // byte offset of the first non-zero byte seen
   Search search = Search::kComplete;
-  Sha256 digest{};          // of everything that was looked at; equal for equal contents
+  Sha256 digest{};  // of everything that was looked at; equal for equal contents
   // For the operator: "empty", "GPT, NTFS 'Backup', ext4", "unknown data at offset 1048576".
   std::string description;
 

@@ -40,15 +40,14 @@ Handle<fdisk_context> open_context(block::FileDevice& device) {
   check(fdisk_save_user_grain(context.get(), kPartitionGrain), device, "set the grain");
   check(fdisk_assign_device_by_fd(context.get(), device.fd(), device.name().c_str(), 0), device,
         "assign the device");
-  const std::uint64_t seen = fdisk_get_nsectors(context.get()) *
-                             std::uint64_t{fdisk_get_sector_size(context.get())};
+  const std::uint64_t seen =
+      fdisk_get_nsectors(context.get()) * std::uint64_t{fdisk_get_sector_size(context.get())};
   if (fdisk_get_sector_size(context.get()) != device.sector_size().bytes() ||
       seen != device.size()) {
     throw Error(ErrorKind::kWrite, "gpt-write-failed",
                 "libfdisk sees " + device.name() + " as " + std::to_string(seen) +
-                    " bytes in sectors of " +
-                    std::to_string(fdisk_get_sector_size(context.get())) + "; expected " +
-                    std::to_string(device.size()) + " bytes in sectors of " +
+                    " bytes in sectors of " + std::to_string(fdisk_get_sector_size(context.get())) +
+                    "; expected " + std::to_string(device.size()) + " bytes in sectors of " +
                     std::to_string(device.sector_size().bytes()));
   }
   return context;
@@ -70,8 +69,8 @@ ByteRange partition_range(std::uint64_t disk_size) {
 }
 
 GptLayout planned_layout(std::uint64_t disk_size, const GptRequest& request) {
-  return {request.disk_guid, request.partition_guid, basic_data_type(),
-          partition_range(disk_size), request.name};
+  return {request.disk_guid, request.partition_guid, basic_data_type(), partition_range(disk_size),
+          request.name};
 }
 
 GptLayout write_gpt(block::FileDevice& device, const GptRequest& request) {
@@ -97,10 +96,9 @@ GptLayout write_gpt(block::FileDevice& device, const GptRequest& request) {
     check(fdisk_partition_set_size(partition.get(), planned.partition.length / sector), device,
           "set the size");
     check(fdisk_partition_set_type(partition.get(), type.get()), device, "set the type");
-    check(fdisk_partition_set_uuid(partition.get(), request.partition_guid.upper().c_str()),
-          device, "set the partition GUID");
-    check(fdisk_partition_set_name(partition.get(), request.name.c_str()), device,
-          "set the name");
+    check(fdisk_partition_set_uuid(partition.get(), request.partition_guid.upper().c_str()), device,
+          "set the partition GUID");
+    check(fdisk_partition_set_name(partition.get(), request.name.c_str()), device, "set the name");
     std::size_t number = 0;
     check(fdisk_add_partition(context.get(), partition.get(), &number), device,
           "add the partition");
@@ -112,10 +110,10 @@ GptLayout write_gpt(block::FileDevice& device, const GptRequest& request) {
 
   const GptLayout found = read_gpt(device);
   if (found != planned) {
-    throw Error(ErrorKind::kVerification, "gpt-differs",
-                "the partition table read back from " + device.name() +
-                    " is not the one that was written",
-                "Use another drive: this one does not keep what is written to it.");
+    throw Error(
+        ErrorKind::kVerification, "gpt-differs",
+        "the partition table read back from " + device.name() + " is not the one that was written",
+        "Use another drive: this one does not keep what is written to it.");
   }
   return found;
 }

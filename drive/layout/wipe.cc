@@ -60,7 +60,8 @@ std::vector<ByteRange> regions_to_erase(const block::FileDevice& device,
   const ByteRange whole{0, device.size()};
   const auto grains_around = [](const inventory::Signature& signature) {
     const std::uint64_t begin = round_down(signature.offset, kGrain);
-    const std::uint64_t end = round_up(signature.offset + std::max<std::uint64_t>(signature.length, 1), kGrain);
+    const std::uint64_t end =
+        round_up(signature.offset + std::max<std::uint64_t>(signature.length, 1), kGrain);
     return ByteRange{begin, end - begin};
   };
 
@@ -130,10 +131,10 @@ WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& sav
     signatures = probe(device);
     if (signatures.empty()) return report;
   }
-  throw Error(ErrorKind::kWrite, "wipe-failed",
-              device.name() + " still shows " + inventory::describe(signatures) +
-                  " after it was erased",
-              "Use another drive: this one does not keep what is written to it.");
+  throw Error(
+      ErrorKind::kWrite, "wipe-failed",
+      device.name() + " still shows " + inventory::describe(signatures) + " after it was erased",
+      "Use another drive: this one does not keep what is written to it.");
 }
 
 }  // namespace driveprep::layout

@@ -12,8 +12,8 @@ namespace driveprep::layout {
 
 struct WipeReport {
   std::vector<inventory::Signature> removed;
-  std::vector<ByteRange> erased;                 // in the order in which they were zeroed
-  std::vector<std::filesystem::path> saved;      // one file a region that held something
+  std::vector<ByteRange> erased;             // in the order in which they were zeroed
+  std::vector<std::filesystem::path> saved;  // one file a region that held something
 };
 
 // Zeros, inner structures first and the disk's own tables last: each signature, the metadata
@@ -21,9 +21,9 @@ struct WipeReport {
 // new one, the last and the first MiB. Flushes and probes again: nothing may be found.
 //
 // Before a region is zeroed its contents are saved, durable, as
-// `<save_to>/wiped-<offset>-<length>.bin` (mode 0600; the directory exists). They may hold somebody's
-// key material. Regions that are all zeros are not saved. A file already there from an earlier run
-// is kept: it is older, so it holds what was there first.
+// `<save_to>/wiped-<offset>-<length>.bin` (mode 0600; the directory exists). They may hold
+// somebody's key material. Regions that are all zeros are not saved. A file already there from an
+// earlier run is kept: it is older, so it holds what was there first.
 //
 // Throws kWrite "wipe-failed" when a signature survives; other errors as of the device.
 WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& save_to);
