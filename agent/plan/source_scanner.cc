@@ -338,10 +338,11 @@ bool SourceScanner::readable(const Level& level, const std::string& name, bool i
   return true;
 }
 
-// The walk goes from directory to directory, but the copy opens a file by its whole path.
+// The copy opens a file from the base path down, where the limit of a blob's name keeps the path short;
+// but by its whole path when links are to be followed.
 bool SourceScanner::source_path_fits(const Level& level, const std::string& name) {
   const std::string path = (level.path / name).native();
-  if (path.size() < PATH_MAX) return true;
+  if (policy_.symlinks != job::SourcePolicy::Symlinks::kFollow || path.size() < PATH_MAX) return true;
   log_.problem("source-path-long", printable(path),
                "has a path of " + std::to_string(path.size()) + " bytes, and no file can be opened "
                "by one of more than " + std::to_string(PATH_MAX - 1));
