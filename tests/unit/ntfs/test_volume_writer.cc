@@ -534,8 +534,9 @@ TEST_CASE("a volume that another system has mounted since is not written any mor
   const std::uint64_t log = VolumeReader(*volume.image).open(u"$LogFile")->ranges[0].offset;
   Bytes start(4096, std::byte{0xFF});
   SECTION("with a log that is not closed") {
-    const Bytes head = ByteWriter().bytes(as_bytes("RSTR")).u16(30).u16(9).zeros(20).take();
-    std::ranges::copy(head, start.begin());
+    std::ranges::copy(as_bytes("RSTR"), start.begin());
+    const Bytes rest = ByteWriter().u16(30).u16(9).zeros(20).take();
+    std::ranges::copy(rest, start.begin() + 4);
   }
   SECTION("with anything at all in the log") { start[4095] = std::byte{0}; }
   volume.image->write(log, start);
