@@ -21,10 +21,6 @@ constexpr std::uint64_t kRecordOverhead = 480;
 // An index entry holds 98 bytes and the name; index blocks are about 60 % full.
 std::uint64_t index_cost(std::uint64_t name_units) { return (120 + 2 * name_units) * 10 / 6; }
 
-std::uint64_t volume_bytes(std::uint64_t disk_bytes) {
-  return round_down(disk_bytes, kMiB) - kPartitionTables;
-}
-
 std::uint64_t log_file_bytes(std::uint64_t volume_bytes) {
   return std::clamp(volume_bytes / 200, 2 * kMiB, 64 * kMiB);
 }
@@ -41,17 +37,17 @@ Geometry geometry_of(std::uint64_t disk_bytes, std::uint32_t sector_bytes) {
   return geometry;
 }
 
-std::uint64_t file_system_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes) {
+std::uint64_t overhead_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes) {
   const Geometry geometry = geometry_of(disk_bytes, sector_bytes);
-  const std::uint64_t volume = volume_bytes(disk_bytes);
+  const std::uint64_t volume = round_down(disk_bytes, kMiB) - kPartitionTables;
   const std::uint64_t bitmap =
       round_up(volume / geometry.cluster_bytes / 8 + 1, geometry.cluster_bytes);
-  return bitmap + log_file_bytes(volume) + kFixedFiles;
+  return kPartitionTables + bitmap + log_file_bytes(volume) + kFixedFiles;
 }
 
 std::uint64_t usable_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes) {
   if (disk_bytes < kMinDiskBytes) return 0;
-  return (volume_bytes(disk_bytes) - file_system_bytes(disk_bytes, sector_bytes)) / 100 * 99;
+  return (round_down(disk_bytes, kMiB) - overhead_bytes(disk_bytes, sector_bytes)) / 100 * 99;
 }
 
 std::uint64_t file_cost(std::uint64_t size, std::uint64_t name_units, std::uint64_t path_bytes,

@@ -24,8 +24,8 @@ Geometry geometry_of(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 // Bytes left for files, directories and the manifest; 0 for a disk below kMinDiskBytes.
 std::uint64_t usable_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 
-// Bytes that NTFS and BitLocker themselves write to an empty volume.
-std::uint64_t file_system_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
+// Bytes of a disk that do not go to files: what partition table, NTFS and BitLocker take.
+std::uint64_t overhead_bytes(std::uint64_t disk_bytes, std::uint32_t sector_bytes);
 
 // `name_units`: length of the name on NTFS in UTF-16 units; `path_bytes`: length of blob path and
 // file path together in UTF-8.

@@ -36,7 +36,7 @@ ImageSpace image_space(const plan::DrivePlan& drive) {
   space.image = drive.target;
   space.needed = std::min(
       drive.disk_bytes,
-      drive.estimated_bytes + plan::file_system_bytes(drive.disk_bytes, drive.sector_size));
+      drive.estimated_bytes + plan::overhead_bytes(drive.disk_bytes, drive.sector_size));
   space.allocated = static_cast<std::uint64_t>(facts.st_blocks) * 512;
   space.device = facts.st_dev;
   space.free = free_bytes(fd.get());

@@ -14,7 +14,7 @@ namespace driveprep::prepare {
 
 struct ImageSpace {
   std::filesystem::path image;
-  std::uint64_t needed = 0;           // bytes that it will hold: planned data and the file system
+  std::uint64_t needed = 0;           // bytes that it will hold: planned data, table and file system
   std::uint64_t allocated = 0;        // bytes that its file system has given it already
   std::uint64_t device = 0;           // st_dev: images with the same one share the free space
   std::optional<std::uint64_t> free;  // bytes for this user; nullopt where the file system does not say

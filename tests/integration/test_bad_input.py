@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -212,15 +213,20 @@ class BadInput(Refusals):
             before = harness.snapshot(point)
             result = self.env.run(command, job.root, "--json")
             self.assertEqual((result.status, result.error()["code"]), (WRITE, "image-space"), result)
-            self.assertIn("disk0.img and 1 other image", result.error()["message"])
+            told = re.search(r"disk0.img and 1 other image will grow by ([0-9.]+) MB",
+                             result.error()["message"])
+            self.assertIsNotNone(told, result)
             self.assert_remedy(result.error(), result)
             self.assertEqual(harness.snapshot(point), before)
         for made in ("journal.db", "drives", "logs"):
             self.assertFalse(os.path.exists(job.path(made)), made)
         # Only what is missing is asked for, and what is asked for is enough.
-        v.run_ok("mount", "-o", "remount,size=72m", point)
+        v.run_ok("mount", "-o", "remount,size=76m", point)
         self.run_ok("prepare", job.root)
-        v.run_ok("mount", "-o", f"remount,size={sum(map(harness.written_bytes, map(job.image, ('DISK0', 'DISK1'))))}", point)
+        written = sum(harness.written_bytes(job.image(drive.id)) for drive in drives)
+        self.assertLessEqual(written, (float(told[1]) + 0.1) * 10**6)
+        # Finished drives want no more.
+        v.run_ok("mount", "-o", f"remount,size={written}", point)
         self.run_ok("plan", job.root)
 
     # --- the job directory

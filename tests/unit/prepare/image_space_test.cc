@@ -63,7 +63,7 @@ TEST_CASE("an image is asked for what it has, and never for more than its size")
   drive.estimated_bytes = 10 * kMiB;
   const ImageSpace empty = prepare::image_space(drive);
   CHECK(empty.allocated == 0);
-  CHECK(empty.needed == 10 * kMiB + plan::file_system_bytes(64 * kMiB, 512));
+  CHECK(empty.needed == 10 * kMiB + plan::overhead_bytes(64 * kMiB, 512));
   REQUIRE(empty.free);
   {
     const UniqueFd fd = posix::open(drive.target, O_RDWR, ErrorKind::kWrite);
