@@ -50,8 +50,8 @@ void CopyPipeline::guarded(Body body) {
   }
 }
 
-// The cause is kept first and the waiting callers are woken last: whoever finds something closed, or
-// comes back from drain(), finds the cause, and everything closed.
+// The cause is kept first and the waiting callers are woken last: whoever finds something closed,
+// or comes back from drain(), finds the cause, and everything closed.
 void CopyPipeline::fail(std::exception_ptr cause) {
   {
     std::scoped_lock lock(mutex_);
@@ -93,8 +93,8 @@ void CopyPipeline::write(std::uint64_t offset, block::AlignedBuffer data, std::s
   if (!work_.push(Staged{offset, std::move(data), length})) check();
 }
 
-block::AlignedBuffer CopyPipeline::new_buffer(std::size_t size) {
-  require(size == kBufferBytes, "the staging buffers have the size of the pool's");
+block::AlignedBuffer CopyPipeline::new_buffer() {
+  static_assert(prepare::kBufferBytes == DataSink::kBufferBytes, "they come from one pool");
   std::optional<block::AlignedBuffer> buffer = pool_.take();
   if (!buffer) {
     check();

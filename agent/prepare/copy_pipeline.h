@@ -2,9 +2,9 @@
 //
 //   submit(blocks) ─> [ hash 16 at once, encrypt ] x cores ─> [ write O_DIRECT ] x 2 ─> buffer pool
 //
-// Small-file data that the NTFS writer has packed comes in through the DataSink side and takes the
-// same way without hashing. The first error of any thread is kept; everything then stops and every
-// later call throws it.
+// What the NTFS writer has packed, small files and new metadata, comes in through the DataSink side
+// and takes the same way without hashing. The first error of any thread is kept; everything then
+// stops and every later call throws it.
 #pragma once
 
 #include <condition_variable>
@@ -21,7 +21,7 @@
 #include "agent/prepare/large_file.h"
 #include "base/bounded_queue.h"
 #include "bitlocker/encrypted_device.h"
-#include "drive/ntfs/volume_writer.h"
+#include "drive/ntfs/data_sink.h"
 
 namespace driveprep::prepare {
 
@@ -39,8 +39,8 @@ class CopyPipeline final : public ntfs::DataSink {
  public:
   struct Options {
     std::size_t hashers = 2;
-    std::size_t buffers = 44;   // of 4 MiB: the memory of the copy
-    std::size_t group = 16;     // blocks hashed together
+    std::size_t buffers = 44;                                  // of 4 MiB: the memory of the copy
+    std::size_t group = 16;                                    // blocks hashed together
     std::function<void(std::uint64_t bytes)> on_written = {};  // called from the writer threads
   };
 
@@ -57,7 +57,8 @@ class CopyPipeline final : public ntfs::DataSink {
   bool submit(std::vector<Block> group);
 
   void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override;
-  block::AlignedBuffer new_buffer(std::size_t size) override;
+  void wait() override { drain(); }
+  block::AlignedBuffer new_buffer() override;
 
   // Returns when everything submitted so far is written (not flushed). Throws the first error.
   void drain();

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint64_t kReadWindow = 64 * kKiB;
 constexpr std::uint64_t kWriteWindow = 1 * kMiB;
+constexpr std::size_t kLeastAhead = 4;  // blocks: below, a buffer is not worth it
 
 bool uniform(ByteView data) {
   // The last byte is compared first: most blocks that are not uniform differ there.
@@ -26,8 +27,7 @@ BlockCache::BlockCache(block::BlockDevice& device, std::uint64_t cap)
       window_(kWriteWindow) {}
 
 std::size_t BlockCache::block_length(std::uint64_t number) const {
-  return static_cast<std::size_t>(
-      std::min<std::uint64_t>(kBlock, device_size_ - number * kBlock));
+  return static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, device_size_ - number * kBlock));
 }
 
 BlockCache::Block* BlockCache::find(std::uint64_t number) {
@@ -75,42 +75,29 @@ std::byte* BlockCache::materialise(Block& block) {
   return block.data;
 }
 
-bool BlockCache::is_fresh(std::uint64_t number) const {
-  for (const Fresh& fresh : fresh_) {
-    const std::uint64_t at = number - fresh.first;
-    if (number >= fresh.first && at < fresh.written.size()) return !fresh.written[at];
-  }
-  return false;
-}
-
-void BlockCache::mark_written(std::uint64_t number) {
-  for (Fresh& fresh : fresh_) {
-    const std::uint64_t at = number - fresh.first;
-    if (number >= fresh.first && at < fresh.written.size()) fresh.written[at] = true;
-  }
-}
-
 void BlockCache::set_fresh(ByteRange range) {
   if (range.length == 0) return;
   require(range.offset % kBlock == 0 && range.length % kBlock == 0,
           "a fresh range is not whole blocks");
-  fresh_.push_back({range.offset / kBlock, std::vector<bool>(range.length / kBlock)});
+  fresh_.add(range.offset / kBlock, range.length / kBlock);
 }
 
 // Reads the block, and what lies around it, from the device.
 BlockCache::Block& BlockCache::load(std::uint64_t number) {
-  if (is_fresh(number)) return insert(number);
+  if (fresh_.is_unwritten(number)) return insert(number);
 
   const std::uint64_t begin = round_down(number * kBlock, kReadWindow);
   const std::uint64_t end = std::min(begin + kReadWindow, device_size_);
   const MutableByteView window = window_.span().first(end - begin);
   device_.read(begin, window);
-  if ((stored_count_ - std::min(stored_count_, dirty_count_ + pinned_.size())) * kBlock > cap_) {
+  if ((stored_count_ - std::min(stored_count_, dirty_count_ + pinned_.size() + ahead_.size())) *
+          kBlock >
+      cap_) {
     evict_to(cap_ / 4 * 3);
   }
   for (std::uint64_t at = begin; at < end; at += kBlock) {
     const std::uint64_t n = at / kBlock;
-    if (blocks_.contains(n) || is_fresh(n)) continue;
+    if (blocks_.contains(n) || fresh_.is_unwritten(n)) continue;
     Block& block = insert(n);
     const std::size_t length = block_length(n);
     new_content(block);
@@ -143,7 +130,9 @@ void BlockCache::mark_dirty(std::uint64_t number, Block& block) {
   block.dirty = true;
   ++dirty_count_;
   dirty_.push_back(number);
-  if (!fresh_.empty()) mark_written(number);
+  if (fresh_.empty()) return;
+  fresh_.set_written(number);
+  if (fresh_.is_unreferenced(number)) waiting_.push_back(number);
 }
 
 void BlockCache::write(std::uint64_t offset, ByteView data) {
@@ -190,19 +179,69 @@ void BlockCache::forget(ByteRange range) {
   }
 }
 
-void BlockCache::flush(const IntervalSet& forbidden) {
-  std::sort(dirty_.begin(), dirty_.end());
-  dirty_.erase(std::unique(dirty_.begin(), dirty_.end()), dirty_.end());
-  std::erase_if(dirty_, [&](std::uint64_t number) {
+std::size_t BlockCache::copy_block(std::uint64_t number, std::byte* to) const {
+  const Block& block = blocks_.at(number);
+  const std::size_t length = block_length(number);
+  if (block.data != nullptr) {
+    std::memcpy(to, block.data, length);
+  } else {
+    std::memset(to, std::to_integer<int>(block.fill), length);
+  }
+  return length;
+}
+
+// Sorted, each once, without those that are not dirty any more.
+void BlockCache::keep_dirty(std::vector<std::uint64_t>& numbers,
+                            const IntervalSet& forbidden) const {
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::erase_if(numbers, [&](std::uint64_t number) {
     const auto at = blocks_.find(number);
     return at == blocks_.end() || !at->second.dirty;
   });
-  for (std::uint64_t number : dirty_) {
+  for (std::uint64_t number : numbers) {
     if (forbidden.overlaps({number * kBlock, kBlock})) {
       internal_error("metadata block " + std::to_string(number) + " lies in clusters of file data");
     }
   }
+}
 
+void BlockCache::write_ahead(const IntervalSet& forbidden, DataSink& sink) {
+  keep_dirty(waiting_, forbidden);
+  // Gone ahead before, and changed since: the next flush has it.
+  std::erase_if(waiting_, [&](std::uint64_t number) { return !fresh_.is_unreferenced(number); });
+  std::vector<std::uint64_t> left;
+  for (std::size_t begin = 0; begin < waiting_.size();) {
+    std::size_t end = begin + 1;
+    while (end < waiting_.size() && end - begin < DataSink::kBufferBytes / kBlock &&
+           waiting_[end] == waiting_[end - 1] + 1) {
+      ++end;
+    }
+    if (end - begin < kLeastAhead) {
+      left.insert(left.end(), waiting_.begin() + static_cast<std::ptrdiff_t>(begin),
+                  waiting_.begin() + static_cast<std::ptrdiff_t>(end));
+    } else {
+      block::AlignedBuffer buffer = sink.new_buffer();
+      std::size_t filled = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        filled += copy_block(waiting_[i], buffer.span().data() + filled);
+        Block& block = blocks_.at(waiting_[i]);
+        block.dirty = false;
+        block.pinned = true;
+        fresh_.set_referenced(waiting_[i]);
+        ahead_.push_back(waiting_[i]);
+      }
+      dirty_count_ -= end - begin;
+      sink.write(waiting_[begin] * kBlock, std::move(buffer), filled);
+    }
+    begin = end;
+  }
+  waiting_ = std::move(left);
+  left_waiting_ = waiting_.size();
+}
+
+void BlockCache::flush(const IntervalSet& forbidden) {
+  keep_dirty(dirty_, forbidden);
   std::uint64_t start = 0;
   std::size_t filled = 0;
   const auto write_window = [&] {
@@ -212,15 +251,7 @@ void BlockCache::flush(const IntervalSet& forbidden) {
   for (std::uint64_t number : dirty_) {
     if (filled == kWriteWindow || start + filled != number * kBlock) write_window();
     if (filled == 0) start = number * kBlock;
-    const Block& block = blocks_.at(number);
-    const std::size_t length = block_length(number);
-    std::byte* to = window_.span().data() + filled;
-    if (block.data != nullptr) {
-      std::memcpy(to, block.data, length);
-    } else {
-      std::memset(to, std::to_integer<int>(block.fill), length);
-    }
-    filled += length;
+    filled += copy_block(number, window_.span().data() + filled);
   }
   write_window();
 
@@ -228,20 +259,32 @@ void BlockCache::flush(const IntervalSet& forbidden) {
     Block& block = blocks_.at(number);
     block.dirty = false;
     block.pinned = true;
+    fresh_.set_referenced(number);
   }
   pinned_.insert(pinned_.end(), dirty_.begin(), dirty_.end());
   dirty_.clear();
   dirty_count_ = 0;
+  waiting_.clear();
+  left_waiting_ = 0;
 }
 
-void BlockCache::settle() {
-  for (std::uint64_t number : pinned_) {
+void BlockCache::unpin(std::vector<std::uint64_t>& numbers) {
+  for (std::uint64_t number : numbers) {
     const auto at = blocks_.find(number);
     if (at != blocks_.end()) at->second.pinned = false;
   }
-  pinned_.clear();
-  pinned_.shrink_to_fit();
+  numbers.clear();
+  numbers.shrink_to_fit();
+}
+
+void BlockCache::settle_ahead() {
+  unpin(ahead_);
   evict_to(cap_);
+}
+
+void BlockCache::settle() {
+  unpin(pinned_);
+  settle_ahead();
 }
 
 // Drops the least recently used clean blocks until `bytes` of content are left.

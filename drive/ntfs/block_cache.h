@@ -1,14 +1,14 @@
-// The write-back cache between the NTFS library and the device: nothing reaches the device except
-// in flush(), and then everything at once.
+// The write-back cache between the NTFS library and the device: what the device may already refer
+// to reaches it only in flush(), everything at once; the rest may go ahead.
 //
 // The library reads and writes single bytes of bitmaps and indexes; 844 000 of its writes for
 // 100 000 files become about 200 device writes. Blocks are 4096 bytes, so that clusters of data and
 // of metadata never share one (clusters are at least as large).
 //
-// A block is dirty (changed since the last flush), pinned (flushed, but the device below may still
-// show the old content until settle()), or clean. Only clean blocks are ever dropped, the least
-// recently used first. A block filled with one byte value costs no memory for its content: the
-// $Bitmap of a 16 TB volume that one file fills is 488 MB of 0xFF.
+// A block is dirty (changed since the last flush), pinned (flushed or gone ahead, but the device
+// below may still show the old content until settle()), or clean. Only clean blocks are ever
+// dropped, the least recently used first. A block filled with one byte value costs no memory for
+// its content: the $Bitmap of a 16 TB volume that one file fills is 488 MB of 0xFF.
 #pragma once
 
 #include <array>
@@ -19,6 +19,8 @@
 
 #include "drive/block/aligned_buffer.h"
 #include "drive/block/block_device.h"
+#include "drive/ntfs/data_sink.h"
+#include "drive/ntfs/fresh_blocks.h"
 #include "drive/ntfs/interval_set.h"
 
 namespace driveprep::ntfs {
@@ -36,8 +38,9 @@ class BlockCache {
   void read(std::uint64_t offset, MutableByteView out);
   void write(std::uint64_t offset, ByteView data);
 
-  // Says that `range` (whole blocks) has no content worth reading yet: until a block of it is
-  // written it reads as zeros. Spares a read for every block that $MFT grows into.
+  // Says that `range` (whole blocks) is free: until a block of it is written it reads as zeros,
+  // which spares a read for every block that $MFT grows into, and until its first flush it may go
+  // ahead.
   void set_fresh(ByteRange range);
 
   // Drops every block of `range`, dirty ones too: the range now belongs to the data path.
@@ -46,6 +49,16 @@ class BlockCache {
   // Memory the next flush() will write, in bytes.
   std::uint64_t dirty_bytes() const { return dirty_count_ * kBlock; }
   std::uint64_t memory_bytes() const { return stored_count_ * kBlock; }
+
+  // Hands the dirty blocks that no flush has written yet to `sink`, in long runs, each block once,
+  // and pins them: no redo log has to hold what nothing on the device refers to. `forbidden`: as in
+  // flush().
+  void write_ahead(const IntervalSet& forbidden, DataSink& sink);
+  // What write_ahead() would hand over, about.
+  std::uint64_t waiting_bytes() const { return (waiting_.size() - left_waiting_) * kBlock; }
+  // The sink has written everything: unpins what has gone ahead, and drops blocks down to the cap.
+  void settle_ahead();
+  std::uint64_t ahead_bytes() const { return ahead_.size() * kBlock; }
 
   // Writes all dirty blocks in ascending order, neighbours joined up to 1 MiB, and pins them.
   // A dirty block inside `forbidden` is an internal error, raised before the first write.
@@ -63,20 +76,17 @@ class BlockCache {
   };
   using Map = std::unordered_map<std::uint64_t, Block>;
 
-  struct Fresh {
-    std::uint64_t first = 0;     // block numbers
-    std::vector<bool> written;
-  };
-
   Block* find(std::uint64_t number);
   Block& load(std::uint64_t number);
   Block& insert(std::uint64_t number);
   void erase(Map::iterator at);
-  bool is_fresh(std::uint64_t number) const;
-  void mark_written(std::uint64_t number);
   void mark_dirty(std::uint64_t number, Block& block);
   void new_content(Block& block);
   std::byte* materialise(Block& block);
+  // Its bytes at `to`; the number of them.
+  std::size_t copy_block(std::uint64_t number, std::byte* to) const;
+  void keep_dirty(std::vector<std::uint64_t>& numbers, const IntervalSet& forbidden) const;
+  void unpin(std::vector<std::uint64_t>& numbers);
   void release_content(Block& block);
   std::size_t block_length(std::uint64_t number) const;
   void evict_to(std::uint64_t bytes);
@@ -87,9 +97,12 @@ class BlockCache {
   // Blocks come and go in great numbers; the general allocator would ask the system for each page.
   std::pmr::unsynchronized_pool_resource pool_;
   Map blocks_;
-  std::vector<std::uint64_t> dirty_;   // numbers that became dirty; some may be gone since
+  std::vector<std::uint64_t> dirty_;  // numbers that became dirty; some may be gone since
   std::vector<std::uint64_t> pinned_;
-  std::vector<Fresh> fresh_;
+  FreshBlocks fresh_;
+  std::vector<std::uint64_t> waiting_;  // became dirty, and were unreferenced then
+  std::size_t left_waiting_ = 0;        // of them: too short a run the last time
+  std::vector<std::uint64_t> ahead_;    // gone ahead since settle_ahead()
   std::uint64_t dirty_count_ = 0;
   std::uint64_t stored_count_ = 0;  // blocks with content in memory
   std::uint64_t clock_ = 0;

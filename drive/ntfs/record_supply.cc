@@ -8,9 +8,9 @@
 namespace driveprep::ntfs {
 namespace {
 
-constexpr std::uint64_t kMostAhead = 4 * kMiB;    // by which $MFT grows at once
+constexpr std::uint64_t kMostAhead = 4 * kMiB;  // by which $MFT grows at once
 constexpr std::uint64_t kLeastAhead = 64 * kKiB;
-constexpr std::uint64_t kBitmapStep = 8;          // bytes, as the library and Windows grow it
+constexpr std::uint64_t kBitmapStep = 8;  // bytes, as the library and Windows grow it
 
 std::uint64_t allocated(const ntfs_attr* attribute) {
   return static_cast<std::uint64_t>(attribute->allocated_size);
@@ -32,7 +32,7 @@ RecordSupply::RecordSupply(library::Mount& mount, const Geometry& geometry, std:
       batch_(kBatchBytes) {}
 
 RecordSupply::Blank RecordSupply::next() {
-  if (count_ == capacity()) commit();
+  if (reserved_ && count_ == capacity_) commit();
   if (!reserved_) reserve_batch();
   const MutableByteView record =
       MutableByteView(batch_).subspan(count_ * record_size_, record_size_);
@@ -45,13 +45,16 @@ void RecordSupply::reserve_batch() {
   ntfs_volume* volume = mount_.volume();
   ntfs_attr* mft = volume->mft_na;
   first_ = initialized(mft) / record_size_;
+  // Batches end at multiples of their size, so that none shares a block of the cache with the next.
+  const std::uint64_t whole = batch_.size() / record_size_;
+  capacity_ = whole - first_ % whole;
   least_size_ = static_cast<std::uint64_t>(mft->data_size);
-  make_room(first_ + capacity());
+  make_room(first_ + capacity_);
   if (ntfs_bitmap_set_run(volume->mftbmp_na, static_cast<s64>(first_),
-                          static_cast<s64>(capacity())) != 0) {
+                          static_cast<s64>(capacity_)) != 0) {
     mount_.fail("mark records as used");
   }
-  set_initialized(first_ + capacity());
+  set_initialized(first_ + capacity_);
   reserved_ = true;
 }
 
@@ -65,13 +68,13 @@ void RecordSupply::commit() {
   if (!reserved_) return;
   ntfs_volume* volume = mount_.volume();
   ntfs_attr* mft = volume->mft_na;
-  const std::uint64_t unused = capacity() - count_;
+  const std::uint64_t unused = capacity_ - count_;
   std::uint64_t written = count_;
-  if (unused != 0 && initialized(mft) == (first_ + capacity()) * record_size_) {
+  if (unused != 0 && initialized(mft) == (first_ + capacity_) * record_size_) {
     set_initialized(first_ + count_);
   } else {
     // The library has gone on behind the batch: what is not used of it becomes free records.
-    for (; written < capacity(); ++written) {
+    for (; written < capacity_; ++written) {
       MFT_RECORD* blank = record_at(written);
       if (ntfs_mft_record_layout(volume, MK_MREF(first_ + written, 0), blank) != 0) {
         mount_.fail("format a record");
@@ -103,7 +106,8 @@ void RecordSupply::make_room(std::uint64_t records) {
   cover_in_bitmap(records);
   while (allocated(mft) < records * record_size_) {
     const std::uint64_t missing = records * record_size_ - allocated(mft);
-    const std::uint64_t planned = std::max(planned_ * record_size_, allocated(mft)) - allocated(mft);
+    const std::uint64_t planned =
+        std::max(planned_ * record_size_, allocated(mft)) - allocated(mft);
     grow(mft, std::max({missing, std::min(planned, kMostAhead), kLeastAhead}));
   }
 }

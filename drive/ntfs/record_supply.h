@@ -19,11 +19,12 @@ namespace driveprep::ntfs {
 
 class RecordSupply {
  public:
-  // Whole clusters for $MFT or for its bitmap: contiguous, at `wanted` where those are free, at most
-  // `clusters` of them, at least one; marked as used.
+  // Whole clusters for $MFT or for its bitmap: contiguous, at `wanted` where those are free, at
+  // most `clusters` of them, at least one; marked as used.
   using FindClusters = std::function<ByteRange(std::uint64_t wanted, std::uint64_t clusters)>;
 
-  // `planned`: records the volume will have; $MFT grows in portions without it. All must outlive this.
+  // `planned`: records the volume will have; $MFT grows in portions without it. All must outlive
+  // this.
   RecordSupply(library::Mount& mount, const Geometry& geometry, std::uint64_t planned,
                FindClusters find_clusters);
 
@@ -43,7 +44,6 @@ class RecordSupply {
  private:
   static constexpr std::uint64_t kBatchBytes = 64 * kKiB;
 
-  std::uint64_t capacity() const { return batch_.size() / record_size_; }
   void reserve_batch();
   void set_initialized(std::uint64_t records);
   MFT_RECORD* record_at(std::uint64_t index);
@@ -58,8 +58,9 @@ class RecordSupply {
   FindClusters find_clusters_;
   Bytes batch_;
   bool reserved_ = false;
-  std::uint64_t first_ = 0;  // number of the first record of the batch
-  std::uint64_t count_ = 0;  // handed out
+  std::uint64_t first_ = 0;       // number of the first record of the batch
+  std::uint64_t capacity_ = 0;    // records of the batch
+  std::uint64_t count_ = 0;       // handed out
   std::uint64_t least_size_ = 0;  // of $MFT's data when the batch was reserved
 };
 

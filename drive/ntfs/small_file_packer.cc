@@ -13,7 +13,7 @@ void SmallFilePacker::add(std::span<const ClusterRun> runs, ByteView content) {
     while (left != 0) {
       if (filled_ != 0 && (at != offset_ + filled_ || filled_ == buffer_.size())) flush();
       if (filled_ == 0) {
-        if (buffer_.size() == 0) buffer_ = sink_.new_buffer(VolumeWriter::kStagingBytes);
+        if (buffer_.size() == 0) buffer_ = sink_.new_buffer();
         offset_ = at;
       }
       const std::size_t part = std::min<std::uint64_t>(left, buffer_.size() - filled_);

@@ -1,11 +1,11 @@
-// Collects small files in one buffer for each contiguous stretch of the volume, so that thousands of
-// them become one write.
+// Collects small files in one buffer for each contiguous stretch of the volume, so that thousands
+// of them become one write.
 #pragma once
 
 #include <span>
 
 #include "drive/ntfs/cluster_allocator.h"
-#include "drive/ntfs/volume_writer.h"
+#include "drive/ntfs/data_sink.h"
 
 namespace driveprep::ntfs {
 
@@ -25,8 +25,8 @@ class SmallFilePacker {
   DataSink& sink_;
   const std::uint64_t cluster_size_;
   block::AlignedBuffer buffer_;
-  std::uint64_t offset_ = 0;   // where the buffer belongs on the volume
-  std::size_t filled_ = 0;     // whole clusters
+  std::uint64_t offset_ = 0;  // where the buffer belongs on the volume
+  std::size_t filled_ = 0;    // whole clusters
 };
 
 }  // namespace driveprep::ntfs

@@ -96,7 +96,7 @@ class VolumeWriter::Impl {
 
   std::optional<WriterSession> session_;
   bool failed_ = false;
-  bool flushed_ = false;   // between flush_metadata() and checkpoint_done()
+  bool flushed_ = false;  // between flush_metadata() and checkpoint_done()
   bool finished_ = false;
 };
 
@@ -121,9 +121,8 @@ void VolumeWriter::leave_directory(const std::optional<FileTimes>& times) {
 
 std::size_t VolumeWriter::depth() const { return impl_->session().depth(); }
 
-void VolumeWriter::write_small(std::u16string_view name, const FileTimes& times,
-                               ByteView content) {
-  require(content.size() <= kStagingBytes, "a small file has more than 4 MiB");
+void VolumeWriter::write_small(std::u16string_view name, const FileTimes& times, ByteView content) {
+  require(content.size() <= DataSink::kBufferBytes, "a small file has more than 4 MiB");
   impl_->need_room(content.size());
   impl_->change([&](WriterSession& s) { s.write_small(name, times, content); });
 }
@@ -146,11 +145,9 @@ void VolumeWriter::release(std::span<const ByteRange> ranges) {
   impl_->change([&](WriterSession& s) { s.release(ranges); });
 }
 
-void VolumeWriter::write_file(std::u16string_view name, const FileTimes& times,
-                              std::uint64_t size, std::span<const ByteRange> ranges,
-                              std::uint64_t valid_length) {
-  impl_->change(
-      [&](WriterSession& s) { s.write_file(name, times, size, ranges, valid_length); });
+void VolumeWriter::write_file(std::u16string_view name, const FileTimes& times, std::uint64_t size,
+                              std::span<const ByteRange> ranges, std::uint64_t valid_length) {
+  impl_->change([&](WriterSession& s) { s.write_file(name, times, size, ranges, valid_length); });
 }
 
 void VolumeWriter::set_valid_length(std::u16string_view name, std::uint64_t valid_length,

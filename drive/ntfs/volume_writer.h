@@ -1,20 +1,21 @@
 // Fills an NTFS volume: directories, files, their records and their places.
 //
-// Metadata goes through a write-back cache and reaches `metadata_device` only inside
-// flush_metadata(), all of it at once, so that a redo log below can make it atomic. File data never
-// passes through that device: small files are packed into large buffers for the DataSink, large
-// files get clusters from allocate() and are written by the caller.
+// Metadata goes through a write-back cache. What changes on the device reaches `metadata_device`
+// only inside flush_metadata(), all of it at once, so that a redo log below can make it atomic. New
+// records and index blocks, in clusters that no checkpoint refers to, need no such care: they go to
+// the DataSink as they are completed, as packed small files do. Large files get clusters from
+// allocate() and are written by the caller.
 //
 // One checkpoint, seen from the caller:
-//     writer.flush_data();             the last small files are with the sink
+//     writer.flush_data();             the last small files and new records are with the sink
 //     (wait for the sink, flush the data device)
 //     redo.begin(n); writer.flush_metadata(); redo.seal();
 //     (commit in the journal)  redo.apply(); writer.checkpoint_done();
 // The last one has finish() in place of flush_metadata(), and close() after checkpoint_done().
 //
-// A VolumeWriter belongs to one thread and starts none. Several of them may work in several threads.
-// After any Error of kind kInternal, kWrite or kBusy the writer is failed: every later call throws
-// "volume-failed", and nothing is ever written again, the destructor included.
+// A VolumeWriter belongs to one thread and starts none. Several of them may work in several
+// threads. After any Error of kind kInternal, kWrite or kBusy the writer is failed: every later
+// call throws "volume-failed", and nothing is ever written again, the destructor included.
 #pragma once
 
 #include <cstdint>
@@ -28,20 +29,10 @@
 #include "base/bytes.h"
 #include "drive/block/aligned_buffer.h"
 #include "drive/block/block_device.h"
+#include "drive/ntfs/data_sink.h"
 #include "drive/ntfs/types.h"
 
 namespace driveprep::ntfs {
-
-// Where packed small-file data goes.
-class DataSink {
- public:
-  virtual ~DataSink() = default;
-  // Takes over `data`, whose first `length` bytes (whole clusters) belong at `offset` of the volume.
-  // May return before they are written.
-  virtual void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) = 0;
-  // An empty buffer of exactly `size` bytes; a sink that recycles its buffers overrides this.
-  virtual block::AlignedBuffer new_buffer(std::size_t size) { return block::AlignedBuffer(size); }
-};
 
 struct WriterOptions {
   // Files and directories of the whole plan of this volume (those of earlier runs included); sizes
@@ -59,8 +50,9 @@ struct WriterOptions {
 
 struct ExistingFile {
   bool directory = false;
-  std::uint64_t size = 0;          // bytes
-  std::uint64_t valid_length = 0;  // bytes before which the data is valid; behind it NTFS reads zeros
+  std::uint64_t size = 0;  // bytes
+  std::uint64_t valid_length =
+      0;  // bytes before which the data is valid; behind it NTFS reads zeros
   FileTimes times;
   // Whole clusters in file order; empty when the data is inside the record.
   std::vector<ByteRange> ranges;
@@ -68,9 +60,6 @@ struct ExistingFile {
 
 class VolumeWriter {
  public:
-  // Size of the buffers handed to the sink.
-  static constexpr std::size_t kStagingBytes = 4 * kMiB;
-
   // Mounts the volume on `metadata_device` (read-write). Both must outlive this.
   // Errors: kVerification "volume-mount" (not NTFS, damaged, or used by Windows since: its log is
   // not empty), kUsage "cluster-size" for clusters below 4096 bytes.
@@ -95,8 +84,8 @@ class VolumeWriter {
   void leave_directory(const std::optional<FileTimes>& times = std::nullopt);
   std::size_t depth() const;  // 0 at the root
 
-  // Creates a file of up to kStagingBytes: inside its record when it fits, otherwise packed behind
-  // the previous one. Throws kInternal "name-exists".
+  // Creates a file of up to DataSink::kBufferBytes: inside its record when it fits, otherwise
+  // packed behind the previous one. Throws kInternal "name-exists".
   void write_small(std::u16string_view name, const FileTimes& times, ByteView content);
 
   // Whole clusters for `bytes` bytes, ascending where the volume allows, in as few ranges as
@@ -117,7 +106,7 @@ class VolumeWriter {
   // Removes a file of the current directory; its clusters are released as by release().
   void remove(std::u16string_view name);
 
-  // Hands the partly filled buffer of small files to the sink.
+  // Hands the partly filled buffer of small files, and new metadata, to the sink.
   void flush_data();
   // Bytes of metadata that the next flush_metadata() will write, about.
   std::uint64_t dirty_bytes() const;

@@ -63,9 +63,9 @@ WriterSession::~WriterSession() {
   if (!open_.empty() && open_[0].inode != nullptr) ntfs_inode_close(open_[0].inode);
 }
 
-// Index blocks lie one behind the other, not 4096 clusters apart. The library takes the longest free
-// run it sees in 32768 clusters, so one of them may land outside the zone; that moves the position
-// only when the zone has nothing left.
+// Index blocks lie one behind the other, not 4096 clusters apart. The library takes the longest
+// free run it sees in 32768 clusters, so one of them may land outside the zone; that moves the
+// position only when the zone has nothing left.
 void WriterSession::pack_indexes() {
   ntfs_volume* v = volume();
   if (v->data1_zone_pos == index_position_) return;
@@ -103,6 +103,7 @@ bool WriterSession::add_file(const NewFile& file) {
     mount_.fail("create " + library::printable(file.name));
   }
   ++files_created_;
+  if (cache_.waiting_bytes() >= DataSink::kBufferBytes) write_ahead();
   return true;
 }
 
@@ -191,8 +192,8 @@ void WriterSession::leave_directory(const std::optional<FileTimes>& times) {
 void WriterSession::close_directories() {
   for (std::size_t i = open_.size(); i-- > 0;) {
     ntfs_inode* inode = std::exchange(open_[i].inode, nullptr);
-    const int failed = i == 0 ? ntfs_inode_close(inode)
-                              : ntfs_inode_close_in_dir(inode, open_[i - 1].inode);
+    const int failed =
+        i == 0 ? ntfs_inode_close(inode) : ntfs_inode_close_in_dir(inode, open_[i - 1].inode);
     if (failed != 0) mount_.fail("write out a directory");
   }
 }
@@ -258,9 +259,8 @@ void WriterSession::add_scattered_file(const NewFile& file) {
   close_in_current(std::move(inode), file.name);
 }
 
-void WriterSession::write_file(std::u16string_view name, const FileTimes& times,
-                               std::uint64_t size, std::span<const ByteRange> ranges,
-                               std::uint64_t valid_length) {
+void WriterSession::write_file(std::u16string_view name, const FileTimes& times, std::uint64_t size,
+                               std::span<const ByteRange> ranges, std::uint64_t valid_length) {
   const std::uint64_t cluster = geometry_.cluster_size;
   std::uint64_t total = 0;
   std::vector<ClusterRun> runs;
@@ -350,7 +350,8 @@ std::optional<ClusterRun> WriterSession::find_free_run(std::uint64_t from, std::
   return found;
 }
 
-// Right behind the last cluster if that is free, so that $MFT stays in one piece.
+// Right behind the last cluster if that is free, so that $MFT stays in one piece; otherwise behind
+// what is in the way there (reserved ranges are), but still in its zone.
 ByteRange WriterSession::clusters_for_records(std::uint64_t wanted, std::uint64_t clusters) {
   std::uint64_t adjacent = 0;
   if (wanted < bitmap_.total_clusters()) {
@@ -367,6 +368,11 @@ ByteRange WriterSession::clusters_for_records(std::uint64_t wanted, std::uint64_
   if (adjacent != 0) {
     bitmap_.mark(wanted, adjacent, true);
     return bytes_of({wanted, adjacent});
+  }
+  const auto zone_end = static_cast<std::uint64_t>(volume()->mft_zone_end);
+  if (const auto run = find_free_run(wanted, zone_end, clusters)) {
+    bitmap_.mark(run->first, run->count, true);
+    return bytes_of(*run);
   }
   const std::vector<ClusterRun> runs = allocator_->take(clusters);
   if (runs.empty()) {
@@ -467,13 +473,26 @@ void WriterSession::sync(ntfs_inode* inode, const char* what) {
   }
 }
 
+void WriterSession::write_ahead() {
+  cache_.write_ahead(data_ranges_, sink_);
+  if (cache_.ahead_bytes() < most_ahead_) return;
+  sink_.wait();
+  cache_.settle_ahead();
+}
+
+void WriterSession::flush_data() {
+  packer_.flush();
+  records_->commit();
+  write_ahead();
+}
+
 void WriterSession::flush_metadata(bool mark_dirty) {
   settle_files();
   allocator_->settle();
   close_directories();
   ntfs_volume* v = volume();
-  const le16 flags = static_cast<le16>(mark_dirty ? v->flags | VOLUME_IS_DIRTY
-                                                  : v->flags & ~VOLUME_IS_DIRTY);
+  const le16 flags =
+      static_cast<le16>(mark_dirty ? v->flags | VOLUME_IS_DIRTY : v->flags & ~VOLUME_IS_DIRTY);
   if (flags != v->flags && ntfs_volume_write_flags(v, flags) != 0) {
     mount_.fail("change the volume's dirty mark");
   }

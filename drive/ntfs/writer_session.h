@@ -9,8 +9,8 @@
 
 #include "drive/ntfs/block_cache.h"
 #include "drive/ntfs/cluster_allocator.h"
-#include "drive/ntfs/interval_set.h"
 #include "drive/ntfs/file_record.h"
+#include "drive/ntfs/interval_set.h"
 #include "drive/ntfs/library.h"
 #include "drive/ntfs/new_entries.h"
 #include "drive/ntfs/record_supply.h"
@@ -52,7 +52,8 @@ class WriterSession {
   std::optional<ExistingFile> find(std::u16string_view name);
   void remove(std::u16string_view name);
 
-  void flush_data() { packer_.flush(); }
+  // Small files and new metadata go to the sink.
+  void flush_data();
   bool has_unflushed_data() const { return !packer_.empty(); }
   // Everything in the library's memory goes to the cache, the cache to the device.
   void flush_metadata(bool mark_dirty);
@@ -133,6 +134,7 @@ class WriterSession {
   void close_directories();
   void reopen_directories();
   void sync(ntfs_inode* inode, const char* what);
+  void write_ahead();
 
   BlockCache cache_;
   Storage storage_;
@@ -142,7 +144,10 @@ class WriterSession {
   std::optional<ClusterAllocator> allocator_;
   std::optional<RecordSupply> records_;
   NewEntries entries_;  // of the current directory
+  DataSink& sink_;
   SmallFilePacker packer_;
+  const std::uint64_t
+      most_ahead_;           // bytes of metadata with the sink, in memory until it has written
   IntervalSet data_ranges_;  // given to the data path: no metadata may be written there
   std::vector<OpenDirectory> open_;  // from the root to the current directory
   le32 file_security_ = 0;

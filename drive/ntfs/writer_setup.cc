@@ -37,7 +37,9 @@ WriterSession::WriterSession(block::BlockDevice& device, DataSink& sink,
       storage_(cache_),
       mount_(storage_, device.name(), library::Access::kReadWrite),
       geometry_(read_geometry(device)),
+      sink_(sink),
       packer_(sink, geometry_.cluster_size),
+      most_ahead_(options.cache_cap / 2),
       planned_records_(options.planned_records) {
   refuse_used_log();
   count_free_clusters(device, options);
@@ -117,7 +119,7 @@ void WriterSession::set_zones(const WriterOptions& options) {
   volume->data1_zone_pos = volume->mft_zone_end;
   index_position_ = volume->data1_zone_pos;
   index_zone_end_ = volume->mft_zone_end + static_cast<LCN>(index_zone);
-  mark_zone_fresh(geometry_.mft.value, zone_end);
+  mark_zone_fresh(geometry_.mft.value, zone_end + index_zone);
   extend_record_bitmap(static_cast<std::uint64_t>(records * 1.1) + 64);
   const std::uint64_t portion =
       std::min(kPortionBytes / geometry_.cluster_size, std::max<std::uint64_t>(total / 64, 1));
@@ -144,7 +146,8 @@ void WriterSession::extend_record_bitmap(std::uint64_t records) {
   library::extend_allocation(mount_, bitmap, bytes_of(*run));
 }
 
-// $MFT grows into clusters that are free now: what they hold is nothing, and need not be read.
+// $MFT and indexes grow into clusters that are free now: what they hold is nothing, and need not be
+// read; what they will hold, no checkpoint refers to yet.
 void WriterSession::mark_zone_fresh(std::uint64_t first, std::uint64_t end) {
   first = round_down(first, 8);
   Bytes bits((end - first + 7) / 8);

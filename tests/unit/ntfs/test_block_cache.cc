@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <random>
 
 #include "drive/block/memory_device.h"
@@ -46,7 +46,9 @@ TEST_CASE("the cache agrees with a plain array through any mixture of reads, wri
     const std::uint64_t offset = random() % kSize;
     const std::size_t length = std::min<std::uint64_t>(random() % 9000, kSize - offset);
     switch (random() % 8) {
-      case 0: case 1: case 2: {
+      case 0:
+      case 1:
+      case 2: {
         Bytes data(length, static_cast<std::byte>(random() % 3 == 0 ? 0xFF : random()));
         if (length > 4 && random() % 2 == 0) data[length / 2] = std::byte{1};
         std::ranges::copy(data, model.begin() + static_cast<std::ptrdiff_t>(offset));
@@ -87,7 +89,8 @@ TEST_CASE("nothing is written before a flush, and a flush writes ascending joine
   CHECK(device.reads.empty());  // whole blocks need no reading first
   CHECK(cache.dirty_bytes() == 6 * 4096);
   cache.flush({});
-  CHECK(device.writes == std::vector<ByteRange>{{8192, 16384}, {500 * 4096, 4096}, {1500 * 4096, 4096}});
+  CHECK(device.writes ==
+        std::vector<ByteRange>{{8192, 16384}, {500 * 4096, 4096}, {1500 * 4096, 4096}});
   cache.flush({});
   CHECK(device.writes.size() == 3);
 }
@@ -147,6 +150,60 @@ TEST_CASE("a fresh range reads as zeros without the device, until written and dr
   CHECK(read(cache, kMiB + 60'000, 100) == Bytes(100));
 }
 
+TEST_CASE(
+    "blocks that no flush has had go ahead once, in long runs, and changed again wait for the "
+    "flush") {
+  CountingDevice device(8 * kMiB);
+  test::DirectSink sink(device);
+  BlockCache cache(device, 0);
+  cache.set_fresh({kMiB, kMiB});
+  Bytes run = test::content_of(10 * 4096, 6);
+  std::fill_n(run.begin() + 4096, 4096, std::byte{0});  // kept without memory
+  cache.write(kMiB + 4096, run);
+  cache.write(kMiB + 64 * 4096, test::content_of(4096, 7));  // too short a run
+  cache.write(0, test::content_of(8 * 4096, 8));             // the device may refer to it
+  CHECK(cache.waiting_bytes() == 11 * 4096);
+
+  cache.write_ahead({}, sink);
+  CHECK(sink.writes == std::vector<ByteRange>{{kMiB + 4096, 10 * 4096}});
+  CHECK(cache.waiting_bytes() == 0);
+  CHECK(cache.ahead_bytes() == 10 * 4096);
+  CHECK(cache.dirty_bytes() == 9 * 4096);
+  // Until the sink has written it is served from memory.
+  device.MemoryDevice::write(kMiB + 4096, Bytes(run.size()));
+  CHECK(read(cache, kMiB + 4096, run.size()) == run);
+  device.MemoryDevice::write(kMiB + 4096, run);
+  cache.settle_ahead();
+  CHECK(cache.memory_bytes() == 9 * 4096);
+  CHECK(read(cache, kMiB + 4096, run.size()) == run);
+
+  device.writes.clear();
+  cache.write(kMiB + 4096, test::content_of(4 * 4096, 9));
+  cache.write_ahead({}, sink);
+  CHECK(device.writes.empty());
+  cache.flush({});
+  CHECK(device.writes ==
+        std::vector<ByteRange>{{0, 8 * 4096}, {kMiB + 4096, 4 * 4096}, {kMiB + 64 * 4096, 4096}});
+  cache.settle();
+  // Flushed is referred to.
+  device.writes.clear();
+  cache.write(kMiB + 64 * 4096, test::content_of(8 * 4096, 10));
+  cache.write_ahead({}, sink);
+  CHECK(device.writes == std::vector<ByteRange>{{kMiB + 65 * 4096, 7 * 4096}});
+}
+
+TEST_CASE("nothing goes ahead into clusters of file data") {
+  CountingDevice device(8 * kMiB);
+  test::DirectSink sink(device);
+  BlockCache cache(device, 0);
+  cache.set_fresh({kMiB, kMiB});
+  cache.write(kMiB, test::content_of(16 * 4096, 1));
+  IntervalSet data;
+  data.add({kMiB + 8 * 4096, 4096});
+  CHECK_THROWS_AS(cache.write_ahead(data, sink), Error);
+  CHECK(device.writes.empty());
+}
+
 TEST_CASE("blocks of one value cost no memory") {
   CountingDevice device(kTiB);
   BlockCache cache(device, kMiB);
@@ -175,9 +232,10 @@ TEST_CASE("an interval set joins, cuts and finds like a plain bit array") {
     std::fill_n(model.begin() + static_cast<std::ptrdiff_t>(from), length, add);
     const std::uint64_t at = random() % 250;
     const std::uint64_t count = random() % 50;
-    const bool expected = std::find(model.begin() + static_cast<std::ptrdiff_t>(at),
-                                    model.begin() + static_cast<std::ptrdiff_t>(at + count), true) !=
-                          model.begin() + static_cast<std::ptrdiff_t>(at + count);
+    const bool expected =
+        std::find(model.begin() + static_cast<std::ptrdiff_t>(at),
+                  model.begin() + static_cast<std::ptrdiff_t>(at + count),
+                  true) != model.begin() + static_cast<std::ptrdiff_t>(at + count);
     if (set.overlaps({at, count}) != expected) FAIL("step " << step << " differs");
   }
   IntervalSet ascending;

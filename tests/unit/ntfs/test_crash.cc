@@ -107,7 +107,7 @@ class Machine {
  private:
   void checkpoint(VolumeWriter& writer, block::RedoDevice& redo, Clock& clock,
                   std::set<std::u16string>& batch, bool last) {
-    writer.flush_data();
+    writer.flush_data();  // new records go ahead here, past the redo file
     clock.tick();
     redo.begin(journal_.number + 1);
     last ? writer.finish() : writer.flush_metadata();
@@ -199,7 +199,8 @@ class Machine {
 
 }  // namespace
 
-TEST_CASE("killed at any write and started again, the volume is clean and nothing recorded is lost") {
+TEST_CASE(
+    "killed at any write and started again, the volume is clean and nothing recorded is lost") {
   std::uint64_t total = 0;
   {
     Machine undisturbed;

@@ -167,9 +167,16 @@ TEST_CASE("small files are packed one behind the other and handed over in large 
   for (int n = 0; n < 3000; ++n) {
     writer.write_small(numbered(u"f", n), times_of(n), content_of(4096 + n % 4000, n));
   }
+  const std::uint64_t data = writer.find(numbered(u"f", 0))->ranges.at(0).offset;
   finish(writer);
   CHECK(volume.sink.writes.size() <= 8);
   for (const ByteRange& write : volume.sink.writes) CHECK(write.length % 4096 == 0);
+  // The records of the files lie in front of their data, and go to the sink too.
+  const auto records = [&](const ByteRange& write) { return write.end() <= data; };
+  const auto large = [&](const ByteRange& write) { return write.length >= 2 * kMiB; };
+  CHECK(std::ranges::count_if(volume.sink.writes, records) > 0);
+  std::erase_if(volume.sink.writes, records);
+  CHECK(std::ranges::count_if(volume.sink.writes, large) >= 4);
   for (std::size_t i = 1; i < volume.sink.writes.size(); ++i) {
     CHECK(volume.sink.writes[i].offset >= volume.sink.writes[i - 1].end());
   }
@@ -305,6 +312,21 @@ TEST_CASE("reserved ranges belong to hidden system files and no other file ever 
   }
 }
 
+TEST_CASE("records go on behind a reserved range that lies in their way") {
+  Volume volume;
+  VolumeWriter writer(*volume.image, volume.sink, {.planned_records = 12'000});
+  writer.reserve(std::vector<ReservedFile>{{u"a", {3 * kMiB, 65536}}, {u"b", {7 * kMiB, 65536}}});
+  for (int n = 0; n < 10'000; ++n) {
+    writer.write_small(numbered(u"f", n), times_of(n), content_of(4096 + n % 100, n));
+    if (n % 3000 == 0) checkpoint(writer);
+  }
+  finish(writer);
+  const std::vector<ByteRange> records = VolumeReader(*volume.image).open(u"$MFT")->ranges;
+  CHECK(records.size() <= 3);
+  CHECK(records.back().end() < 16 * kMiB);
+  CHECK(complaints(volume.path) == "");
+}
+
 TEST_CASE("a range that is in use, overlaps another or was elsewhere is not reserved") {
   Volume volume;
   const auto attempt = [&](const std::vector<ReservedFile>& files) {
@@ -386,7 +408,8 @@ TEST_CASE("what is not yet valid of a large file reads as zeros, and a later run
     REQUIRE(seen.size() == content.size());
     const auto valid = static_cast<std::ptrdiff_t>(round_down(first_part, 512));
     CHECK(std::equal(seen.begin(), seen.begin() + valid, content.begin()));
-    CHECK(std::all_of(seen.begin() + valid, seen.end(), [](std::byte b) { return b == std::byte{0}; }));
+    CHECK(std::all_of(seen.begin() + valid, seen.end(),
+                      [](std::byte b) { return b == std::byte{0}; }));
   }
   {
     VolumeWriter writer(*volume.image, volume.sink, {});
@@ -443,7 +466,8 @@ TEST_CASE("directories that exist are opened again, across checkpoints and runs"
       writer.enter_directory(u"top");
       writer.enter_directory(numbered(u"d", d));
       for (int n = 0; n < 30; ++n) {
-        writer.write_small(numbered(numbered(u"f", run) + u"-", n), times_of(n), content_of(400, n));
+        writer.write_small(numbered(numbered(u"f", run) + u"-", n), times_of(n),
+                           content_of(400, n));
       }
       if (d % 3 == 0) checkpoint(writer);
       writer.leave_directory(times_of(d));
@@ -461,7 +485,9 @@ TEST_CASE("directories that exist are opened again, across checkpoints and runs"
 
 TEST_CASE("misuse is an internal error, and after it nothing is written any more") {
   Volume volume;
-  const auto fresh = [&] { return std::make_unique<VolumeWriter>(*volume.image, volume.sink, WriterOptions{}); };
+  const auto fresh = [&] {
+    return std::make_unique<VolumeWriter>(*volume.image, volume.sink, WriterOptions{});
+  };
   SECTION("a name twice") {
     auto writer = fresh();
     writer->write_small(u"x", times_of(1), {});

@@ -28,8 +28,8 @@ class TemporaryDirectory {
 };
 
 // A sparse image file as a device.
-std::unique_ptr<block::FileDevice> make_image(const std::filesystem::path& path,
-                                              std::uint64_t size, SectorSize sector);
+std::unique_ptr<block::FileDevice> make_image(const std::filesystem::path& path, std::uint64_t size,
+                                              SectorSize sector);
 // The whole device as a sparse file.
 void export_device(const block::ReadableDevice& device, const std::filesystem::path& path);
 
@@ -38,6 +38,7 @@ class DirectSink : public DataSink {
  public:
   explicit DirectSink(block::BlockDevice& device) : device_(device) {}
   void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override;
+  void wait() override {}
   std::vector<ByteRange> writes;
 
  private:

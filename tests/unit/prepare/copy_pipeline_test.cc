@@ -16,7 +16,8 @@ constexpr std::uint64_t kCluster = 4096;
 
 struct Rig {
   block::MemoryDevice partition{kVolume};
-  bitlocker::VolumeLayout layout = bitlocker::place_metadata(kVolume, SectorSize(512), kCluster, {});
+  bitlocker::VolumeLayout layout =
+      bitlocker::place_metadata(kVolume, SectorSize(512), kCluster, {});
   std::shared_ptr<const bitlocker::SectorCipher> cipher =
       std::make_shared<const bitlocker::SectorCipher>(bitlocker::Cipher::kXtsAes256,
                                                       SecretBytes::random(64), SectorSize(512));
@@ -68,8 +69,8 @@ TEST_CASE("a file arrives encrypted in its clusters, hashed block by block, zero
   options.on_written = [&](std::uint64_t bytes) { written += bytes; };
   CopyPipeline pipeline(rig.volume, rig.partition, kCluster, options);
   // In three pieces, none of which begins or ends with a block.
-  const std::vector<ByteRange> ranges = {{100 * kMiB, kMiB}, {120 * kMiB, 5 * kMiB},
-                                         {140 * kMiB, 4 * kMiB}};
+  const std::vector<ByteRange> ranges = {
+      {100 * kMiB, kMiB}, {120 * kMiB, 5 * kMiB}, {140 * kMiB, 4 * kMiB}};
   file->set_ranges(ranges);
   REQUIRE(pipeline.submit(blocks_of(pipeline, file, content)));
   pipeline.drain();
@@ -109,7 +110,7 @@ TEST_CASE("packed data of small files takes the same way") {
   Rig rig;
   CopyPipeline pipeline(rig.volume, rig.partition, kCluster, {.buffers = 8});
   const Bytes content = random_bytes(3 * kCluster, 2);
-  block::AlignedBuffer buffer = pipeline.new_buffer(kBufferBytes);
+  block::AlignedBuffer buffer = pipeline.new_buffer();
   std::ranges::copy(content, buffer.span().begin());
   pipeline.write(150 * kMiB, std::move(buffer), content.size());
   pipeline.drain();
