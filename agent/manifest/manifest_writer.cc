@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "agent/manifest/xml_text.h"
 #include "base/encoding.h"
@@ -90,7 +91,7 @@ void hold(const char* problem, const std::string& blob_path) {
 }  // namespace
 
 ManifestWriter::ManifestWriter(Sink sink, const ManifestHeader& header)
-    : sink_(std::move(sink)), buffer_(kBufferSize) {
+    : sink_(std::move(sink)), buffer_(kBufferSize), full_(kBufferSize) {
   if (const char* problem = drive_id_problem(header.drive_id)) {
     invalid("DriveId", header.drive_id, problem);
   }
@@ -133,14 +134,19 @@ void ManifestWriter::begin_blob(const BlobHeader& blob) {
     list_open_ = true;
     ++summary_.lists;
   }
-  raw("      <Blob>\n");
-  element(kInBlob, "BlobPath", blob.blob_path);
-  element(kInBlob, "FilePath", blob.file_path);
+  raw("      <Blob>\n        <BlobPath>");
+  escaped(blob.blob_path);
+  raw("</BlobPath>\n        <FilePath>");
+  escaped(blob.file_path);
+  raw("</FilePath>\n");
   if (!blob.client_data.empty()) element(kInBlob, "ClientData", blob.client_data);
   if (!blob.snapshot.empty()) element(kInBlob, "Snapshot", blob.snapshot);
-  raw("        <Length>");
-  raw(std::to_string(blob.length));
-  raw("</Length>\n");
+  make_room(kPieceLine);
+  LineCursor line(MutableByteView(buffer_).subspan(used_));
+  line.text("        <Length>");
+  line.number(blob.length);
+  line.text("</Length>\n");
+  used_ += line.size();
   if (blob.disposition) element(kInBlob, "ImportDisposition", to_string(*blob.disposition));
   raw(blob.type == BlobType::kBlock ? "        <BlockList>\n" : "        <PageRangeList>\n");
   blob_ = blob;
@@ -197,6 +203,7 @@ ManifestSummary ManifestWriter::finish() {
   }
   raw("  </Drive>\n</DriveManifest>\n");
   drain();
+  drain();  // waits for the first one
   state_ = State::kFinished;
   const Bytes raw_digest = digest_.finish();
   std::copy(raw_digest.begin(), raw_digest.end(), summary_.md5.begin());
@@ -219,15 +226,13 @@ void ManifestWriter::raw(std::string_view text) {
 }
 
 void ManifestWriter::escaped(std::string_view text) {
-  std::size_t plain = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::string_view escape = xml_escape(text[i]);
-    if (escape.empty()) continue;
-    raw(text.substr(plain, i - plain));
-    raw(escape);
-    plain = i + 1;
+  for (std::size_t plain = 0;;) {
+    const std::size_t at = std::min(first_escaped(text, plain), text.size());
+    raw(text.substr(plain, at - plain));
+    if (at == text.size()) return;
+    raw(xml_escape(text[at]));
+    plain = at + 1;
   }
-  raw(text.substr(plain));
 }
 
 void ManifestWriter::element(std::string_view indent, std::string_view name,
@@ -257,13 +262,17 @@ void ManifestWriter::attached(std::string_view indent, std::string_view name,
   raw(">\n");
 }
 
+// MD5 and writing take as long as putting the text together, and go on beside it.
 void ManifestWriter::drain() {
+  if (draining_.valid()) draining_.get();
   if (used_ == 0) return;
-  const ByteView data = ByteView(buffer_).first(used_);
-  digest_.update(data);
+  std::swap(buffer_, full_);
   summary_.bytes += used_;
-  used_ = 0;
-  sink_(data);
+  draining_ = std::async(std::launch::async, [this, length = std::exchange(used_, 0)] {
+    const ByteView data = ByteView(full_).first(length);
+    digest_.update(data);
+    sink_(data);
+  });
 }
 
 }  // namespace driveprep::manifest

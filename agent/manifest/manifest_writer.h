@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <string>
 
 #include "agent/manifest/manifest_format.h"
@@ -28,7 +29,8 @@ struct ManifestSummary {
 
 class ManifestWriter {
  public:
-  // Takes a run of the manifest's bytes, up to 256 KiB.
+  // Takes a run of the manifest's bytes, up to 256 KiB. Called from another thread, one call at a
+  // time; an exception reaches a later call of the writer.
   using Sink = std::function<void(ByteView)>;
 
   ManifestWriter(Sink sink, const ManifestHeader& header);
@@ -56,6 +58,7 @@ class ManifestWriter {
 
   Sink sink_;
   Bytes buffer_;
+  Bytes full_;  // on its way to the sink
   std::size_t used_ = 0;
   Digest digest_{Digest::Algorithm::kMd5};
   ManifestSummary summary_;
@@ -65,6 +68,7 @@ class ManifestWriter {
   PieceRules rules_;
   BlobHeader blob_;  // the open one
   bool with_ids_ = false;
+  std::future<void> draining_;  // of full_; last, so that its end is waited for first
 };
 
 }  // namespace driveprep::manifest

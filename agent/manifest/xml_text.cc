@@ -1,5 +1,7 @@
 #include "agent/manifest/xml_text.h"
 
+#include <array>
+
 #include "base/encoding.h"
 #include "base/error.h"
 
@@ -59,7 +61,9 @@ void require_writable(std::string_view text, std::string_view element) {
               "Choose another name for it in the data set.");
 }
 
-std::string_view xml_escape(char c) {
+namespace {
+
+constexpr std::string_view escape_of(char c) {
   switch (c) {
     case '&': return "&amp;";
     case '<': return "&lt;";
@@ -70,6 +74,23 @@ std::string_view xml_escape(char c) {
     case '\r': return "&#13;";
     default: return {};
   }
+}
+
+constexpr auto kEscaped = [] {
+  std::array<bool, 256> escaped{};
+  for (std::size_t c = 0; c < 256; ++c) escaped[c] = !escape_of(static_cast<char>(c)).empty();
+  return escaped;
+}();
+
+}  // namespace
+
+std::string_view xml_escape(char c) { return escape_of(c); }
+
+std::size_t first_escaped(std::string_view text, std::size_t from) {
+  for (std::size_t i = from; i < text.size(); ++i) {
+    if (kEscaped[static_cast<unsigned char>(text[i])]) return i;
+  }
+  return std::string_view::npos;
 }
 
 }  // namespace driveprep::manifest

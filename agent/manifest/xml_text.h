@@ -17,5 +17,7 @@ void require_writable(std::string_view text, std::string_view element);
 // For the content of elements and of attributes in double quotes. Line ends and tabs become
 // character references: a parser would turn them into something else.
 std::string_view xml_escape(char c);  // empty: the character stands for itself
+// The position of the first byte from `from` on that does not; npos when there is none.
+std::size_t first_escaped(std::string_view text, std::size_t from);
 
 }  // namespace driveprep::manifest
