@@ -125,10 +125,10 @@ std::int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }
 
-std::string Statement::text(int column) const {
+std::string_view Statement::text_view(int column) const {
   const ByteView raw(static_cast<const std::byte*>(sqlite3_column_blob(statement_.get(), column)),
                      static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)));
-  return std::string(as_text(raw));
+  return as_text(raw);
 }
 
 Bytes Statement::blob(int column) const {

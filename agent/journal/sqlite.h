@@ -31,7 +31,8 @@ class Statement {
 
   // Column values of the current row (from 0).
   std::int64_t integer(int column) const;
-  std::string text(int column) const;
+  std::string text(int column) const { return std::string(text_view(column)); }
+  std::string_view text_view(int column) const;  // valid until the next step
   Bytes blob(int column) const;
   bool is_null(int column) const;
 

@@ -5,7 +5,7 @@
 namespace driveprep::plan {
 
 std::u16string stored_name(const journal::Statement& row, int name_column, int ntfs_column) {
-  auto name = row.is_null(ntfs_column) ? utf16_from_utf8(row.text(name_column))
+  auto name = row.is_null(ntfs_column) ? utf16_from_utf8(row.text_view(name_column))
                                        : from_utf16le(row.blob(ntfs_column));
   require(name.has_value(), "the plan holds a name that is not well-formed");
   return std::move(*name);

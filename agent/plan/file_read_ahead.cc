@@ -10,10 +10,10 @@ constexpr std::size_t kPortion = 256;  // files
 }  // namespace
 
 FileReadAhead::FileReadAhead(std::filesystem::path plan_file, std::size_t drive,
-                             std::uint64_t first_number)
-    : thread_([this, plan_file = std::move(plan_file), drive, first_number] {
+                             std::uint64_t first_number, ItemTexts texts)
+    : thread_([this, plan_file = std::move(plan_file), drive, first_number, texts] {
         try {
-          read(plan_file, drive, first_number);
+          read(plan_file, drive, first_number, texts);
         } catch (...) {
           error_ = std::current_exception();
         }
@@ -26,9 +26,9 @@ FileReadAhead::~FileReadAhead() {
 }
 
 void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t drive,
-                         std::uint64_t first_number) {
+                         std::uint64_t first_number, ItemTexts texts) {
   const PlanStore plan = PlanStore::open(plan_file);
-  FileCursor cursor = plan.files(drive, first_number);
+  FileCursor cursor = plan.files(drive, first_number, texts);
   for (bool more = true; more;) {
     Portion portion;
     portion.reserve(kPortion);

@@ -17,7 +17,8 @@ namespace driveprep::plan {
 class FileReadAhead {
  public:
   // As PlanStore::files() of the plan in `plan_file`.
-  FileReadAhead(std::filesystem::path plan_file, std::size_t drive, std::uint64_t first_number = 0);
+  FileReadAhead(std::filesystem::path plan_file, std::size_t drive, std::uint64_t first_number,
+                ItemTexts texts);
   FileReadAhead(const FileReadAhead&) = delete;
   FileReadAhead& operator=(const FileReadAhead&) = delete;
   ~FileReadAhead();
@@ -28,7 +29,8 @@ class FileReadAhead {
  private:
   using Portion = std::vector<FileItem>;
 
-  void read(const std::filesystem::path& plan_file, std::size_t drive, std::uint64_t first_number);
+  void read(const std::filesystem::path& plan_file, std::size_t drive, std::uint64_t first_number,
+            ItemTexts texts);
 
   BoundedQueue<Portion> portions_{4};
   Portion current_;

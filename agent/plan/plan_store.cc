@@ -21,22 +21,31 @@ std::uint64_t unsigned_of(const journal::Statement& row, int column) {
 }  // namespace
 
 FileCursor::FileCursor(DirectoryTable& directories, journal::Statement files,
-                       journal::Statement source, std::vector<RowKind> rows)
+                       journal::Statement source, std::vector<RowKind> rows, ItemTexts texts)
     : directories_(&directories),
       files_(std::move(files)),
       source_path_(std::move(source)),
-      rows_(std::move(rows)) {}
+      rows_(std::move(rows)),
+      texts_(texts) {}
 
 bool FileCursor::next(FileItem& item) {
   if (!files_.step()) return false;
   item.number = unsigned_of(files_, 0);
   item.directory_id = files_.integer(1);
-  if (item.directory_id != directory_) {
-    Place place = directories_->place(item.directory_id);
-    directory_ = item.directory_id;
-    blob_prefix_ = std::move(place.blob_prefix);
-    file_prefix_ = std::move(place.file_prefix);
+  item.dataset_row = static_cast<std::size_t>(files_.integer(3));
+  item.size = unsigned_of(files_, 7);
+  item.times = stored_times(files_, 8);
+  item.type = rows_.at(item.dataset_row).type;
+  item.disposition = rows_.at(item.dataset_row).disposition;
+  if (texts_ != ItemTexts::kManifest) {
+    item.ntfs_name = stored_name(files_, 4, 6);
+    read_source_path(item);
   }
+  if (texts_ != ItemTexts::kCopy) read_destination(item);
+  return true;
+}
+
+void FileCursor::read_source_path(FileItem& item) {
   if (const std::int64_t source = files_.integer(2); source != source_) {
     source_path_.bind(1, source);
     require(source_path_.step(), "the plan misses a source directory");
@@ -45,18 +54,24 @@ bool FileCursor::next(FileItem& item) {
     source_path_.reset();
     source_ = source;
   }
-  item.dataset_row = static_cast<std::size_t>(files_.integer(3));
-  const std::string name = files_.text(4);
-  item.source_path.assign(source_directory_).append(files_.is_null(5) ? name : files_.text(5));
-  item.ntfs_name = stored_name(files_, 4, 6);
+  item.source_path.assign(source_directory_).append(files_.text_view(files_.is_null(5) ? 4 : 5));
+}
+
+void FileCursor::read_destination(FileItem& item) {
+  if (item.directory_id != directory_) {
+    Place place = directories_->place(item.directory_id);
+    directory_ = item.directory_id;
+    blob_prefix_ = std::move(place.blob_prefix);
+    file_prefix_ = std::move(place.file_prefix);
+  }
+  const std::string_view name = files_.text_view(4);
   item.blob_path.assign(blob_prefix_).append(name);
-  item.file_path.assign(file_prefix_)
-      .append(files_.is_null(6) ? name : utf8_from_utf16(item.ntfs_name).value());
-  item.size = unsigned_of(files_, 7);
-  item.times = stored_times(files_, 8);
-  item.type = rows_.at(item.dataset_row).type;
-  item.disposition = rows_.at(item.dataset_row).disposition;
-  return true;
+  item.file_path.assign(file_prefix_);
+  if (files_.is_null(6)) {
+    item.file_path.append(name);
+  } else {
+    item.file_path.append(utf8_from_utf16(stored_name(files_, 4, 6)).value());
+  }
 }
 
 DirectoryCursor::DirectoryCursor(journal::Statement statement) : statement_(std::move(statement)) {}
@@ -89,12 +104,10 @@ PlanStore PlanStore::open(const std::filesystem::path& file) {
     throw Error(ErrorKind::kJournalMismatch, "plan-missing", "there is no plan " + file.string(),
                 "Run \"driveprep prepare\" on the job directory.");
   }
-  return PlanStore(
-      std::make_unique<journal::Database>(file, journal::Database::Mode::kReadOnly));
+  return PlanStore(std::make_unique<journal::Database>(file, journal::Database::Mode::kReadOnly));
 }
 
-PlanStore::PlanStore(std::unique_ptr<journal::Database> database)
-    : database_(std::move(database)) {
+PlanStore::PlanStore(std::unique_ptr<journal::Database> database) : database_(std::move(database)) {
   journal::Statement tables =
       database_->prepare("SELECT count(*) FROM sqlite_master WHERE name = 'meta'");
   require(tables.step(), "SQLite counts nothing");
@@ -151,18 +164,18 @@ std::uint64_t PlanStore::total_bytes() const {
   return sum;
 }
 
-FileCursor PlanStore::files(std::size_t drive, std::uint64_t first_number) const {
+FileCursor PlanStore::files(std::size_t drive, std::uint64_t first_number, ItemTexts texts) const {
   journal::Statement files = database_->prepare(
       "SELECT number, directory, source, dataset_row, name, source_name, ntfs, size, created, "
       "modified, accessed FROM item WHERE drive = ? AND number >= ? ORDER BY number");
   files.bind(1, static_cast<std::int64_t>(drive)).bind(2, static_cast<std::int64_t>(first_number));
   return FileCursor(*directories_, std::move(files),
-                    database_->prepare("SELECT path FROM source WHERE id = ?"), rows_);
+                    database_->prepare("SELECT path FROM source WHERE id = ?"), rows_, texts);
 }
 
 std::uint64_t PlanStore::bytes_before(std::size_t drive, std::uint64_t number) const {
-  journal::Statement sum = database_->prepare(
-      "SELECT coalesce(sum(size), 0) FROM item WHERE drive = ? AND number < ?");
+  journal::Statement sum =
+      database_->prepare("SELECT coalesce(sum(size), 0) FROM item WHERE drive = ? AND number < ?");
   sum.bind(1, static_cast<std::int64_t>(drive)).bind(2, static_cast<std::int64_t>(number));
   require(sum.step(), "a sum gave no row");
   return unsigned_of(sum, 0);

@@ -40,8 +40,8 @@ struct FileItem {
   std::int64_t directory_id = 0;
   std::u16string ntfs_name;
   std::string source_path;  // absolute; the bytes the file system has
-  std::string blob_path;  // "container/name", UTF-8, the true name
-  std::string file_path;  // "\session\container\...\name", UTF-8, as it is on the drive
+  std::string blob_path;    // "container/name", UTF-8, the true name
+  std::string file_path;    // "\session\container\...\name", UTF-8, as it is on the drive
   std::uint64_t size = 0;
   Times times;
   job::ItemType type = job::ItemType::kBlockBlob;
@@ -67,11 +67,11 @@ struct DrivePlan {
   std::uint64_t disk_bytes = 0;
   std::uint32_t sector_size = 512;
   std::uint32_t cluster_bytes = 4096;
-  std::uint64_t usable_bytes = 0;    // for data, see capacity.h
-  std::uint64_t estimated_bytes = 0; // of them this plan takes
+  std::uint64_t usable_bytes = 0;     // for data, see capacity.h
+  std::uint64_t estimated_bytes = 0;  // of them this plan takes
   std::uint64_t files = 0;
   std::uint64_t directories = 0;
-  std::uint64_t bytes = 0;           // sum of the sizes of the files
+  std::uint64_t bytes = 0;  // sum of the sizes of the files
 };
 
 // Something the operator should know: a substitute name, a link left out, ... `subject` is the path
@@ -96,6 +96,13 @@ struct RowKind {
   job::Disposition disposition = job::Disposition::kRename;
 };
 
+// Which texts of an item its reader wants; the others are left as they are.
+enum class ItemTexts {
+  kAll,
+  kCopy,      // source_path and ntfs_name
+  kManifest,  // blob_path and file_path
+};
+
 // Files of one drive in the order of writing. Must not outlive its store.
 class FileCursor {
  public:
@@ -105,12 +112,15 @@ class FileCursor {
  private:
   friend class PlanStore;
   FileCursor(DirectoryTable& directories, journal::Statement files, journal::Statement source,
-             std::vector<RowKind> rows);
+             std::vector<RowKind> rows, ItemTexts texts);
+  void read_source_path(FileItem& item);
+  void read_destination(FileItem& item);
 
   DirectoryTable* directories_;
   journal::Statement files_;
   journal::Statement source_path_;
   std::vector<RowKind> rows_;
+  ItemTexts texts_;
   std::int64_t directory_ = -1;
   std::int64_t source_ = -1;
   std::string blob_prefix_;
@@ -147,7 +157,8 @@ class PlanStore {
   std::uint64_t total_files() const;
   std::uint64_t total_bytes() const;
 
-  FileCursor files(std::size_t drive, std::uint64_t first_number = 0) const;
+  FileCursor files(std::size_t drive, std::uint64_t first_number = 0,
+                   ItemTexts texts = ItemTexts::kAll) const;
   // Sum of the sizes of a drive's files with lower numbers than `number`.
   std::uint64_t bytes_before(std::size_t drive, std::uint64_t number) const;
   DirectoryCursor directories(std::size_t drive) const;

@@ -10,8 +10,8 @@
 namespace driveprep::prepare {
 namespace {
 
-// Hands out the hashes of the files in plan order. The spool is in that order too, but for files that
-// failed and were copied by a later run: those few are collected first.
+// Hands out the hashes of the files in plan order. The spool is in that order too, but for files
+// that failed and were copied by a later run: those few are collected first.
 class SpooledHashes {
  public:
   SpooledHashes(const std::filesystem::path& spool, std::uint64_t length)
@@ -69,8 +69,7 @@ manifest::BlobList list_for(const plan::PlanStore& plan, std::size_t row, std::u
   for (const plan::Attachment& attachment : attachments) {
     if (attachment.dataset_row != row) continue;
     manifest::AttachedFile file{attachment.file_path, md5(as_bytes(attachment.content))};
-    auto& slot =
-        attachment.kind == job::BlobFileKind::kMetadata ? list.metadata : list.properties;
+    auto& slot = attachment.kind == job::BlobFileKind::kMetadata ? list.metadata : list.properties;
     slot = std::move(file);
   }
   return list;
@@ -100,7 +99,7 @@ manifest::ManifestSummary build_manifest(const ManifestRequest& request) {
   header.client_creator = request.creator;
   manifest::ManifestWriter writer([&](ByteView bytes) { file.write(bytes); }, header);
 
-  plan::FileReadAhead files(request.plan_file, request.drive);
+  plan::FileReadAhead files(request.plan_file, request.drive, 0, plan::ItemTexts::kManifest);
   plan::FileItem item;
   std::optional<std::size_t> row;
   std::uint64_t part = 0;

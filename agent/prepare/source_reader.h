@@ -89,7 +89,7 @@ class SourceReader {
   bool read_retries(const plan::PlanStore& plan);
   // `allowance`: for a file that is taken as it is now, within these limits; null: as planned only.
   bool read_item(plan::FileItem item, std::uint64_t resume_from, RetryAllowance* allowance);
-  void read_small(plan::FileItem item, const UniqueFd& fd, const struct stat& before);
+  void read_small(plan::FileItem item, const UniqueFd& fd);
   bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
                   std::uint64_t resume_from);
   std::optional<SourceFailure> read_blocks(LargeFile& file, std::shared_ptr<LargeFile> shared,

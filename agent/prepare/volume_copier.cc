@@ -146,7 +146,7 @@ void VolumeCopier::handle(LargeBegin begin) {
   const bool same_size = found && !found->directory && found->size == file.item.size;
   if (file.resume_from > 0 && (!same_size || found->valid_length < file.resume_from)) {
     throw Error(ErrorKind::kJournalMismatch, "partial-file-missing",
-                "the journal says that a part of " + file.item.file_path +
+                "the journal says that a part of " + file.item.source_path +
                     " is on the drive, but the drive does not have it",
                 "Find out what else has written to the drive.");
   }
@@ -227,8 +227,8 @@ void VolumeCopier::spool_hashes() {
     if (ended.failed) {
       parts_.spool.append_failed(ended.number);
     } else if (ended.large) {
-      parts_.spool.append(large_record(*ended.large, manifest::SpoolStatus::kDone, ended.parts_end,
-                                       ended.length));
+      parts_.spool.append(
+          large_record(*ended.large, manifest::SpoolStatus::kDone, ended.parts_end, ended.length));
     } else {
       manifest::FileHashes record;
       record.number = ended.number;
@@ -257,8 +257,7 @@ void VolumeCopier::checkpoint() {
     length_lowered_ = true;
     if (partial && safe > 0) {
       if (safe > parts_end_) {
-        parts_.spool.append(
-            large_record(file, manifest::SpoolStatus::kPart, parts_end_, safe));
+        parts_.spool.append(large_record(file, manifest::SpoolStatus::kPart, parts_end_, safe));
         parts_end_ = safe;
       }
       state_.partial = journal::PartialFile{file.item.number, safe};
@@ -280,8 +279,8 @@ void VolumeCopier::write_root_file(std::u16string_view name, const std::filesyst
   walk_.go_to_root();
   if (parts_.writer.find(name)) parts_.writer.remove(name);
   const UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kWrite);
-  const auto size = static_cast<std::uint64_t>(
-      posix::fstat(fd.get(), path.string(), ErrorKind::kWrite).st_size);
+  const auto size =
+      static_cast<std::uint64_t>(posix::fstat(fd.get(), path.string(), ErrorKind::kWrite).st_size);
   const FileTime now = FileTime::now();
   const ntfs::FileTimes times{now, now, now};
   if (size < kSmallFileLimit) {
