@@ -42,6 +42,12 @@ def need_root():
         raise unittest.SkipTest("needs root")
 
 
+def need_not_instrumented(what):
+    """For what a program with sanitizers in it needs more of."""
+    if os.environ.get("DRIVEPREP_SANITIZED") == "1":
+        raise unittest.SkipTest(f"{what} of an instrumented program says nothing")
+
+
 def need_fuse():
     """Mounting in user space: the tests use it as root, who needs no set-user-id helper."""
     need("dislocker-fuse", "ntfs-3g", "umount")

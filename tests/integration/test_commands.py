@@ -102,6 +102,23 @@ class Commands(harness.Case):
         self.assertFalse(shipped["DISK0"] & shipped["DISK1"])
         self.assertEqual(len(shipped["DISK0"] | shipped["DISK1"]), len(harness.files_below(self.tree)))
 
+    def test_ten_drives_at_once_take_less_than_300_mib_of_memory(self):
+        harness.need_not_instrumented("the memory")
+        tree = self.env.directory("tree")
+        for number in range(10):
+            harness.write_large(tree, f"{number}.bin", 120 * MIB, number)
+        drives = [Drive(f"DISK{number}", size=200 * MIB) for number in range(10)]
+        job = self.make_job(sources=[(tree + "/", "archive/")], drives=drives)
+        with open(self.env.path("output"), "w+b") as output:
+            process = job.start(stdout=output, stderr=output)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            self.assertEqual(process.returncode, 0, output.read())
+        self.assertEqual({drive["state"] for drive in job.status().values()}, {"finished"})
+        print(f"ten drives at once: {usage.ru_maxrss / 1024:.0f} MiB resident", flush=True)
+        self.assertLess(usage.ru_maxrss / 1024, 300)
+
     def test_progress_is_one_json_object_a_line(self):
         lines = [line for line in self.first_run.err.splitlines() if line]
         self.assertTrue(lines)

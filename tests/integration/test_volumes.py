@@ -197,6 +197,33 @@ class Volumes(harness.Case):
             os.remove(out)
         self.assertEqual(len(streams), 1, "each protector gives the same file system")
 
+    def test_what_an_image_held_before_is_in_no_place_that_belongs_to_the_volume(self):
+        harness.need_fuse()
+        job = self.make_job(sources=self.sources)
+        old = b"OLD SECRET DATA!" * (v.METADATA_SIZE // 16)
+        with open(job.image(), "wb") as image:
+            for _ in range(64 * MIB // len(old)):
+                image.write(old)
+        self.assertEqual(job.prepare().status, 0)
+        volume, scratch = v.Volume(job.image(), 512), self.env.directory("look")
+        last_mib = os.stat(job.image()).st_size - MIB
+        own = {"before the partition": v.read_at(job.image(), 0, MIB),
+               "before NTFS": volume.read(0, 8192),
+               "after the partition": v.read_at(job.image(), last_mib, MIB),
+               "B and D": volume.read(volume.metadata.relocated, 8192 + v.RESERVED_SIZE)}
+        for place, data in own.items():
+            self.assertNotIn(old[:64], data, place)
+        with v.dislocker(job.image(), volume.offset, [f"-p{job.key()}"],
+                         os.path.join(scratch, "decrypted")) as decrypted:
+            stream = os.path.join(decrypted, "dislocker-file")
+            self.assertEqual(v.read_at(stream, volume.metadata.relocated + 8192, v.RESERVED_SIZE),
+                             bytes(v.RESERVED_SIZE), "D is zeros, encrypted")
+            with v.ntfs(stream, os.path.join(scratch, "files")) as files:
+                name = "System Volume Information/FVE2.{da392a22-cae0-4f0f-9a30-b8830385d046}"
+                self.assertEqual(v.read_at(os.path.join(files, name), 0, MIB),
+                                 bytes(v.RESERVED_SIZE), "D belongs to its file")
+                self.assertEqual(v.differences(files, self.sources), [])
+
 
 if __name__ == "__main__":
     harness.main()

@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 import zlib
 
 METADATA_SIZE = 64 * 1024
+RESERVED_SIZE = 64 * 1024  # region D, behind the first 8 KiB of NTFS
 BASIC_DATA = uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 NORMAL_VOLUME = uuid.UUID("4967d63b-2e29-4ad8-8399-f6a339e3d001")
 METHODS = {"aes-cbc-128": 0x8002, "aes-cbc-256": 0x8003, "xts-aes-128": 0x8004,
@@ -119,6 +120,7 @@ class Metadata:
         self.states = (state, target)
         self.size = units * 16
         self.offsets = struct.unpack_from("<3Q", data, 0x20)
+        self.relocated, = struct.unpack_from("<Q", data, 0x38)
         dataset = struct.unpack_from("<I", data, 0x40)[0]
         self.volume = uuid.UUID(bytes_le=data[0x50:0x60])
         self.next_counter, self.method = struct.unpack_from("<IH", data, 0x60)
