@@ -103,6 +103,7 @@ class WriterSession {
     return {run.first * geometry_.cluster_size, run.count * geometry_.cluster_size};
   }
 
+  void complete_mft_inode();
   void refuse_used_log();
   void count_free_clusters(block::BlockDevice& device, const WriterOptions& options);
   void set_zones(const WriterOptions& options);

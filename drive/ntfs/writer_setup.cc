@@ -44,9 +44,29 @@ WriterSession::WriterSession(block::BlockDevice& device, DataSink& sink,
   refuse_used_log();
   count_free_clusters(device, options);
   set_zones(options);
+  complete_mft_inode();
   open_.push_back({FILE_root, nullptr});
   reopen_directories();
+  // From now on with its sequence number: entries and records of the root's files name it.
+  open_[0].reference = MK_MREF(FILE_root, le16_to_cpu(current()->mrec->sequence_number));
   choose_security();
+}
+
+// The library mounts $MFT without reading times, flags and owner, and would write zeros back.
+void WriterSession::complete_mft_inode() {
+  const library::Inode read(ntfs_inode_open(volume(), FILE_MFT));
+  if (!read) mount_.fail("open $MFT");
+  ntfs_inode* mft = volume()->mft_ni;
+  mft->flags = read->flags;
+  mft->creation_time = read->creation_time;
+  mft->last_data_change_time = read->last_data_change_time;
+  mft->last_mft_change_time = read->last_mft_change_time;
+  mft->last_access_time = read->last_access_time;
+  mft->owner_id = read->owner_id;
+  mft->security_id = read->security_id;
+  mft->quota_charged = read->quota_charged;
+  mft->usn = read->usn;
+  if (test_nino_flag(read.get(), v3_Extensions)) set_nino_flag(mft, v3_Extensions);
 }
 
 // mkntfs fills the log with 0xFF and nothing of ours writes it, so anything else there means that

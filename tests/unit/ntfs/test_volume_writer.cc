@@ -312,6 +312,35 @@ TEST_CASE("reserved ranges belong to hidden system files and no other file ever 
   }
 }
 
+TEST_CASE("records name their directory with its sequence number, and $MFT keeps its own facts") {
+  if (!have("istat")) return;
+  Volume volume;
+  const auto facts_of = [&](const std::string& record, const std::string& first,
+                            const std::string& last) {
+    const std::string text = run("istat", {volume.path, record}).output;
+    const std::size_t begin = text.find(first);
+    REQUIRE(begin != std::string::npos);
+    return text.substr(begin, text.find(last, begin) - begin);
+  };
+  const std::string mft_before = facts_of("0", "$STANDARD_INFORMATION", "$FILE_NAME");
+  VolumeWriter writer(*volume.image, volume.sink, {});
+  writer.write_small(u"in the root", times_of(1), content_of(10, 1));
+  writer.enter_directory(u"directory");
+  writer.write_small(u"within", times_of(1), content_of(10, 1));
+  writer.leave_directory(times_of(2));
+  writer.write_small(u"in the root, later", times_of(1), content_of(10, 1));
+  finish(writer);
+  const auto records = listed_by_sleuthkit(volume.path);
+  for (const char* name : {"in the root", "in the root, later"}) {
+    INFO(name);
+    CHECK_THAT(facts_of(records.at(name), "Parent MFT Entry", "\n"),
+               Catch::Contains("Entry: 5 ") && Catch::Contains("Sequence: 5"));
+  }
+  CHECK_THAT(facts_of(records.at("directory/within"), "Parent MFT Entry", "\n"),
+             Catch::Contains("Sequence: 1"));
+  CHECK(facts_of("0", "$STANDARD_INFORMATION", "$FILE_NAME") == mft_before);
+}
+
 TEST_CASE("records go on behind a reserved range that lies in their way") {
   Volume volume;
   VolumeWriter writer(*volume.image, volume.sink, {.planned_records = 12'000});
