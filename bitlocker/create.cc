@@ -118,6 +118,8 @@ NewVolume::NewVolume(const VolumeRequest& request) {
       wrap_key(vmk, nonces.take(), Role::kFvek, metadata.method, volume.fvek));
 }
 
+const Guid& NewVolume::recovery_protector() const { return parts_->volume.recovery_protector; }
+
 CreatedVolume NewVolume::place(const VolumeLayout& layout) && {
   auto& [vmk, nonces, metadata, created, volume] = *parts_;
   metadata.encrypted_size = layout.volume_size;
@@ -168,6 +170,17 @@ void write_boot_region(block::BlockDevice& partition, const VolumeLayout& layout
   partition.flush();
   partition.write(0, region.span().first(sector));
   partition.flush();
+}
+
+std::optional<std::size_t> header_difference(const block::ReadableDevice& partition,
+                                             const VolumeLayout& layout,
+                                             ByteView ntfs_boot_sector) {
+  const Bytes expected = make_volume_header(ntfs_boot_sector, layout.metadata);
+  Bytes sector(layout.sector_size.bytes());
+  partition.read(0, sector);
+  const auto [wanted, found] = std::ranges::mismatch(expected, sector);
+  if (wanted == expected.end()) return std::nullopt;
+  return static_cast<std::size_t>(wanted - expected.begin());
 }
 
 }  // namespace driveprep::bitlocker

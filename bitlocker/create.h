@@ -64,6 +64,9 @@ class NewVolume {
   NewVolume& operator=(NewVolume&&) noexcept;
   ~NewVolume();
 
+  // The protector of the recovery password.
+  const Guid& recovery_protector() const;
+
   // Completes and seals the metadata. `layout`: from place_metadata().
   CreatedVolume place(const VolumeLayout& layout) &&;
 
@@ -87,5 +90,11 @@ void write_metadata(block::BlockDevice& partition, const VolumeLayout& layout, B
 // `ntfs_boot_sector`: the plain first sector of the NTFS inside; its geometry is taken over.
 void write_boot_region(block::BlockDevice& partition, const VolumeLayout& layout,
                        ByteView ntfs_boot_sector);
+
+// Where the volume header of a finished volume first differs from what write_boot_region() makes of
+// the same boot sector and layout, a byte of the sector; nullopt when it does not. Readers go by
+// different fields of it: one that opens the volume proves nothing for the others.
+std::optional<std::size_t> header_difference(const block::ReadableDevice& partition,
+                                             const VolumeLayout& layout, ByteView ntfs_boot_sector);
 
 }  // namespace driveprep::bitlocker

@@ -67,16 +67,18 @@ class DrivePreparation {
  private:
   // Something that continuing needs is gone, and will not come back by itself.
   static bool ends_continuation(const Error& error) {
-    static constexpr std::array kCodes = {
-        "envelope-missing", "envelope-corrupt",     "redo-missing",
-        "hash-spool-short", "hash-spool-malformed", "partial-file-missing"};
+    static constexpr std::array kCodes = {"envelope-missing",     "envelope-corrupt",
+                                          "redo-missing",         "hash-spool-short",
+                                          "hash-spool-malformed", "partial-file-missing"};
     return std::ranges::find(kCodes, error.code()) != kCodes.end();
   }
 
   Error with_way_on(const Error& error) const {
     return Error(error.kind(), error.code(), error.what(),
-                 error.remedy() + " Otherwise start the drive over, with new keys: driveprep "
-                 "prepare --confirm " + drive_.drive_id + ".");
+                 error.remedy() +
+                     " Otherwise start the drive over, with new keys: driveprep "
+                     "prepare --confirm " +
+                     drive_.drive_id + ".");
   }
 
   // True when everything is on the drive; so are the next two.
@@ -105,8 +107,9 @@ class DrivePreparation {
               const journal::Checkpoint& checkpoint) {
     facts_ = *known.volume;
     bitlocker::VolumeLayout layout = layout_of(facts_, image.device().sector_size());
-    const bitlocker::RecoveryPassword recovery_password = open_envelope(
-        context_.job.directory, context_.job_id, drive_.drive_id, DriveState::kWriting, context_.keys);
+    const bitlocker::RecoveryPassword recovery_password =
+        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
+                      DriveState::kWriting, context_.keys);
     const block::ReadableSlice partition(image.device(),
                                          {facts_.partition_offset, facts_.partition_length},
                                          image.device().name() + " (partition 1)");
@@ -183,9 +186,9 @@ class DrivePreparation {
     request.drive = index_;
     request.retries = failed_before();
     request.stop = context_.stop;
-    VolumeCopier copier({plan_, index_, writer, pipeline, *spool_, checkpointer,
-                         context_.memory.changed_metadata},
-                        hooks());
+    VolumeCopier copier(
+        {plan_, index_, writer, pipeline, *spool_, checkpointer, context_.memory.changed_metadata},
+        hooks());
     const CopyOutcome copied = copier.run(state, std::move(request));
     outcome.failures = context_.journal.failure_count(id);
     if (copied.stopped) {
@@ -195,7 +198,8 @@ class DrivePreparation {
       return false;
     }
     if (outcome.failures > 0) {
-      const std::string detail = report::counted(outcome.failures, "source file") + " could not be copied";
+      const std::string detail =
+          report::counted(outcome.failures, "source file") + " could not be copied";
       outcome.state = DriveState::kIncomplete;
       outcome.error.emplace(ErrorKind::kSource, "sources-failed", "drive " + id + ": " + detail,
                             "Put those files right and run the same command again: only they are "
@@ -213,14 +217,13 @@ class DrivePreparation {
     copier.complete_directories();
     const std::filesystem::path copy_of_manifest =
         context_.job.directory.manifest_copy(drive_.drive_id);
-    const manifest::ManifestSummary summary =
-        build_manifest({.plan = plan_,
-                        .plan_file = context_.plan_file,
-                        .drive = index_,
-                        .creator = context_.creator,
-                        .spool = file("hashes.spool"),
-                        .spool_length = spool_->sync(),
-                        .output = copy_of_manifest});
+    const manifest::ManifestSummary summary = build_manifest({.plan = plan_,
+                                                              .plan_file = context_.plan_file,
+                                                              .drive = index_,
+                                                              .creator = context_.creator,
+                                                              .spool = file("hashes.spool"),
+                                                              .spool_length = spool_->sync(),
+                                                              .output = copy_of_manifest});
     copier.write_root_file(u"DriveManifest.xml", copy_of_manifest);
     checkpointer.make(Checkpointer::Kind::kLast, state);
     writer.close();
@@ -257,8 +260,8 @@ class DrivePreparation {
         vetted_.facts().request.path.string(), vetted_.facts().request.sector);
     VerifyRequest request{
         .disk = *disk,
-        .recovery_password =
-            open_envelope(context_.job.directory, context_.job_id, id, DriveState::kVerifying, context_.keys),
+        .recovery_password = open_envelope(context_.job.directory, context_.job_id, id,
+                                           DriveState::kVerifying, context_.keys),
         .drive_id = id,
         .volume = facts_.volume,
         .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
@@ -288,10 +291,11 @@ class DrivePreparation {
     if (!found.ok() && found.unreadable_count == found.mismatch_count) {
       throw verification_error(id, found);
     }
-    journal::Verification record{FileTime::now(), found.blocks, found.bytes,
-                                 found.cache_bypassed, found.ok() ? "ok" : "blocks-differ"};
+    journal::Verification record{FileTime::now(), found.blocks, found.bytes, found.cache_bypassed,
+                                 found.ok() ? "ok" : "blocks-differ"};
     if (!found.ok()) {
-      const std::string detail = report::counted(found.mismatch_count, "difference") + " when read back";
+      const std::string detail =
+          report::counted(found.mismatch_count, "difference") + " when read back";
       outcome.state = DriveState::kFailed;
       outcome.error = verification_error(id, found);
       context_.journal.set_verification(id, record, DriveState::kFailed, detail);
@@ -314,9 +318,10 @@ class DrivePreparation {
     const block::ReadableSlice partition(*disk, {facts_.partition_offset, facts_.partition_length},
                                          disk->name() + " (partition 1)");
     const bitlocker::OpenedVolume opened = bitlocker::open_volume(
-        partition,
-        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id, DriveState::kWriting, context_.keys));
-    if (opened.volume_id != facts_.volume) {
+        partition, open_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
+                                 DriveState::kWriting, context_.keys));
+    if (opened.volume_id != facts_.volume ||
+        bitlocker::header_difference(partition, opened.layout, boot_sector)) {
       throw Error(ErrorKind::kVerification, "seal-differs",
                   "the finished volume on " + disk->name() + " is not the one that was made");
     }
@@ -411,9 +416,9 @@ bool failed_verification(const journal::Drive& drive) {
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive) {
   if (!drive || !drive->identity || failed_verification(*drive)) return std::nullopt;
   guard::Consent::Begun begun;
-  begun.identity = guard::ImageIdentity{drive->identity->device, drive->identity->inode,
-                                        drive->identity->size}
-                       .to_string();
+  begun.identity =
+      guard::ImageIdentity{drive->identity->device, drive->identity->inode, drive->identity->size}
+          .to_string();
   if (drive->volume) begun.disk_guid = drive->volume->disk;
   return begun;
 }

@@ -10,6 +10,7 @@
 #include "base/encoding.h"
 #include "base/md5_lanes.h"
 #include "base/utf16.h"
+#include "bitlocker/create.h"
 #include "bitlocker/encrypted_device.h"
 #include "bitlocker/open.h"
 #include "drive/layout/gpt.h"
@@ -18,7 +19,7 @@
 namespace driveprep::prepare {
 namespace {
 
-constexpr std::size_t kThreads = 3;          // one waits for the drive while two compute
+constexpr std::size_t kThreads = 3;  // one waits for the drive while two compute
 constexpr std::size_t kWindowBytes = 4 * 1024 * 1024;
 constexpr std::size_t kSmallBatch = 64;
 
@@ -27,8 +28,8 @@ constexpr std::size_t kSmallBatch = 64;
               "Do not ship this drive: prepare it again, on another drive if it happens twice.");
 }
 
-// Reads whole windows of the volume and keeps the last one: small files lie side by side in the order
-// of the manifest, and the drive is spared one access a file.
+// Reads whole windows of the volume and keeps the last one: small files lie side by side in the
+// order of the manifest, and the drive is spared one access a file.
 class WindowReader {
  public:
   explicit WindowReader(const block::ReadableDevice& volume) : volume_(volume) {}
@@ -93,8 +94,7 @@ manifest::ManifestReader::Source file_source(const block::ReadableDevice& volume
   };
   auto state = std::make_shared<State>(State{WindowReader(volume), 0});
   return [state, &file](MutableByteView out) -> std::size_t {
-    const std::size_t count =
-        std::min<std::uint64_t>(out.size(), file.size - state->position);
+    const std::size_t count = std::min<std::uint64_t>(out.size(), file.size - state->position);
     if (file.resident) {
       std::copy_n(file.content.begin() + static_cast<std::ptrdiff_t>(state->position), count,
                   out.begin());
@@ -131,16 +131,17 @@ class DriveVerifier {
                  [this](std::uint64_t bytes) { count_bytes(bytes); }) {}
 
   VerifyReport run() {
+    if (!request_.metadata_offsets) check_volume_header();
     check_metadata_copies();
     check_root();
     if (reader_.marked_dirty()) {
-      fail("volume-unfinished", "the file system on " + request_.disk.name() +
-                                    " is marked as not properly finished");
+      fail("volume-unfinished",
+           "the file system on " + request_.disk.name() + " is marked as not properly finished");
     }
     const std::optional<ntfs::FileInfo> file = reader_.open(u"DriveManifest.xml");
     if (!file || file->is_directory()) {
-      fail("manifest-missing", "there is no DriveManifest.xml in the root of " +
-                                   request_.disk.name());
+      fail("manifest-missing",
+           "there is no DriveManifest.xml in the root of " + request_.disk.name());
     }
     manifest::ManifestReader manifest(file_source(volume_, *file),
                                       "DriveManifest.xml on " + request_.disk.name());
@@ -213,6 +214,19 @@ class DriveVerifier {
     if (request_.progress != nullptr) request_.progress->skip_bytes(empty);
   }
 
+  // This program would open the volume with less than that, others would not.
+  void check_volume_header() {
+    Bytes boot_sector(opened_.layout.sector_size.bytes());
+    volume_.read(0, boot_sector);
+    const std::optional<std::size_t> at =
+        bitlocker::header_difference(partition_, opened_.layout, boot_sector);
+    if (at) {
+      fail("bitlocker-header-differs", "the BitLocker volume header on " + request_.disk.name() +
+                                           " is not as it was written: byte " +
+                                           std::to_string(*at) + " differs");
+    }
+  }
+
   void check_metadata_copies() {
     Bytes first(bitlocker::kMetadataSize);
     Bytes other(bitlocker::kMetadataSize);
@@ -236,9 +250,9 @@ class DriveVerifier {
         continue;
       }
       if (!entry.directory || ++sessions > 1) {
-        fail("unexpected-root-entry", "the root of the volume on " + request_.disk.name() +
-                                          " holds something else: " +
-                                          utf8_from_utf16(entry.name).value_or("?"));
+        fail("unexpected-root-entry",
+             "the root of the volume on " + request_.disk.name() +
+                 " holds something else: " + utf8_from_utf16(entry.name).value_or("?"));
       }
     }
   }
@@ -287,9 +301,9 @@ class DriveVerifier {
         done += count;
       }
     }
-    small.content = Bytes(small.content.begin() + static_cast<std::ptrdiff_t>(piece.offset),
-                          small.content.begin() +
-                              static_cast<std::ptrdiff_t>(piece.offset + piece.length));
+    small.content =
+        Bytes(small.content.begin() + static_cast<std::ptrdiff_t>(piece.offset),
+              small.content.begin() + static_cast<std::ptrdiff_t>(piece.offset + piece.length));
     small_.push_back(std::move(small));
     if (small_.size() == kSmallBatch) flush_small();
   }
@@ -301,8 +315,9 @@ class DriveVerifier {
     md5_lanes(views, found);
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (found[i] != small_[i].expected) {
-        checker_.report({*small_[i].blob, 0, "expected MD5 " + hex_upper(small_[i].expected) +
-                                                 ", found " + hex_upper(found[i])});
+        checker_.report(
+            {*small_[i].blob, 0,
+             "expected MD5 " + hex_upper(small_[i].expected) + ", found " + hex_upper(found[i])});
       }
       count_bytes(views[i].size());
     }
@@ -353,19 +368,15 @@ class DriveVerifier {
 }  // namespace
 
 void require_disk(const block::FileDevice& disk, const Guid& expected) {
-  std::string why;
-  try {
-    const Guid found = layout::read_gpt(disk).disk_guid;
-    if (found == expected) return;
-    why = "its disk GUID is " + found.lower() + " instead of " + expected.lower();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kVerification) throw;
-    why = error.what();
-  }
-  throw Error(ErrorKind::kJournalMismatch, "image-not-the-one-begun",
-              disk.name() + " is not the drive that was prepared: " + why,
-              "Put the right drive back, and verify it; if this is it, its partition table is "
-              "damaged: do not ship it.");
+  if (layout::names_disk(disk, expected)) return;
+  throw Error(
+      ErrorKind::kJournalMismatch, "image-not-the-one-begun",
+      disk.name() +
+          " is not the drive that was prepared: neither copy of a partition table "
+          "on it has disk GUID " +
+          expected.lower(),
+      "Put the right drive back, and verify it; if this is it, both copies of its partition "
+      "table are damaged: do not ship it.");
 }
 
 VerifyReport verify_drive(VerifyRequest request) {
@@ -384,16 +395,16 @@ Error verification_error(const std::string& drive_id, const VerifyReport& report
   require(report.mismatch_count > 0, "a verification without a mismatch has failed");
   const std::string first = ", the first in " + report.mismatches.front().blob;
   if (report.mismatch_count == report.unreadable_count) {
-    return Error(ErrorKind::kVerification, "blocks-unreadable",
-                 "drive " + drive_id + ": " + report::counted(report.mismatch_count, "block") +
-                     " could not be read" + first + ": " + report.mismatches.front().what,
-                 "Look at the cable and the kernel's messages, then read it again; if that repeats, "
-                 "use another drive.");
+    return Error(
+        ErrorKind::kVerification, "blocks-unreadable",
+        "drive " + drive_id + ": " + report::counted(report.mismatch_count, "block") +
+            " could not be read" + first + ": " + report.mismatches.front().what,
+        "Look at the cable and the kernel's messages, then read it again; if that repeats, "
+        "use another drive.");
   }
   return Error(ErrorKind::kVerification, "blocks-differ",
-               "drive " + drive_id + ": " +
-                   report::counted(report.mismatch_count, "difference") + " from the manifest" +
-                   first,
+               "drive " + drive_id + ": " + report::counted(report.mismatch_count, "difference") +
+                   " from the manifest" + first,
                "Do not ship this drive: prepare it again, on another drive if it happens twice.");
 }
 

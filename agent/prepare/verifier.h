@@ -1,6 +1,6 @@
 // Reads a drive back as its receiver will: partition table, BitLocker with the delivered recovery
-// password, NTFS, the manifest on it, and every block the manifest names. Nothing the writer knew is
-// used, and the page cache is bypassed where the file system allows it.
+// password, NTFS, the manifest on it, and every block the manifest names. Nothing the writer knew
+// is used, and the page cache is bypassed where the file system allows it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace driveprep::prepare {
 
-// Throws unless the partition table on `disk` carries this GUID: kJournalMismatch
+// Throws unless a partition table on `disk`, sound or not, carries this GUID: kJournalMismatch
 // "image-not-the-one-begun", which says nothing about the drive that was looked for. A read error
 // stays what it is.
 void require_disk(const block::FileDevice& disk, const Guid& expected);
@@ -27,8 +27,8 @@ struct VerifyRequest {
   const block::FileDevice& disk;  // opened for reading, by itself
   bitlocker::RecoveryPassword recovery_password;
   std::string drive_id;
-  Guid volume;                    // the BitLocker volume that was made
-  std::string manifest_md5;       // as announced; empty: not compared
+  Guid volume;                       // the BitLocker volume that was made
+  std::string manifest_md5;          // as announced; empty: not compared
   std::uint64_t expected_bytes = 0;  // for the progress
   std::uint64_t expected_files = 0;
   // Before the volume header is written: where the metadata copies are.
@@ -47,7 +47,7 @@ struct VerifyReport {
   bool stopped = false;
   std::uint64_t mismatch_count = 0;
   std::uint64_t unreadable_count = 0;  // of them: blocks that could not be read
-  std::vector<Mismatch> mismatches;  // the first hundred, by blob and offset
+  std::vector<Mismatch> mismatches;    // the first hundred, by blob and offset
 
   bool ok() const { return !stopped && mismatch_count == 0; }
 };
@@ -57,8 +57,8 @@ struct VerifyReport {
 // are in the report.
 VerifyReport verify_drive(VerifyRequest request);
 
-// What a report with mismatches amounts to, kind kVerification: "blocks-differ", or when nothing was
-// read that differs "blocks-unreadable", which a cable can cause and which is no judgement.
+// What a report with mismatches amounts to, kind kVerification: "blocks-differ", or when nothing
+// was read that differs "blocks-unreadable", which a cable can cause and which is no judgement.
 Error verification_error(const std::string& drive_id, const VerifyReport& report);
 
 }  // namespace driveprep::prepare

@@ -56,4 +56,8 @@ GptLayout write_gpt(block::FileDevice& device, const GptRequest& request);
 // Throws kVerification "gpt-invalid" naming what is wrong.
 GptLayout read_gpt(const block::ReadableDevice& device);
 
+// Whether one of the two headers has this disk GUID, sound or not: tells a disk with a damaged
+// table from another disk.
+bool names_disk(const block::ReadableDevice& device, const Guid& disk_guid);
+
 }  // namespace driveprep::layout

@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kSignature = "EFI PART";
 constexpr std::uint32_t kRevision1 = 0x00010000;
 constexpr std::uint32_t kHeaderSize = 92;
+constexpr std::size_t kDiskGuidOffset = 56;
 constexpr std::uint32_t kEntrySize = 128;
 constexpr std::uint32_t kMostEntries = 1024;
 constexpr std::size_t kNameBytes = 72;
@@ -191,6 +192,20 @@ GptLayout read_gpt(const block::ReadableDevice& device) {
                       Lba{entry.last - entry.first + 1}.bytes(sector)};
   layout.name = utf8_from_utf16(entry.name).value_or(std::string());
   return layout;
+}
+
+bool names_disk(const block::ReadableDevice& device, const Guid& disk_guid) {
+  const std::size_t sector = device.sector_size().bytes();
+  const std::uint64_t total = device.size() / sector;
+  if (total < 3) return false;
+  Bytes header(sector);
+  for (const std::uint64_t lba : {std::uint64_t{1}, total - 1}) {
+    device.read(lba * sector, header);
+    ByteReader reader(header);
+    reader.skip(kDiskGuidOffset);
+    if (Guid::from_disk(reader.take(Guid::kSize)) == disk_guid) return true;
+  }
+  return false;
 }
 
 }  // namespace driveprep::layout

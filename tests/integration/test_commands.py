@@ -254,6 +254,20 @@ class Commands(harness.Case):
                 self.flip(job, volume.offset + place)
                 self.run_ok("verify", job.root)
                 self.assertEqual(job.state(), "finished")
+        # What the program itself does not need to find its way, others do.
+        for what, place in {"sector size in the volume header": volume.offset + 0x0B,
+                            "place of copy 3": volume.offset + 0xC2,
+                            "signature of the MBR": 510,
+                            "checksum of the first partition table": 512 + 16,
+                            "entry of the partition": 2 * 512 + 60,
+                            "second partition table": os.path.getsize(job.image()) - 512 + 40}.items():
+            with self.subTest(what):
+                self.flip(job, place)
+                self.assert_found(job)
+                self.assertEqual(job.state(), "failed")
+                self.flip(job, place)
+        self.run_ok("verify", job.root)
+        self.assertEqual(job.state(), "finished")
 
     @staticmethod
     def place(stream, path, byte):

@@ -12,9 +12,7 @@ namespace {
 const Cipher kWritable[] = {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128,
                             Cipher::kAesCbc256};
 
-Credential recovery_of(const MadeVolume& volume) {
-  return volume.recovery.clone();
-}
+Credential recovery_of(const MadeVolume& volume) { return volume.recovery.clone(); }
 // The key that costs no stretching.
 Credential file_of(const MadeVolume& volume) {
   return ExternalKeyCredential{volume.created.external_key->content.clone()};
@@ -165,6 +163,25 @@ TEST_CASE("a volume is not recognised before its header is written, but opens by
   const OpenedVolume opened = open_volume(made.partition, file_of(made), options);
   CHECK(opened.layout.sector_size.bytes() == 4096);
   CHECK(opened.layout.header_backup == made.layout.header_backup);
+}
+
+TEST_CASE("any other byte in the volume header is noticed") {
+  const std::size_t sector = GENERATE(512, 4096);
+  MadeVolume made(Cipher::kXtsAes128, SectorSize(static_cast<std::uint32_t>(sector)));
+  const Bytes boot = ntfs_boot_sector(made.layout.sector_size, 4096);
+  CHECK_FALSE(header_difference(made.partition, made.layout, boot));
+  Bytes bytes(sector);
+  made.partition.read(0, bytes);
+  for (std::size_t at = 0; at < 512; ++at) {
+    bytes[at] ^= std::byte{4};
+    made.partition.write(0, bytes);
+    if (header_difference(made.partition, made.layout, boot) != at) FAIL("byte " << at);
+    bytes[at] ^= std::byte{4};
+  }
+  made.partition.write(0, bytes);
+  VolumeLayout other = made.layout;
+  other.metadata[1] += sector;
+  CHECK(header_difference(made.partition, other, boot));
 }
 
 void damage(MadeVolume& made, std::size_t copy) {

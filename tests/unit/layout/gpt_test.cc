@@ -105,8 +105,8 @@ TEST_CASE("sgdisk finds no problem in the table of a disk with sectors of 4096 b
     block::FileDevice device = open_device(path, 100 * kMiB, SectorSize(4096));
     write_gpt(device, request());
   }
-  const SubprocessResult loop = run_subprocess(
-      test::program("losetup"), {"--find", "--show", "--sector-size", "4096", path});
+  const SubprocessResult loop =
+      run_subprocess(test::program("losetup"), {"--find", "--show", "--sector-size", "4096", path});
   if (loop.exit_status != 0) {
     WARN("skipped: no loop device to be had: " << loop.output);
     return;
@@ -159,11 +159,10 @@ TEST_CASE("every damaged byte of the table is noticed") {
   const GptLayout good = read_gpt(copy);
 
   constexpr std::uint64_t kTable = 128 * 128;
-  std::vector<ByteRange> vital = {
-      {446 + 4, 1},       {446 + 8, 8},                  // the protective record
-      {446 + 16 + 4, 1},  {510, 2},                      // no second record; signature
-      {sector, 92},       {size - sector, 92},           // headers
-      {2 * sector, kTable}, {size - sector - kTable, kTable}};
+  std::vector<ByteRange> vital = {{446 + 4, 1},         {446 + 8, 8},  // the protective record
+                                  {446 + 16 + 4, 1},    {510, 2},  // no second record; signature
+                                  {sector, 92},         {size - sector, 92},  // headers
+                                  {2 * sector, kTable}, {size - sector - kTable, kTable}};
   std::uint64_t unnoticed = 0;
   for (const ByteRange& range : vital) {
     for (std::uint64_t at = range.offset; at < range.end(); ++at) {
@@ -174,6 +173,24 @@ TEST_CASE("every damaged byte of the table is noticed") {
   }
   CHECK(unnoticed == 0);
   CHECK(read_gpt(copy) == good);
+}
+
+TEST_CASE("a disk is told by its GUID, also when its table is damaged") {
+  test::ScratchDirectory scratch;
+  const std::uint64_t size = 64 * kMiB;
+  block::FileDevice device = open_device(scratch.image("disk0.img", size), size, SectorSize(512));
+  CHECK_FALSE(names_disk(device, request().disk_guid));
+  write_gpt(device, request());
+  CHECK(names_disk(device, request().disk_guid));
+  CHECK_FALSE(names_disk(device, Guid::random()));
+  block::MemoryDevice copy(device.size(), device.sector_size());
+  copy_ends(device, copy);
+  flip(copy, 512 + 16);         // the checksum of the first header
+  flip(copy, size - 512 + 56);  // the GUID of the other
+  CHECK(names_disk(copy, request().disk_guid));
+  flip(copy, 512 + 56);
+  CHECK_FALSE(names_disk(copy, request().disk_guid));
+  CHECK_FALSE(names_disk(block::MemoryDevice(512), request().disk_guid));
 }
 
 TEST_CASE("a disk without a table, or of an odd size, is told so") {
