@@ -31,6 +31,10 @@ std::string description(const job::JobSpec& spec) {
   return host_name() + " " + spec.session + " " + FileTime::now().iso8601().substr(0, 10);
 }
 
+bitlocker::Cipher cipher_of(const job::JobSpec& spec) {
+  return bitlocker::cipher_from_name(job::to_string(spec.bitlocker.cipher)).value();
+}
+
 // What an earlier attempt at this drive has left: it would tell of a volume that is gone.
 void remove_leftovers(const std::filesystem::path& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
@@ -42,16 +46,34 @@ void remove_leftovers(const std::filesystem::path& directory) {
   }
 }
 
-void store_keys(const PrepareContext& context, const std::string& drive_id,
-                const bitlocker::RecoveryPassword& recovery_password,
-                const bitlocker::CreatedVolume& created) {
+struct NewKeys {
+  bitlocker::NewVolume volume;
+  std::string envelope;  // of its recovery password
+};
+
+// Takes seconds of one core: every protector stretches its key, and so does the key store.
+NewKeys make_keys(const PrepareContext& context, const std::string& drive_id) {
+  const job::JobSpec& spec = context.job.spec;
+  const bitlocker::RecoveryPassword recovery_password = bitlocker::RecoveryPassword::random();
+  bitlocker::NewVolume volume({
+      .cipher = cipher_of(spec),
+      .recovery_password = recovery_password,
+      .password = read_password(spec),
+      .external_key = spec.bitlocker.external_key,
+      .description = description(spec),
+  });
   keywrap::Payload payload;
   payload.value = SecretBytes::copy_of(recovery_password.text());
-  payload.protector_id = created.recovery_protector;
+  payload.protector_id = volume.recovery_protector();
   payload.created = FileTime::now();
-  const std::string envelope =
+  std::string envelope =
       keywrap::seal({context.job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, payload,
                     context.keys, context.kid);
+  return {std::move(volume), std::move(envelope)};
+}
+
+void store_keys(const PrepareContext& context, const std::string& drive_id,
+                const std::string& envelope, const bitlocker::CreatedVolume& created) {
   write_file_atomically(context.job.directory.envelope(drive_id), as_bytes(envelope), 0600);
   if (created.external_key) {
     write_file_atomically(context.job.directory.drive(drive_id) / created.external_key->name,
@@ -75,23 +97,13 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   format.partition_start = Lba{partition.offset / sector.bytes()};
   format.label = spec.session;
 
-  const bitlocker::Cipher cipher =
-      bitlocker::cipher_from_name(job::to_string(spec.bitlocker.cipher)).value();
-  const bitlocker::RecoveryPassword recovery_password = bitlocker::RecoveryPassword::random();
-  // Both take about a second of one core.
-  std::future<bitlocker::NewVolume> keys = std::async(std::launch::async, [&] {
-    return bitlocker::NewVolume({
-        .cipher = cipher,
-        .recovery_password = recovery_password,
-        .password = read_password(spec),
-        .external_key = spec.bitlocker.external_key,
-        .description = description(spec),
-    });
-  });
+  std::future<NewKeys> keys =
+      std::async(std::launch::async, [&] { return make_keys(context, id); });
   const ntfs::FormattedVolume formatted = ntfs::format_volume(format);
   bitlocker::VolumeLayout layout = bitlocker::place_metadata(
       partition.length, sector, formatted.geometry().cluster_size, formatted.occupied());
-  bitlocker::CreatedVolume created = keys.get().place(layout);
+  NewKeys made_keys = keys.get();
+  bitlocker::CreatedVolume created = std::move(made_keys.volume).place(layout);
 
   layout::GptRequest table;
   table.disk_guid = Guid::random();
@@ -103,7 +115,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   made.facts.partition = table.partition_guid;
   made.facts.partition_offset = partition.offset;
   made.facts.partition_length = partition.length;
-  made.facts.cipher = std::string(bitlocker::to_string(cipher));
+  made.facts.cipher = std::string(bitlocker::to_string(cipher_of(spec)));
   made.facts.cluster_size = formatted.geometry().cluster_size;
   made.facts.metadata_offsets = layout.metadata;
   made.facts.header_backup_offset = layout.header_backup;
@@ -116,11 +128,10 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   remove_leftovers(context.job.directory.drive(id));
   // The key is safe before anything depends on it, and what is known before it is true: a run that
   // dies from here on starts this drive over, with new keys.
-  store_keys(context, id, recovery_password, created);
+  store_keys(context, id, made_keys.envelope, created);
   context.journal.reset_drive(id, "being prepared");
   context.journal.set_identity(
-      id, {image.identity().device, image.identity().inode, image.identity().size,
-           sector.bytes()});
+      id, {image.identity().device, image.identity().inode, image.identity().size, sector.bytes()});
   context.journal.set_state(id, journal::DriveState::kWriting, "wiping and formatting");
   const nlohmann::ordered_json begun = {{"target", disk.name()},
                                         {"destroys", destroys},
@@ -137,11 +148,11 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   layout::write_gpt(disk, table);
   context.journal.set_volume(id, made.facts);
 
-  auto sectors =
-      std::make_shared<const bitlocker::SectorCipher>(cipher, std::move(created.fvek), sector);
-  made.session = std::make_unique<DriveSession>(image, made.facts, std::move(layout),
-                                                std::move(sectors),
-                                                context.job.directory.drive(id) / "redo");
+  auto sectors = std::make_shared<const bitlocker::SectorCipher>(cipher_of(spec),
+                                                                 std::move(created.fvek), sector);
+  made.session =
+      std::make_unique<DriveSession>(image, made.facts, std::move(layout), std::move(sectors),
+                                     context.job.directory.drive(id) / "redo");
   block::Slice& volume = made.session->partition();
   bitlocker::erase_volume_header(volume);
   bitlocker::write_metadata(volume, made.session->layout(), created.metadata);
