@@ -10,10 +10,11 @@ constexpr std::size_t kPortion = 256;  // files
 }  // namespace
 
 FileReadAhead::FileReadAhead(std::filesystem::path plan_file, std::size_t drive,
-                             std::uint64_t first_number, ItemTexts texts)
-    : thread_([this, plan_file = std::move(plan_file), drive, first_number, texts] {
+                             std::uint64_t first_number, ItemTexts texts, Look look)
+    : thread_([this, plan_file = std::move(plan_file), drive, first_number, texts,
+               look = std::move(look)] {
         try {
-          read(plan_file, drive, first_number, texts);
+          read(plan_file, drive, first_number, texts, look);
         } catch (...) {
           error_ = std::current_exception();
         }
@@ -26,7 +27,7 @@ FileReadAhead::~FileReadAhead() {
 }
 
 void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t drive,
-                         std::uint64_t first_number, ItemTexts texts) {
+                         std::uint64_t first_number, ItemTexts texts, const Look& look) {
   const PlanStore plan = PlanStore::open(plan_file);
   FileCursor cursor = plan.files(drive, first_number, texts);
   for (bool more = true; more;) {
@@ -38,6 +39,7 @@ void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t dri
       if (!more) break;
       portion.push_back(std::move(item));
     }
+    if (look) look(portion);
     if (!portions_.push(std::move(portion))) return;
   }
 }

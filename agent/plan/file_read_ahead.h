@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -16,9 +18,12 @@ namespace driveprep::plan {
 
 class FileReadAhead {
  public:
+  // Sees files some time before next() hands them out; called by the thread that reads the plan.
+  using Look = std::function<void(std::span<const FileItem>)>;
+
   // As PlanStore::files() of the plan in `plan_file`.
   FileReadAhead(std::filesystem::path plan_file, std::size_t drive, std::uint64_t first_number,
-                ItemTexts texts);
+                ItemTexts texts, Look look = {});
   FileReadAhead(const FileReadAhead&) = delete;
   FileReadAhead& operator=(const FileReadAhead&) = delete;
   ~FileReadAhead();
@@ -30,7 +35,7 @@ class FileReadAhead {
   using Portion = std::vector<FileItem>;
 
   void read(const std::filesystem::path& plan_file, std::size_t drive, std::uint64_t first_number,
-            ItemTexts texts);
+            ItemTexts texts, const Look& look);
 
   BoundedQueue<Portion> portions_{4};
   Portion current_;

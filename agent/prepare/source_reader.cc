@@ -67,7 +67,8 @@ manifest::BlobType blob_type(const plan::FileItem& item) {
 SourceReader::SourceReader(ReadRequest request, CopyPipeline& pipeline)
     : request_(std::move(request)),
       pipeline_(pipeline),
-      opener_(*request_.dataset, request_.follow_links) {
+      opener_(*request_.dataset, request_.follow_links),
+      warmer_(*request_.dataset, request_.follow_links) {
   thread_ = std::thread([this] {
     try {
       run();
@@ -121,7 +122,8 @@ void SourceReader::pause_point() {
 void SourceReader::run() {
   const plan::PlanStore plan = plan::PlanStore::open(request_.plan_file);
   plan::FileReadAhead files(request_.plan_file, request_.drive, request_.first_number,
-                            plan::ItemTexts::kCopy);
+                            plan::ItemTexts::kCopy,
+                            [this](std::span<const plan::FileItem> soon) { warmer_.look(soon); });
   plan::FileItem item;
   bool stopped = !read_retries(plan) || stop_requested();
   while (!stopped && files.next(item)) {
@@ -161,9 +163,13 @@ bool SourceReader::read_retries(const plan::PlanStore& plan) {
 bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
                              RetryAllowance* allowance) {
   pause_point();
+  const bool small = allowance == nullptr && resume_from == 0 && item.size < kSmallFileLimit;
+  if (small) make_room(item.size);
+  const auto begun = std::chrono::steady_clock::now();
   UniqueFd fd = opener_.open(item);
-  if (fd.valid() && allowance == nullptr && resume_from == 0 && item.size < kSmallFileLimit) {
+  if (small && fd.valid()) {
     read_small(std::move(item), fd);
+    warmer_.took(std::chrono::steady_clock::now() - begun);
     return true;
   }
   struct stat status {};
@@ -187,6 +193,7 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
   item.size = static_cast<std::uint64_t>(status.st_size);
   item.times.modified = FileTime::from_timespec(status.st_mtim);
   if (item.size < kSmallFileLimit && resume_from == 0) {
+    make_room(item.size);
     read_small(std::move(item), fd);
     return true;
   }
@@ -194,12 +201,17 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
   return read_large(std::move(item), std::move(fd), status, resume_from);
 }
 
+// In the batch, for one more file of `size` bytes.
+void SourceReader::make_room(std::uint64_t size) {
+  if (batch_.files.size() >= kBatchFiles || batch_.content.size() - batch_.used < size)
+    flush_batch();
+  if (batch_.content.empty()) batch_.content.resize(kBatchBytes);
+}
+
 // Looked at once, when it has been read: whatever changed since the plan shows then. Half the time
 // of a small file is system calls.
 void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd) {
   SmallFile file;
-  if (batch_.content.size() - batch_.used < item.size) flush_batch();
-  if (batch_.content.empty()) batch_.content.resize(kBatchBytes);
   file.begin = batch_.used;
   batch_.used += item.size;
   const MutableByteView target = MutableByteView(batch_.content).subspan(file.begin, item.size);
@@ -220,7 +232,6 @@ void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd) {
   }
   file.item = std::move(item);
   batch_.files.push_back(std::move(file));
-  if (batch_.files.size() >= kBatchFiles) flush_batch();
 }
 
 void SourceReader::flush_batch() {

@@ -24,6 +24,7 @@
 #include "agent/prepare/retry_allowance.h"
 #include "agent/prepare/small_batch.h"
 #include "agent/prepare/source_opener.h"
+#include "agent/prepare/source_warmer.h"
 #include "base/bounded_queue.h"
 #include "base/unique_fd.h"
 
@@ -94,12 +95,14 @@ class SourceReader {
                   std::uint64_t resume_from);
   std::optional<SourceFailure> read_blocks(LargeFile& file, std::shared_ptr<LargeFile> shared,
                                            int fd, bool& stopped);
+  void make_room(std::uint64_t size);
   void flush_batch();
   void flush_group();
 
   ReadRequest request_;
   CopyPipeline& pipeline_;
   SourceOpener opener_;
+  SourceWarmer warmer_;
   static constexpr std::size_t kMessages = 8;
   BoundedQueue<SourceMessage> messages_{kMessages};
   BoundedQueue<SmallBatch> spare_{kMessages + 4};  // one more is read, one more is written, ...
