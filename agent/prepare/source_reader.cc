@@ -203,8 +203,8 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
 
 // In the batch, for one more file of `size` bytes.
 void SourceReader::make_room(std::uint64_t size) {
-  if (batch_.files.size() >= kBatchFiles || batch_.content.size() - batch_.used < size)
-    flush_batch();
+  const bool fits = batch_.content.size() - batch_.used >= size;
+  if (batch_.files.size() >= kBatchFiles || !fits) flush_batch();
   if (batch_.content.empty()) batch_.content.resize(kBatchBytes);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <future>
+#include <system_error>
 
 #include "agent/prepare/small_batch.h"
 #include "base/units.h"
@@ -30,8 +31,13 @@ SourceWarmer::SourceWarmer(const job::Dataset& dataset, bool follow_links) {
 void SourceWarmer::look(std::span<const plan::FileItem> files) {
   if (!warming()) return;
   std::vector<std::future<Looked>> others;
-  for (std::size_t i = 1; i < openers_.size(); ++i) {
-    others.push_back(std::async(std::launch::async, [this, files, i] { return look(files, i); }));
+  try {
+    for (std::size_t i = 1; i < openers_.size(); ++i) {
+      others.push_back(std::async(std::launch::async, [this, files, i] { return look(files, i); }));
+    }
+  } catch (const std::system_error&) {  // no more threads: the copy goes on without this
+    warming_ = false;
+    return;
   }
   Looked all = look(files, 0);
   for (std::future<Looked>& other : others) {
