@@ -262,7 +262,7 @@ class Job:
         return [tuple(row) for row in self.journal("SELECT kind, drive FROM event ORDER BY sequence")]
 
 
-def wait_until(condition, process=None, seconds=120, interval=0.002):
+def wait_until(condition, process=None, seconds=TIMEOUT, interval=0.002):
     """True once the condition holds, False when the process has ended or the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -166,7 +166,8 @@ class Interface(harness.Case):
         self.assertEqual(self.env.wait(process).status, INTERRUPTED)
         self.assert_status(job, "writing", "stopped by the operator", "driveprep prepare")
         process = job.start()
-        self.assertTrue(wait_until(lambda: written_bytes(job.image()) > 150 * MIB, process))
+        self.assertTrue(wait_until(
+            lambda: job.journal("SELECT detail FROM drive") == [("copying",)], process))
         process.kill()
         self.env.wait(process)
         if job.state() == "writing":

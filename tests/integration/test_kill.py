@@ -328,7 +328,7 @@ class Killed(harness.Case):
     def test_stopped_within_a_large_file_it_goes_on_behind_the_safe_part(self):
         def interrupt(job, process):
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=harness.TIMEOUT)
             self.assertEqual(process.returncode, 143, out + err)
             self.assertEqual(job.status()["DISK0"]["state"], "writing")
         self.interrupted_in_the_large_file(interrupt)

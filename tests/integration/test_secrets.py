@@ -192,7 +192,7 @@ class Secrets(harness.Case):
         process = job.start("--json", cwd=directory, preexec_fn=unlimited)
         self.assertTrue(wait_until(lambda: job.state() == "writing", process))
         process.send_signal(signal.SIGABRT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=harness.TIMEOUT)
         self.assertEqual(process.returncode, -signal.SIGABRT)
         self.assertEqual(os.listdir(directory), [])
 
