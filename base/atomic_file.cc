@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep {
 
@@ -14,7 +15,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, mode_t mode, ErrorKind kind)
   fd_ = UniqueFd(mkostemp(pattern.data(), O_CLOEXEC));
   if (!fd_.valid()) {
     const int error_number = errno;
-    throw Error::from_errno(kind_, "create-failed", "create a file beside " + path_.string(),
+    throw SystemError(kind_, "create-failed", "create a file beside " + path_.string(),
                             error_number,
                             "Check that the directory exists, is writable and has free space.");
   }
@@ -22,7 +23,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, mode_t mode, ErrorKind kind)
   if (::fchmod(fd_.get(), mode) != 0) {
     const int error_number = errno;
     ::unlink(temporary_.c_str());
-    throw Error::from_errno(kind_, "chmod-failed", "set the mode of " + pattern, error_number);
+    throw SystemError(kind_, "chmod-failed", "set the mode of " + pattern, error_number);
   }
 }
 
@@ -37,10 +38,10 @@ void AtomicFile::write(ByteView data) {
 void AtomicFile::commit() {
   posix::fsync(fd_.get(), temporary_.string(), kind_);
   if (::close(fd_.release()) != 0) {
-    throw Error::from_errno(kind_, "close-failed", "close " + temporary_.string(), errno);
+    throw SystemError(kind_, "close-failed", "close " + temporary_.string(), errno);
   }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    throw Error::from_errno(kind_, "rename-failed", "rename to " + path_.string(), errno);
+    throw SystemError(kind_, "rename-failed", "rename to " + path_.string(), errno);
   }
   committed_ = true;
   const std::filesystem::path parent = path_.parent_path();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep {
 
@@ -19,8 +20,8 @@ void create_directories_durably(const std::filesystem::path& directory, ErrorKin
   for (; !missing.empty(); missing.pop_back()) {
     const std::filesystem::path& made = missing.back();
     if (::mkdir(made.c_str(), 0777) != 0 && errno != EEXIST) {
-      throw Error::from_errno(kind, "create-failed", "create the directory " + made.string(), errno,
-                              "Check the path, its permissions and the free space.");
+      throw SystemError(kind, "create-failed", "create the directory " + made.string(), errno,
+                        "Check the path, its permissions and the free space.");
     }
     posix::fsync_directory(made.parent_path(), kind);
   }

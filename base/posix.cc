@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "base/system_error.h"
+
 namespace driveprep::posix {
 namespace {
 
@@ -33,7 +35,7 @@ std::string remedy_for(int error_number) {
 }
 
 [[noreturn]] void fail(ErrorKind kind, const char* code, std::string attempt, int error_number) {
-  throw Error::from_errno(kind, code, std::move(attempt), error_number, remedy_for(error_number));
+  throw SystemError(kind, code, std::move(attempt), error_number, remedy_for(error_number));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // One small function a system call: retries EINTR, loops over short transfers, and throws an Error
-// that names the operation, the file and the cause.
+// that names the operation, the file and the cause: a SystemError.
 #pragma once
 
 #include <fcntl.h>

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "base/directories.h"
 #include "base/posix.h"
+#include "base/system_error.h"
 #include "drive/guard/image_target.h"
 
 namespace driveprep::cli {
@@ -109,13 +111,7 @@ Sha256 inputs_digest(const job::Job& job) {
 
 std::shared_ptr<spdlog::logger> open_log(const job::JobDirectory& directory,
                                          const std::string& command) {
-  std::error_code error;
-  std::filesystem::create_directories(directory.logs(), error);
-  if (error) {
-    throw Error(ErrorKind::kWrite, "log-directory",
-                "make " + directory.logs().string() + ": " + error.message(),
-                "Make the job directory writable for this user.");
-  }
+  in_job_directory([&] { create_directories_durably(directory.logs(), ErrorKind::kWrite); });
   std::string time = FileTime::now().iso8601();
   std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
   const std::filesystem::path file = directory.logs() / (command + "-" + time + ".log");

@@ -6,7 +6,7 @@
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
-#include "agent/prepare/image_space.h"
+#include "agent/prepare/job_space.h"
 
 namespace driveprep::cli {
 namespace {
@@ -73,7 +73,7 @@ int run_plan(const PlanOptions& options) {
     targets.push_back(outlook(job, row, journal.get()));
   }
   const plan::PlanStore plan = private_plan(job);
-  prepare::check_image_space(plan, journal.get());
+  prepare::check_space(job.directory, plan, journal.get());
   if (options.json) {
     nlohmann::ordered_json document = plan_json(plan);
     for (std::size_t i = 0; i < targets.size(); ++i) {

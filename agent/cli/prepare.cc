@@ -12,11 +12,12 @@
 #include "agent/cli/plan_output.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
-#include "agent/prepare/image_space.h"
 #include "agent/prepare/job_preparation.h"
+#include "agent/prepare/job_space.h"
 #include "agent/report/progress_display.h"
 #include "base/directories.h"
 #include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep::cli {
 namespace {
@@ -107,7 +108,8 @@ void record_plan(journal::Journal& journal, const job::Job& job, const plan::Pla
 // Durable with all its names: a power cut must not lose the way to the envelope of a drive that has
 // been written.
 void make_drive_directory(const job::JobDirectory& directory, const std::string& drive_id) {
-  create_directories_durably(directory.drive(drive_id), ErrorKind::kWrite);
+  in_job_directory(
+      [&] { create_directories_durably(directory.drive(drive_id), ErrorKind::kWrite); });
   // Also when an earlier run made them and died.
   posix::fsync_directory(directory.drives(), ErrorKind::kWrite);
   posix::fsync_directory(directory.root(), ErrorKind::kWrite);
@@ -150,7 +152,7 @@ int run_prepare(const PrepareOptions& options) {
   const plan::PlanStore plan = plan_for(job, journal.get());
   try {
     require_digest(plan, options.plan_digest);
-    prepare::check_image_space(plan, journal.get());
+    prepare::check_space(job.directory, plan, journal.get());
   } catch (const Error&) {
     // Nothing was begun with a new plan: a refusal leaves nothing behind.
     if (fresh) std::filesystem::remove(job.directory.plan_file());

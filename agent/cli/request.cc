@@ -8,6 +8,8 @@
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/sizes.h"
 #include "base/atomic_file.h"
+#include "base/directories.h"
+#include "base/system_error.h"
 
 namespace driveprep::cli {
 namespace {
@@ -66,12 +68,15 @@ int run_request(const RequestOptions& options) {
   }
   const SecretBytes databox = request::databox_body(parameters, shipped.entries);
   const SecretBytes classic = request::import_export_body(parameters, shipped.entries);
-  std::filesystem::create_directories(job.directory.requests());
+  in_job_directory(
+      [&] { create_directories_durably(job.directory.requests(), ErrorKind::kWrite); });
   const mode_t mode = options.reveal_keys ? 0600 : 0644;
   const auto databox_file = job.directory.requests() / "databox.json";
   const auto classic_file = job.directory.requests() / "importexport.json";
-  write_file_atomically(databox_file, databox.span(), mode);
-  write_file_atomically(classic_file, classic.span(), mode);
+  in_job_directory([&] {
+    write_file_atomically(databox_file, databox.span(), mode);
+    write_file_atomically(classic_file, classic.span(), mode);
+  });
 
   if (options.json) {
     print_json({{"schema", 1},

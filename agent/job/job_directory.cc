@@ -10,7 +10,9 @@
 #include "agent/job/samples.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/directories.h"
 #include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep::job {
 namespace {
@@ -26,20 +28,7 @@ fs::path tidy(const fs::path& path) {
 }
 
 [[noreturn]] void write_failed(const std::string& attempt, int cause) {
-  switch (cause) {
-    case ENOSPC:
-    case EDQUOT:
-      throw Error::from_errno(ErrorKind::kWrite, "job-directory-full", attempt, cause,
-                              "Free some space on the file system of the job directory.");
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      throw Error::from_errno(ErrorKind::kWrite, "job-directory-read-only", attempt, cause,
-                              "Make the job directory writable for this user, or move it.");
-    default:
-      throw Error::from_errno(ErrorKind::kWrite, "job-directory-write", attempt, cause,
-                              "Check the file system of the job directory.");
-  }
+  throw job_directory_error(attempt, cause);
 }
 
 // A file that vanishes when its scope ends.
@@ -130,8 +119,10 @@ std::vector<fs::path> init_job_directory(const fs::path& root) {
     // The sample data belong to the sample data set, not to one the user has written.
     const bool data = file.parent_path() != directory.root();
     if (fs::exists(fs::symlink_status(file)) || (data && !new_dataset)) continue;
-    fs::create_directories(file.parent_path());
-    write_file_atomically(file, as_bytes(sample.content), 0644);
+    in_job_directory([&] {
+      create_directories_durably(file.parent_path(), ErrorKind::kWrite);
+      write_file_atomically(file, as_bytes(sample.content), 0644);
+    });
     written.push_back(file);
   }
   return written;

@@ -276,6 +276,11 @@ void Journal::set_state(std::string_view id, DriveState state, std::string_view 
   update_state(database_, id, state, detail);
 }
 
+void Journal::reuse_log() {
+  std::scoped_lock lock(mutex_);
+  database_.execute("PRAGMA wal_checkpoint(RESTART)");
+}
+
 void Journal::set_identity(std::string_view id, const DriveIdentity& identity) {
   std::scoped_lock lock(mutex_);
   database_.prepare("INSERT OR REPLACE INTO identity SELECT id, ?, ?, ?, ? FROM drive WHERE id = ?")

@@ -2,8 +2,8 @@
 // synchronous). A function that changes something has reached the disk when it returns.
 //
 // One process writes (it holds the JobLock), any number may read meanwhile. All functions may be
-// called from several threads. Errors: kWrite "journal-database" when the job directory is full or
-// not writable; kJournalMismatch "journal-version" for a file of another driveprep,
+// called from several threads. Errors: kWrite "job-directory-full", "job-directory-read-only",
+// "journal-database" (another input/output error); kJournalMismatch "journal-version" for a file of another driveprep,
 // "journal-other-job", and "journal-database" for a damaged file; kInternal for an unknown drive.
 #pragma once
 
@@ -79,6 +79,10 @@ class Journal {
                                 std::size_t limit = 1000) const;
   void add_failures(std::string_view drive, std::span<const Failure> failures);
   void clear_failures(std::string_view drive);
+
+  // Moves the write-ahead log into the file: what comes next is written over it, which needs no more room
+  // of a file system that is full.
+  void reuse_log();
 
   // `details`: one JSON object, "{}" when empty. Kind and drive must not hold control characters.
   void add_event(std::string_view kind, std::string_view drive = {}, std::string_view details = {});

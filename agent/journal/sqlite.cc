@@ -9,13 +9,28 @@
 namespace driveprep::journal {
 namespace {
 
+constexpr const char* kTemporary = "the temporary database";
+
 [[noreturn]] void fail(sqlite3* connection, const std::string& file, const std::string& attempt) {
   const int code = sqlite3_errcode(connection);
   ErrorKind kind = ErrorKind::kWrite;
+  std::string name = "journal-database";
   std::string remedy;
   switch (code) {
-    case SQLITE_FULL: remedy = "Free some space on the file system of the job directory."; break;
+    case SQLITE_FULL:
+      if (file == kTemporary) {
+        name = "plan-write";
+        remedy = "Free some space in the directory for temporary files ($TMPDIR, else /var/tmp).";
+      } else {
+        name = "job-directory-full";
+        remedy = "Free some space on the file system of the job directory (a plan also takes some of "
+                 "$TMPDIR, else /var/tmp), then run the same command again.";
+      }
+      break;
     case SQLITE_READONLY:
+      name = "job-directory-read-only";
+      remedy = "Make the job directory writable for this user, or move it elsewhere.";
+      break;
     case SQLITE_CANTOPEN:
       remedy = "Make the job directory writable for this user, or move it elsewhere.";
       break;
@@ -40,7 +55,7 @@ namespace {
       break;
     default: break;
   }
-  throw Error(kind, "journal-database", attempt + " " + file + ": " + sqlite3_errmsg(connection),
+  throw Error(kind, name, attempt + " " + file + ": " + sqlite3_errmsg(connection),
               remedy);
 }
 
@@ -143,7 +158,7 @@ bool Statement::is_null(int column) const {
 void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
 
 Database::Database(const std::filesystem::path& file, Mode mode)
-    : name_(file.empty() ? "the temporary database" : file.string()) {
+    : name_(file.empty() ? kTemporary : file.string()) {
   sqlite3* raw = nullptr;
   const bool reading = mode == Mode::kReadOnly || mode == Mode::kImmutable;
   const int flags = (reading ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |

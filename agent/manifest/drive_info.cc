@@ -2,6 +2,7 @@
 
 #include "agent/manifest/xml_text.h"
 #include "base/atomic_file.h"
+#include "base/system_error.h"
 
 namespace driveprep::manifest {
 namespace {
@@ -31,7 +32,7 @@ std::string drive_info_xml(const DriveInfo& info) {
 }
 
 void write_drive_info(const std::filesystem::path& path, const DriveInfo& info) {
-  write_file_atomically(path, as_bytes(drive_info_xml(info)), 0644);
+  in_job_directory([&] { write_file_atomically(path, as_bytes(drive_info_xml(info)), 0644); });
 }
 
 }  // namespace driveprep::manifest

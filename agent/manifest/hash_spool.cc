@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep::manifest {
 namespace {
@@ -66,7 +67,9 @@ std::uint64_t FileHashes::piece_count() const {
 
 HashSpoolWriter::HashSpoolWriter(const std::filesystem::path& path, std::uint64_t committed_length)
     : name_(path.string()),
-      fd_(posix::open(path, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite)) {
+      fd_(in_job_directory([&] {
+        return posix::open(path, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite);
+      })) {
   const auto size =
       static_cast<std::uint64_t>(posix::fstat(fd_.get(), name_, ErrorKind::kWrite).st_size);
   if (size < committed_length) {
@@ -129,14 +132,15 @@ void HashSpoolWriter::append_failed(std::uint64_t number) {
 
 std::uint64_t HashSpoolWriter::sync() {
   drain();
-  posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite);
+  in_job_directory([&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
   return written_;
 }
 
 void HashSpoolWriter::drain() {
   const Bytes data = buffer_.take();
   buffer_ = {};
-  posix::pwrite_all(fd_.get(), written_, data, name_, ErrorKind::kWrite);
+  in_job_directory(
+      [&] { posix::pwrite_all(fd_.get(), written_, data, name_, ErrorKind::kWrite); });
   written_ += data.size();
 }
 

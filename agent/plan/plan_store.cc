@@ -1,7 +1,9 @@
 #include "agent/plan/plan_store.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "agent/manifest/manifest_format.h"
 #include "agent/plan/directory_table.h"
 #include "agent/plan/plan_schema.h"
 #include "agent/plan/store_access.h"
@@ -188,6 +190,33 @@ DirectoryCursor PlanStore::directories(std::size_t drive) const {
       "WHERE p.drive = ? ORDER BY p.directory");
   query.bind(1, static_cast<std::int64_t>(drive));
   return DirectoryCursor(std::move(query));
+}
+
+PlanTexts PlanStore::texts(std::size_t drive) const {
+  journal::Statement query = database_->prepare(
+      "SELECT directory, length(CAST(name AS BLOB)), coalesce(length(ntfs), 0), size FROM item "
+      "WHERE drive = ? ORDER BY number");
+  query.bind(1, static_cast<std::int64_t>(drive));
+  PlanTexts texts;
+  std::int64_t directory = -1;
+  std::uint64_t prefixes = 0;
+  while (query.step()) {
+    if (query.integer(0) != directory) {
+      directory = query.integer(0);
+      const Place place = directories_->place(directory);
+      prefixes = place.blob_prefix.size() + place.file_prefix.size();
+    }
+    const std::uint64_t name = unsigned_of(query, 1);
+    const std::uint64_t size = unsigned_of(query, 3);
+    const std::uint64_t piece = manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
+    // UTF-8 takes at most three bytes for a unit of UTF-16.
+    const std::uint64_t stored = std::max(name, unsigned_of(query, 2) * 3 / 2);
+    ++texts.files;
+    texts.pieces += size / piece + (size % piece != 0 ? 1 : 0);
+    texts.name_bytes += name;
+    texts.path_bytes += prefixes + name + stored;
+  }
+  return texts;
 }
 
 Directory PlanStore::directory(std::int64_t id) const { return directories_->get(id); }

@@ -49,6 +49,14 @@ struct FileItem {
   std::size_t dataset_row = 0;  // index into Dataset::rows
 };
 
+// How much there is to be written down about the files of a drive.
+struct PlanTexts {
+  std::uint64_t files = 0;
+  std::uint64_t pieces = 0;      // with an MD5 each
+  std::uint64_t name_bytes = 0;  // of their names, in UTF-8
+  std::uint64_t path_bytes = 0;  // of blob paths and paths on the drive, in UTF-8
+};
+
 // A metadata or properties file that the manifest of a drive refers to; lies in the session
 // directory under a name that no container can have.
 struct Attachment {
@@ -162,6 +170,8 @@ class PlanStore {
   // Sum of the sizes of a drive's files with lower numbers than `number`.
   std::uint64_t bytes_before(std::size_t drive, std::uint64_t number) const;
   DirectoryCursor directories(std::size_t drive) const;
+  // Looks at every file of the drive, about a million of them in a second.
+  PlanTexts texts(std::size_t drive) const;
   // Cheap; an unknown id is an internal error.
   Directory directory(std::int64_t id) const;
   // "\session\container\dir", UTF-8.

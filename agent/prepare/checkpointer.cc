@@ -24,6 +24,29 @@ void Checkpointer::make(Kind kind, const CopyState& state, std::vector<journal::
   partition_.flush();
 
   ++number_;
+  commit(kind, state, failures, recovered);
+  redo_.apply();
+  journal_.mark_applied(drive_id_, number_);
+  writer_.checkpoint_done();
+}
+
+void Checkpointer::commit(Kind kind, const CopyState& state,
+                          const std::vector<journal::Failure>& failures,
+                          const std::vector<std::uint64_t>& recovered) {
+  bool may_have_committed = false;
+  try {
+    const journal::Checkpoint checkpoint = record(kind, state);
+    may_have_committed = true;
+    journal_.commit_checkpoint(drive_id_, checkpoint, failures, recovered);
+  } catch (const Error& error) {
+    // A commit that found no room did not happen; after any other failure of it the journal may show
+    // it all the same, and the redo file is needed.
+    if (!may_have_committed || error.code() == "job-directory-full") redo_.abandon();
+    throw;
+  }
+}
+
+journal::Checkpoint Checkpointer::record(Kind kind, const CopyState& state) {
   redo_.begin(number_);
   if (kind == Kind::kLast) {
     writer_.finish();
@@ -38,11 +61,7 @@ void Checkpointer::make(Kind kind, const CopyState& state, std::vector<journal::
   checkpoint.bytes_done = state.bytes_done;
   checkpoint.files_done = state.files_done;
   checkpoint.partial = state.partial;
-  journal_.commit_checkpoint(drive_id_, checkpoint, failures, recovered);
-
-  redo_.apply();
-  journal_.mark_applied(drive_id_, number_);
-  writer_.checkpoint_done();
+  return checkpoint;
 }
 
 }  // namespace driveprep::prepare

@@ -39,6 +39,11 @@ class Checkpointer {
             std::vector<std::uint64_t> recovered = {});
 
  private:
+  void commit(Kind kind, const CopyState& state, const std::vector<journal::Failure>& failures,
+              const std::vector<std::uint64_t>& recovered);
+  // Metadata into the redo file, hashes into the spool.
+  journal::Checkpoint record(Kind kind, const CopyState& state);
+
   std::string drive_id_;
   std::uint64_t number_;
   ntfs::VolumeWriter& writer_;

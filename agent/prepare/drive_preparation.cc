@@ -351,8 +351,14 @@ void record_failure(const PrepareContext& context, DriveOutcome& outcome) {
     if (!drive) return;
     outcome.state = drive->state;
     if (drive->state != DriveState::kPlanned && drive_at_fault(*outcome.error)) {
-      context.journal.set_state(outcome.drive_id, DriveState::kFailed,
-                                outcome.error->code() + ": " + outcome.error->what());
+      const std::string detail = outcome.error->code() + ": " + outcome.error->what();
+      try {
+        context.journal.set_state(outcome.drive_id, DriveState::kFailed, detail);
+      } catch (const Error& error) {
+        if (error.code() != "job-directory-full") throw;
+        context.journal.reuse_log();
+        context.journal.set_state(outcome.drive_id, DriveState::kFailed, detail);
+      }
       outcome.state = DriveState::kFailed;
     }
   } catch (const Error& error) {

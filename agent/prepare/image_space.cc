@@ -12,7 +12,6 @@
 #include "base/posix.h"
 
 namespace driveprep::prepare {
-namespace {
 
 // Some network file systems and file systems in user space answer with zeros, or with more free
 // blocks than there are: that is no answer.
@@ -25,8 +24,6 @@ std::optional<std::uint64_t> free_bytes(int fd) {
   // Blocks kept back for root are root's to use.
   return block * (::geteuid() == 0 ? facts.f_bfree : facts.f_bavail);
 }
-
-}  // namespace
 
 ImageSpace image_space(const plan::DrivePlan& drive) {
   const std::string name = drive.target.string();
@@ -74,7 +71,7 @@ void check_image_space(const std::vector<ImageSpace>& images) {
   }
 }
 
-void check_image_space(const plan::PlanStore& plan, const journal::Journal* journal) {
+std::vector<ImageSpace> image_spaces(const plan::PlanStore& plan, const journal::Journal* journal) {
   std::vector<ImageSpace> images;
   for (const plan::DrivePlan& drive : plan.drives()) {
     const std::optional<journal::Drive> known =
@@ -82,7 +79,7 @@ void check_image_space(const plan::PlanStore& plan, const journal::Journal* jour
     const bool finished = known && known->state == journal::DriveState::kFinished;
     if (drive.files > 0 && !finished) images.push_back(image_space(drive));
   }
-  check_image_space(images);
+  return images;
 }
 
 }  // namespace driveprep::prepare

@@ -25,7 +25,10 @@ ImageSpace image_space(const plan::DrivePlan& drive);
 // Throws kWrite "image-space" for the first file system that has not enough for all its images.
 void check_image_space(const std::vector<ImageSpace>& images);
 
-// The same for all drives of a plan that get files and are not finished. `journal` may be null.
-void check_image_space(const plan::PlanStore& plan, const journal::Journal* journal);
+// Of all drives of a plan that get files and are not finished. `journal` may be null.
+std::vector<ImageSpace> image_spaces(const plan::PlanStore& plan, const journal::Journal* journal);
+
+// What the file system of an open file has for this user; nullopt where it does not say.
+std::optional<std::uint64_t> free_bytes(int fd);
 
 }  // namespace driveprep::prepare

@@ -6,6 +6,7 @@
 #include "agent/manifest/hash_spool.h"
 #include "agent/plan/file_read_ahead.h"
 #include "base/atomic_file.h"
+#include "base/system_error.h"
 
 namespace driveprep::prepare {
 namespace {
@@ -86,9 +87,7 @@ void write_pieces(manifest::ManifestWriter& writer, const manifest::FileHashes& 
   }
 }
 
-}  // namespace
-
-manifest::ManifestSummary build_manifest(const ManifestRequest& request) {
+manifest::ManifestSummary write_manifest(const ManifestRequest& request) {
   const plan::PlanStore& plan = request.plan;
   const std::vector<plan::Attachment> attachments = plan.attachments(request.drive);
   SpooledHashes hashes(request.spool, request.spool_length);
@@ -124,6 +123,12 @@ manifest::ManifestSummary build_manifest(const ManifestRequest& request) {
   manifest::ManifestSummary summary = writer.finish();
   file.commit();
   return summary;
+}
+
+}  // namespace
+
+manifest::ManifestSummary build_manifest(const ManifestRequest& request) {
+  return in_job_directory([&] { return write_manifest(request); });
 }
 
 }  // namespace driveprep::prepare

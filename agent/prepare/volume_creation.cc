@@ -10,7 +10,9 @@
 
 #include "agent/prepare/password_file.h"
 #include "base/atomic_file.h"
+#include "base/directories.h"
 #include "base/posix.h"
+#include "base/system_error.h"
 #include "bitlocker/create.h"
 #include "drive/layout/gpt.h"
 #include "drive/layout/wipe.h"
@@ -128,7 +130,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   remove_leftovers(context.job.directory.drive(id));
   // The key is safe before anything depends on it, and what is known before it is true: a run that
   // dies from here on starts this drive over, with new keys.
-  store_keys(context, id, made_keys.envelope, created);
+  in_job_directory([&] { store_keys(context, id, made_keys.envelope, created); });
   context.journal.reset_drive(id, "being prepared");
   context.journal.set_identity(
       id, {image.identity().device, image.identity().inode, image.identity().size, sector.bytes()});
@@ -142,7 +144,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
                    destroys);
 
   const std::filesystem::path saved_headers = context.job.directory.drive(id) / "before";
-  std::filesystem::create_directories(saved_headers);
+  in_job_directory([&] { create_directories_durably(saved_headers, ErrorKind::kWrite); });
   std::filesystem::permissions(saved_headers, std::filesystem::perms::owner_all);
   layout::wipe_disk(disk, saved_headers);
   layout::write_gpt(disk, table);

@@ -1,11 +1,14 @@
 #include "drive/block/redo_device.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/md5_lanes.h"
 #include "base/posix.h"
+#include "base/system_error.h"
 #include "drive/block/aligned_buffer.h"
 
 namespace driveprep::block {
@@ -66,11 +69,13 @@ RedoDevice::RedoDevice(BlockDevice& below, std::filesystem::path redo_path)
 
 void RedoDevice::begin(std::uint64_t number) {
   require(!recording_, "a redo recording is already open");
-  if (!file_.valid()) {
-    file_ = posix::open(path_, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite, 0600);
-  }
-  // The old header must be gone before new records overwrite what it vouches for.
-  posix::ftruncate(file_.get(), 0, path_.string(), ErrorKind::kWrite);
+  in_job_directory([&] {
+    if (!file_.valid()) {
+      file_ = posix::open(path_, O_RDWR | O_CREAT | O_NOFOLLOW, ErrorKind::kWrite, 0600);
+    }
+    // The old header must be gone before new records overwrite what it vouches for.
+    posix::ftruncate(file_.get(), 0, path_.string(), ErrorKind::kWrite);
+  });
   records_.clear();
   digest_ = Digest(Digest::Algorithm::kSha256);
   number_ = number;
@@ -89,9 +94,11 @@ void RedoDevice::write(std::uint64_t offset, ByteView data) {
   header.u64(offset).u64(data.size());
   digest_.update(header.view());
   add_data(digest_, data);
-  posix::pwrite_all(file_.get(), position_, header.view(), path_.string(), ErrorKind::kWrite);
-  position_ += kRecordHeaderSize;
-  posix::pwrite_all(file_.get(), position_, data, path_.string(), ErrorKind::kWrite);
+  in_job_directory([&] {
+    posix::pwrite_all(file_.get(), position_, header.view(), path_.string(), ErrorKind::kWrite);
+    position_ += kRecordHeaderSize;
+    posix::pwrite_all(file_.get(), position_, data, path_.string(), ErrorKind::kWrite);
+  });
   records_.push_back({offset, data.size(), position_});
   position_ += data.size();
 }
@@ -104,10 +111,12 @@ Sha256 RedoDevice::seal() {
   header.total_bytes = position_ - kHeaderSize;
   const Bytes digest = digest_.finish();
   std::copy(digest.begin(), digest.end(), header.digest.begin());
-  posix::pwrite_all(file_.get(), 0, serialise(header), path_.string(), ErrorKind::kWrite);
-  posix::fsync(file_.get(), path_.string(), ErrorKind::kWrite);
-  posix::fsync_directory(path_.parent_path().empty() ? "." : path_.parent_path(),
-                         ErrorKind::kWrite);
+  in_job_directory([&] {
+    posix::pwrite_all(file_.get(), 0, serialise(header), path_.string(), ErrorKind::kWrite);
+    posix::fsync(file_.get(), path_.string(), ErrorKind::kWrite);
+    posix::fsync_directory(path_.parent_path().empty() ? "." : path_.parent_path(),
+                           ErrorKind::kWrite);
+  });
   return header.digest;
 }
 
@@ -121,6 +130,8 @@ void RedoDevice::apply() {
 void RedoDevice::abandon() {
   recording_ = false;
   records_.clear();
+  // What follows an error is recorded in the same directory, which the file may have filled.
+  if (file_.valid() && ::ftruncate(file_.get(), 0) != 0) file_ = UniqueFd();
 }
 
 bool RedoDevice::replay(std::uint64_t number, const Sha256& digest) {

@@ -43,7 +43,7 @@ class RedoDevice : public BlockDevice {
   Sha256 seal();
   // Makes the recorded writes on the device below and flushes it; recording ends.
   void apply();
-  // Forgets the recording (nothing of it has reached the device).
+  // Forgets the recording (nothing of it has reached the device) and empties the file.
   void abandon();
 
   // After a crash: applies the redo file if it is complete and holds exactly checkpoint `number`

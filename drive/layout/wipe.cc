@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/guid.h"
+#include "base/system_error.h"
 #include "drive/block/aligned_buffer.h"
 #include "drive/layout/gpt.h"
 
@@ -102,7 +103,7 @@ std::optional<std::filesystem::path> save(const block::FileDevice& device, const
   block::AlignedBuffer buffer(region.length);
   device.read(region.offset, buffer.span());
   if (all_zero(buffer.span())) return std::nullopt;
-  write_file_atomically(path, buffer.span(), 0600);
+  in_job_directory([&] { write_file_atomically(path, buffer.span(), 0600); });
   return path;
 }
 

@@ -31,7 +31,7 @@ class BadInput(Refusals):
         harness.write_file(other, "a.txt", b"another")
         job = self.job(sources=[(self.tree + "/", "archive/"), (other + "/", "archive/")])
         self.refused(job, USAGE, "destination-conflict", os.path.join(self.tree, "a.txt"),
-                     os.path.join(other, "a.txt"), "archive/a.txt")
+                     os.path.join(other, "a.txt"), "archive/a.txt", "dataset.csv:2: ", "dataset.csv:3: ")
 
     def test_names_that_the_blob_service_refuses(self):
         for name in (b"control\x01", b"not-utf-8-\xff", b"back\\slash"):
@@ -276,6 +276,84 @@ class BadInput(Refusals):
             self.assertEqual(harness.digest_of(job.image()), image)
         finally:
             v.run_ok("umount", point)
+
+    def small_job_directory(self, megabytes, image_bytes=64 * MIB):
+        """A job whose directory is a file system of its own; its image lies elsewhere."""
+        need_root()
+        point = self.env.directory("job-on-tmpfs")
+        if v.run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", point).returncode != 0:
+            raise unittest.SkipTest("needs the right to mount")
+        self.addCleanup(v.unmount, point)
+        image = os.path.join(self.env.directory("image"), "disk0.img")
+        return harness.Job(self.env, point, sources=[(self.tree + "/", "archive/")],
+                           drives=[Drive(size=image_bytes, image=image)])
+
+    def test_a_job_directory_without_room_for_its_own_files(self):
+        for number in range(4000):
+            harness.write_file(self.tree, f"many/file-with-a-name-{number}", b"x" * 700)
+        job = self.small_job_directory(5)
+        before, image = harness.snapshot(job.root), harness.digest_of(job.image())
+        for command in ("plan", "prepare"):
+            result = self.env.run(command, job.root, "--json")
+            self.assertEqual((result.status, result.error()["code"]), (WRITE, "job-directory-full"), result)
+            told = re.search(r"will grow by ([0-9.]+) MB, and the file system has ([0-9.]+) MB free",
+                             result.error()["message"])
+            self.assertIsNotNone(told, result)
+            self.assertIn(job.root, result.error()["message"])
+            self.assertRegex(result.error()["remedy"], "Free [0-9.]+ MB there")
+            self.assertEqual(harness.snapshot(job.root), before)
+            self.assertEqual(harness.digest_of(job.image()), image)
+        # What is asked for is enough.
+        v.run_ok("mount", "-o", f"remount,size={int((float(told[1]) + 2) * 10**6)}", job.root)
+        self.run_ok("prepare", job.root)
+        # A finished job wants no more.
+        v.run_ok("mount", "-o", "remount,size=1m", job.root)
+        self.run_ok("plan", job.root)
+
+    def test_a_job_directory_that_runs_full_while_it_copies(self):
+        # Their hashes take more than the first redo file, whose place the second one gets.
+        for number in range(20_000):
+            harness.write_file(self.tree, f"many/{number}", b"x")
+        harness.write_large(self.tree, "large", 64 * MIB, 1)
+        for left in (0, 1_000_000):
+            with self.subTest(left=left):
+                job = self.small_job_directory(64, image_bytes=256 * MIB)
+                process = job.start("--json")
+                self.assertTrue(harness.wait_until(lambda: job.checkpoint() is not None, process))
+                with harness.Stopped(process):
+                    state = os.statvfs(job.root)
+                    with open(job.path("hog"), "wb", buffering=0) as hog:
+                        hog.write(bytes(state.f_bavail * state.f_frsize - left))
+                result = self.env.wait(process)
+                self.assertEqual(result.status, WRITE, result)
+                self.assertEqual(result.json()["drives"][0]["error"]["code"], "job-directory-full")
+                drive = job.status()["DISK0"]
+                self.assertEqual(drive["state"], "failed", drive)
+                self.assertIn("job-directory-full", drive["detail"])
+                os.remove(job.path("hog"))
+                result = job.prepare()
+                self.assertEqual(result.status, 0, result)
+                self.assertEqual(job.state(), "finished")
+
+    def test_every_command_tells_a_read_only_job_directory(self):
+        need_root()
+        need("setpriv")
+        job = self.job()
+        os.chmod(self.env.root, 0o755)
+        self.assertEqual(job.prepare().status, 0)
+        for directory, _, names in os.walk(job.root):
+            for path in (directory, *(os.path.join(directory, name) for name in names)):
+                os.chown(path, 65534, 65534)
+        os.chmod(job.root, 0o555)
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        before = harness.snapshot(job.root)
+        for command in (["init"], ["prepare"], ["verify"], ["request"], ["key", "show", "--drive", "DISK0"]):
+            with self.subTest(command=command):
+                result = self.env.run(*command, job.root, "--json", prefix=as_nobody)
+                self.assertEqual((result.status, result.error()["code"]),
+                                 (WRITE, "job-directory-read-only"), result)
+                self.assertIn(job.root, result.error()["message"])
+                self.assertEqual(harness.snapshot(job.root), before)
 
     def test_a_job_directory_in_use_by_another_run(self):
         job = self.job()

@@ -121,7 +121,7 @@ TEST_CASE("a reader cannot change the journal") {
   write_sample(job.path());
   const auto reader = Journal::open(job.path(), Access::kReadOnly);
   CHECK(error_of([&] { reader->set_state("A", DriveState::kFinished, ""); }) ==
-        "write/journal-database");
+        "write/job-directory-read-only");
   CHECK(reader->drive("A")->state == DriveState::kWriting);
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("a read-only directory can be read and nothing appears in it") {
     const auto journal = Journal::open(job.path(), Access::kReadOnly);
     CHECK(journal->drive("A")->state == DriveState::kWriting);
     CHECK(error_of([&] { Journal::open(job.path(), Access::kReadWrite); }) ==
-          "write/journal-database");
+          "write/job-directory-read-only");
   }
   CHECK(std::distance(std::filesystem::directory_iterator(job.path()), {}) == 1);
 }
