@@ -1,9 +1,9 @@
-#include "agent/report/sizes.h"
+#include "base/human_text.h"
 
 #include <array>
 #include <cstdio>
 
-namespace driveprep::report {
+namespace driveprep {
 
 std::string human_bytes(std::uint64_t bytes) {
   constexpr std::array<const char*, 6> kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
@@ -48,4 +48,4 @@ std::string human_duration(std::chrono::seconds duration) {
   return text;
 }
 
-}  // namespace driveprep::report
+}  // namespace driveprep

@@ -13,9 +13,14 @@ constexpr std::string_view kNotUtf8 = "is not valid UTF-8";
 
 bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-std::string code_point(char16_t unit) {
-  char text[8];
-  std::snprintf(text, sizeof text, "U+%04X", static_cast<unsigned>(unit));
+// The one that begins at `units[0]`.
+std::string code_point(std::u16string_view units) {
+  auto value = static_cast<unsigned>(units[0]);
+  if (units.size() > 1 && value >= 0xD800 && value < 0xDC00) {
+    value = 0x10000 + ((value - 0xD800) << 10) + (static_cast<unsigned>(units[1]) - 0xDC00);
+  }
+  char text[16];
+  std::snprintf(text, sizeof text, "U+%04X", value);
   return text;
 }
 
@@ -61,9 +66,10 @@ std::optional<std::string> check_blob_name(std::string_view container, std::stri
   }
   for (std::size_t i = 0; i < units->size(); ++i) {
     const char16_t c = (*units)[i];
-    if (is_control(c)) return "has the control character " + code_point(c);
+    const std::u16string_view here = std::u16string_view(*units).substr(i);
+    if (is_control(c)) return "has the control character " + code_point(here);
     if (c == u'\\') return "has a backslash, which some clients turn into '/'";
-    if (is_unfit(c)) return "has the character " + code_point(c) + ", which blob names cannot have";
+    if (is_unfit(c)) return "has the character " + code_point(here) + ", which blob names cannot have";
     if (c >= 0xD800 && c < 0xDC00 && is_noncharacter_pair(c, (*units)[i + 1])) {
       return "has a code point that is no character";
     }
@@ -100,7 +106,7 @@ std::optional<std::string> check_share_component(std::string_view name) {
   }
   if (name == "." || name == "..") return "is \".\" or \"..\"";
   for (const char16_t c : *units) {
-    if (is_control(c)) return "has the control character " + code_point(c);
+    if (is_control(c)) return "has the control character " + code_point({&c, 1});
     if (std::u16string_view(u"\"\\/:|<>*?").find(c) != std::u16string_view::npos) {
       return std::string("has the character '") + static_cast<char>(c) + "'";
     }

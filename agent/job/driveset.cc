@@ -25,8 +25,9 @@ class RowWiper {
   CsvTable& table_;
 };
 
-std::string shown_or_none(const CsvField& field) {
-  return field.text.empty() ? "none" : shown(field.text);
+std::string incorrect(const std::string& column, const CsvField& field) {
+  if (field.text.empty()) return column + " has no value";
+  return "Incorrect value for " + column + ": " + shown(field.text);
 }
 
 void check_combination(const CsvTable& table) {
@@ -37,12 +38,12 @@ void check_combination(const CsvTable& table) {
 
   if (encryption.text != "Encrypt" && encryption.text != "AlreadyEncrypted") {
     throw table.error(encryption, "csv-encryption",
-                      "Incorrect value for Encryption: " + shown_or_none(encryption),
+                      incorrect("Encryption", encryption),
                       "Write Encrypt.");
   }
   if (format.text != "Format" && format.text != "AlreadyFormatted") {
     throw table.error(format, "csv-format-option",
-                      "Incorrect value for FormatOption: " + shown_or_none(format),
+                      incorrect("FormatOption", format),
                       "Write Format.");
   }
   if (encryption.text == "Encrypt" && !key.text.empty()) {
@@ -61,7 +62,7 @@ void check_combination(const CsvTable& table) {
   }
   if (prompt.text != "SilentMode" && prompt.text != "PromptOnFormat") {
     throw table.error(prompt, "csv-prompt",
-                      "Incorrect value for SilentOrPromptOnFormat: " + shown_or_none(prompt),
+                      incorrect("SilentOrPromptOnFormat", prompt),
                       "Write SilentMode or PromptOnFormat.");
   }
 }
@@ -113,14 +114,14 @@ void parse_identity(const CsvTable& table, DriveRow& row) {
   }
   if (!row.drive_id.empty() && !is_valid_drive_id(row.drive_id)) {
     throw table.error(id, "csv-drive-id",
-                      "DriveId " + shown_or_none(id) + " is not a serial number",
+                      "DriveId " + shown(id.text) + " is not a serial number",
                       "Use 1 to 64 letters, digits, '.', '_' and '-'.");
   }
   const CsvField& sector = table.value("SectorSize");
   if (sector.text == "4096") {
     row.sector_size = 4096;
   } else if (!sector.text.empty() && sector.text != "512") {
-    throw table.error(sector, "csv-sector-size", "SectorSize is " + shown_or_none(sector),
+    throw table.error(sector, "csv-sector-size", incorrect("SectorSize", sector),
                       "Write 512 or 4096, or leave it empty for 512.");
   }
 }

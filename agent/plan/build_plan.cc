@@ -13,6 +13,7 @@
 #include "agent/plan/plan_writer.h"
 #include "agent/plan/source_scanner.h"
 #include "agent/plan/store_access.h"
+#include "base/human_text.h"
 #include "base/posix.h"
 
 namespace driveprep::plan {
@@ -70,7 +71,7 @@ void check_drives(const std::vector<DriveInput>& drives) {
     if (drive.disk_bytes >= kMinDiskBytes) continue;
     throw Error(ErrorKind::kUsage, "drive-too-small",
                 drive.target.string() + " (" + drive.drive_id + ") has " +
-                    std::to_string(drive.disk_bytes) + " bytes; the least is 67108864 (64 MiB)",
+                    counted(drive.disk_bytes, "byte") + "; the least is 67,108,864 (64 MiB)",
                 "Use a larger drive, or make the image larger with truncate -s.");
   }
 }
@@ -115,7 +116,7 @@ std::unique_ptr<journal::Database> make_plan(const job::Job& job,
   check_sector_sizes(drives, draft.log());
   SourceScanner(job, drives, draft, progress).scan();
   if (progress) progress(draft.files(), draft.bytes());
-  resolve_name_collisions(draft, substitute);
+  resolve_name_collisions(draft, job.dataset, substitute);
   draft.log().check();
   if (draft.files() == 0) {
     throw Error(ErrorKind::kUsage, "nothing-to-ship",

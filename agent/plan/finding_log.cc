@@ -1,6 +1,7 @@
 #include "agent/plan/finding_log.h"
 
 #include "agent/plan/build_plan.h"
+#include "base/human_text.h"
 
 namespace driveprep::plan {
 namespace {
@@ -25,7 +26,8 @@ std::string remedy_for(const std::string& code) {
       {"source-special", "Remove them, or set sources/specials to \"skip\" in job.json."},
       {"source-symlink",
        "Set sources/symlinks to \"follow\" or \"skip\" in job.json, or remove the links."},
-      {"source-unreadable", "Run as a user who may read them, or give this user the right."},
+      {"source-unreadable", "Run as a user who may read them, give this user the right, or leave out what "
+       "cannot be read below a BasePath with \"unreadable\": \"skip\" under sources in job.json."},
   };
   const auto found = kRemedies.find(code);
   return found == kRemedies.end() ? "" : found->second;
@@ -37,7 +39,7 @@ std::string listed(const std::string& summary, const std::vector<Finding>& probl
   std::string text = summary + ":";
   for (const Finding& problem : problems) text += "\n  " + problem.subject + " " + problem.detail;
   if (total > problems.size()) {
-    text += "\n  and " + std::to_string(total - problems.size()) + " more";
+    text += "\n  and " + human_count(total - problems.size()) + " more";
   }
   return text;
 }
@@ -80,7 +82,7 @@ void FindingLog::check() const {
   }
   throw PlanRefused(all_source_ ? ErrorKind::kSource : ErrorKind::kUsage,
                     one_code_ ? problems_.front().code : "plan-refused",
-                    std::to_string(problem_count_) + " things cannot be shipped as they are",
+                    human_count(problem_count_) + " things cannot be shipped as they are",
                     problems_, problem_count_, remedies);
 }
 

@@ -14,8 +14,9 @@ namespace {
 
 class CollisionResolver {
  public:
-  CollisionResolver(PlanDraft& draft, bool substitute_names)
+  CollisionResolver(PlanDraft& draft, const job::Dataset& dataset, bool substitute_names)
       : draft_(draft),
+        dataset_(dataset),
         database_(draft.database()),
         substitute_names_(substitute_names),
         directories_(database_),
@@ -30,11 +31,12 @@ class CollisionResolver {
     collect();
     // Directories first: their names are part of the paths of everything below them.
     each_collision(
-        "SELECT d.id, d.name, d.ntfs, '' FROM directory AS d "
+        "SELECT d.id, d.name, d.ntfs, '', 0 FROM directory AS d "
         "WHERE d.parent = ? AND d.fold = ? ORDER BY d.name",
         &CollisionResolver::resolve_directories);
     each_collision(
-        "SELECT f.id, f.name, f.ntfs, s.path || '/' || coalesce(f.source_name, f.name) "
+        "SELECT f.id, f.name, f.ntfs, s.path || '/' || coalesce(f.source_name, f.name), "
+        "f.dataset_row "
         "FROM scan.file AS f JOIN source AS s ON s.id = f.source "
         "WHERE f.directory = ? AND f.fold = ? ORDER BY f.name, f.id",
         &CollisionResolver::resolve_files);
@@ -47,6 +49,7 @@ class CollisionResolver {
     std::string name;
     std::u16string ntfs_name;
     std::string source;
+    std::size_t dataset_row;
   };
   using Resolve = void (CollisionResolver::*)(std::int64_t, const std::vector<Entry>&);
 
@@ -71,7 +74,8 @@ class CollisionResolver {
       std::vector<Entry> entries;
       while (query.step()) {
         entries.push_back(
-            {query.integer(0), query.text(1), stored_name(query, 1, 2), query.text(3)});
+            {query.integer(0), query.text(1), stored_name(query, 1, 2), query.text(3),
+             static_cast<std::size_t>(query.integer(4))});
       }
       (this->*handle)(directory, entries);
     }
@@ -89,8 +93,8 @@ class CollisionResolver {
       if (i > 0 && entries[i].name == entries[i - 1].name) {
         draft_.log().problem("destination-conflict",
                              printable(directories_.place(directory).blob_prefix + entries[i].name),
-                             "is the destination of both " + printable(entries[i - 1].source) +
-                                 " and " + printable(entries[i].source));
+                             "is the destination of both " + source(entries[i - 1]) + " and " +
+                                 source(entries[i]));
         continue;
       }
       if (const Entry* other = same_fold(entries, i)) {
@@ -99,6 +103,12 @@ class CollisionResolver {
         rename(directory, entries[i], *below + "/", "scan.file");
       }
     }
+  }
+
+  // "/srv/job/dataset.csv:2: /data/a".
+  std::string source(const Entry& entry) const {
+    return dataset_.file.string() + ":" + std::to_string(dataset_.rows.at(entry.dataset_row).line) +
+           ": " + printable(entry.source);
   }
 
   // An earlier entry that Windows takes for the same name.
@@ -150,6 +160,7 @@ class CollisionResolver {
   }
 
   PlanDraft& draft_;
+  const job::Dataset& dataset_;
   journal::Database& database_;
   const bool substitute_names_;
   DirectoryTable directories_;
@@ -158,8 +169,8 @@ class CollisionResolver {
 
 }  // namespace
 
-void resolve_name_collisions(PlanDraft& draft, bool substitute_names) {
-  if (draft.names_may_collide()) CollisionResolver(draft, substitute_names).resolve();
+void resolve_name_collisions(PlanDraft& draft, const job::Dataset& dataset, bool substitute_names) {
+  if (draft.names_may_collide()) CollisionResolver(draft, dataset, substitute_names).resolve();
 }
 
 }  // namespace driveprep::plan

@@ -6,6 +6,6 @@
 
 namespace driveprep::plan {
 
-void resolve_name_collisions(PlanDraft& draft, bool substitute_names);
+void resolve_name_collisions(PlanDraft& draft, const job::Dataset& dataset, bool substitute_names);
 
 }  // namespace driveprep::plan

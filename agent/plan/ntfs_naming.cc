@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "base/error.h"
+#include "base/human_text.h"
 #include "base/utf16.h"
 #include "drive/ntfs/names.h"
 
@@ -76,18 +77,12 @@ std::int64_t fold_hash(std::u16string_view name) {
 std::string printable(std::string_view text) {
   std::string result;
   for (std::size_t i = 0; i < text.size();) {
-    // The longest well-formed character here, if any.
-    std::size_t length = 4;
-    while (length > 0 && (i + length > text.size() || [&] {
-             const auto units = utf16_from_utf8(text.substr(i, length));
-             return !units || units->size() != (length == 4 ? 2u : 1u);
-           }())) {
-      --length;
-    }
     const auto byte = static_cast<unsigned char>(text[i]);
-    const bool c1 = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (length == 0 || byte < 0x20 || byte == 0x7F || c1) {
-      length = std::max<std::size_t>(length, 1);
+    std::size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    const auto units = utf16_from_utf8(text.substr(i, length));
+    const char16_t first = units ? (*units)[0] : u'\0';
+    if (first < 0x20 || (first >= 0x7F && first < 0xA0) || changes_direction(first)) {
+      if (!units) length = 1;
       for (std::size_t k = 0; k < length; ++k) {
         char shown[8];
         std::snprintf(shown, sizeof shown, "\\x%02X", static_cast<unsigned char>(text[i + k]));

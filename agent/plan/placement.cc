@@ -1,28 +1,21 @@
 #include "agent/plan/placement.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
 #include <optional>
 
 #include "agent/plan/ntfs_naming.h"
 #include "agent/plan/packer.h"
+#include "base/human_text.h"
 
 namespace driveprep::plan {
 namespace {
 
-std::string gib(std::uint64_t bytes) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.2f GiB (%llu bytes)", static_cast<double>(bytes) / 0x1p30,
-                static_cast<unsigned long long>(bytes));
-  return text;
-}
-
 std::string described(const std::vector<DriveRoom>& drives) {
   std::string text;
   for (const DriveRoom& drive : drives) {
-    text += "\n  " + drive.drive_id + ": " + gib(drive.usable) + " for files on a disk of " +
-            gib(drive.disk_bytes);
+    text += "\n  " + drive.drive_id + ": " + human_bytes(drive.usable) + " for files on a disk of " +
+            human_bytes(drive.disk_bytes);
   }
   return text;
 }
@@ -146,7 +139,7 @@ void check_largest(PlanDraft& draft, const std::vector<DriveRoom>& drives) {
   if (!query.step() || static_cast<std::uint64_t>(query.integer(2)) <= largest_room) return;
   throw Error(ErrorKind::kUsage, "not-enough-space",
               "the file " + printable(query.text(0)) + " of " +
-                  gib(static_cast<std::uint64_t>(query.integer(1))) +
+                  human_bytes(static_cast<std::uint64_t>(query.integer(1))) +
                   " is larger than the largest drive has room for:" + described(drives),
               "Use a larger drive, or leave the file out; a file is never split over drives.");
 }
@@ -155,13 +148,13 @@ void check_largest(PlanDraft& draft, const std::vector<DriveRoom>& drives) {
   std::uint64_t room = 0;
   for (const DriveRoom& drive : drives) room += drive.usable;
   const std::uint64_t needed = draft.file_cost() + draft.directory_costs().total();
-  const std::string head = std::to_string(draft.files()) + " files of " + gib(draft.bytes()) +
-                           " need " + gib(needed) +
+  const std::string head = counted(draft.files(), "file") + " of " + human_bytes(draft.bytes()) +
+                           (draft.files() == 1 ? " needs " : " need ") + human_bytes(needed) +
                            " with what the file system and the manifest add; ";
-  const std::string rest = "the drives have room for " + gib(room) + ":" + described(drives);
+  const std::string rest = "the drives have room for " + human_bytes(room) + ":" + described(drives);
   if (needed > room) {
     throw Error(ErrorKind::kUsage, "not-enough-space",
-                head + gib(needed - room) + " are missing, " + rest,
+                head + human_bytes(needed - room) + " are missing, " + rest,
                 "Add drives to driveset.csv, use larger ones, or ship less.");
   }
   throw Error(ErrorKind::kUsage, "not-enough-space",

@@ -16,6 +16,7 @@
 #include "agent/plan/limits.h"
 #include "agent/plan/ntfs_naming.h"
 #include "agent/plan/store_access.h"
+#include "base/human_text.h"
 #include "base/utf16.h"
 
 namespace driveprep::plan {
@@ -357,13 +358,13 @@ bool SourceScanner::size_fits(const Level& level, const std::string& name, std::
     if (limit.type != type) continue;
     if (size > limit.refused_above) {
       log_.problem("file-too-large", shown(),
-                   "has " + std::to_string(size) + " bytes, a " + std::string(type_name) +
+                   "has " + counted(size, "byte") + ", a " + std::string(type_name) +
                        " at most " + std::to_string(limit.refused_above));
       return false;
     }
     if (size % limit.multiple_of != 0) {
       log_.problem("page-blob-length", shown(),
-                   "has " + std::to_string(size) + " bytes, which is not a multiple of " +
+                   "has " + counted(size, "byte") + ", which is not a multiple of " +
                        std::to_string(limit.multiple_of) + " as a " + std::string(type_name) +
                        " needs");
       return false;
@@ -410,7 +411,7 @@ void SourceScanner::file(Level& level, const std::string& name, const std::strin
   if (above + blob_name.size() > kLongPathUnits) {
     const std::size_t units = above + utf16_from_utf8(blob_name).value().size();
     if (units > kLongPathUnits) {
-      log_.warn("long-path", printable(blob_name),
+      log_.warn("long-path", row.container + "/" + printable(blob_name),
                 "has a path of " + std::to_string(units) + " characters on the drive; Windows "
                 "programs without long-path support cannot open it");
     }

@@ -4,6 +4,7 @@
 
 #include "agent/plan/capacity.h"
 #include "agent/plan/limits.h"
+#include "base/human_text.h"
 
 namespace driveprep::prepare {
 namespace {
@@ -23,7 +24,7 @@ RetryAllowance::RetryAllowance(const plan::DrivePlan& drive, std::int64_t grown_
 std::optional<std::string> RetryAllowance::objection(const plan::FileItem& item,
                                                      std::uint64_t size) {
   if (size == item.size) return std::nullopt;
-  const std::string has = "has " + std::to_string(size) + " bytes now";
+  const std::string has = "has " + counted(size, "byte") + " now";
   for (const plan::SizeLimit& limit : plan::kSizeLimits) {
     if (limit.type != item.type) continue;
     const std::string kind = "a " + std::string(job::to_string(item.type));

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -48,7 +49,11 @@ class DriveProgress {
     files_done_ = done_files;
     phase_ = phase;
     ++phase_number_;
+    if (on_begin) on_begin(phase);
   }
+  // Called by begin(), in its thread. Set before that thread exists.
+  std::function<void(Phase)> on_begin;
+
   // Time spent in a phase that has ended. For the thread that calls begin().
   std::chrono::milliseconds spent(Phase phase) const {
     return std::chrono::duration_cast<std::chrono::milliseconds>(

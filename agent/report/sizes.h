@@ -1,19 +1,13 @@
 // Sizes, rates and times as people read them.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <string>
+#include "base/human_text.h"
 
 namespace driveprep::report {
 
-// "512 B", "1.5 GB": decimal units, as on the label of a drive.
-std::string human_bytes(std::uint64_t bytes);
-// "1,234,567".
-std::string human_count(std::uint64_t count);
-// "1 file", "1,234 files".
-std::string counted(std::uint64_t count, const std::string& noun);
-// "12 s", "3 min 05 s", "2 h 10 min".
-std::string human_duration(std::chrono::seconds duration);
+using driveprep::counted;
+using driveprep::human_bytes;
+using driveprep::human_count;
+using driveprep::human_duration;
 
 }  // namespace driveprep::report

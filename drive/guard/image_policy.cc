@@ -1,3 +1,4 @@
+#include "base/human_text.h"
 #include "drive/guard/image_target.h"
 
 namespace driveprep::guard {
@@ -85,14 +86,14 @@ class Judge {
     const std::uint64_t sector = facts_.request.sector.bytes();
     if (size < kSmallestImage) {
       refuse("image-too-small", ErrorKind::kRefused,
-             name_ + " has " + std::to_string(size) + " bytes; the smallest drive has " +
+             name_ + " has " + counted(size, "byte") + "; the smallest drive has " +
                  std::to_string(kSmallestImage) + " (64 MiB)",
              "Make it larger, for example: truncate -s 8G " + name_);
     }
     if (size % sector != 0) {
       refuse(
           "image-size-uneven", ErrorKind::kRefused,
-          name_ + " has " + std::to_string(size) + " bytes, not a multiple of the sector size " +
+          name_ + " has " + counted(size, "byte") + ", not a multiple of the sector size " +
               std::to_string(sector),
           "Round its size up: truncate -s " + std::to_string(round_up(size, kMiB)) + " " + name_);
     }

@@ -140,6 +140,8 @@ TEST_CASE("blob names") {
   CHECK(check("\xEF\xBF\xBE"));          // U+FFFE
   CHECK(check("\xF0\x9F\xBF\xBF"));      // U+1FFFF
   CHECK(check("\xF3\xB0\x80\x80"));      // U+F0000, private plane
+  CHECK_THAT(*job::check_blob_name("data", "\xF3\xB0\x80\x80"), Catch::Contains("U+F0000,"));
+  CHECK_THAT(*job::check_blob_name("data", "\xEE\x80\x80"), Catch::Contains("U+E000,"));
   CHECK(check("\xED\xA0\x80"));          // a lone surrogate
   std::string segments = "a";
   for (int i = 1; i < 254; ++i) segments += "/a";

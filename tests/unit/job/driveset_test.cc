@@ -60,7 +60,7 @@ TEST_CASE("devices, serial numbers and images are told apart") {
 
 TEST_CASE("combinations that the tool being replaced refuses are refused with its messages") {
   CHECK(refusal("/dev/x,Format,,Encrypt,") == "usage/csv-prompt");
-  CHECK(message("/dev/x,Format,,Encrypt,").find("Incorrect value for SilentOrPromptOnFormat: none") !=
+  CHECK(message("/dev/x,Format,,Encrypt,").find("SilentOrPromptOnFormat has no value") !=
         std::string::npos);
   CHECK(refusal("/dev/x,Format,Silent,Encrypt,") == "usage/csv-prompt");
   CHECK(refusal("/dev/x,Format,SilentMode,AlreadyEncrypted,") ==

@@ -280,6 +280,34 @@ TEST_CASE("two sources with one destination are refused, naming both") {
   CHECK(error.code() == "destination-conflict");
   CHECK(std::string(error.what()).find(one.string()) != std::string::npos);
   CHECK(std::string(error.what()).find(two.string()) != std::string::npos);
+  CHECK_THAT(error.what(), Catch::Contains("dataset.csv:2: " + one.string()) &&
+                               Catch::Contains("dataset.csv:3: " + two.string()));
+}
+
+TEST_CASE("findings about a blob name it with its container") {
+  Fixture fixture;
+  fixture.file(std::string(150, 'd') + "/" + std::string(150, 'f'));
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = fixture.plan();
+  REQUIRE(count_of(store, "long-path") == 1);
+  CHECK(store.findings(1)[0].subject.starts_with("data/ddd"));
+}
+
+TEST_CASE("what there is to write down about the files of a drive") {
+  Fixture fixture;
+  fixture.file("d/a", 10);
+  fixture.file("d/b?", 9 * kMiB);
+  fixture.row(fixture.source().string() + "/", "data/");
+  const auto store = fixture.plan();
+  std::uint64_t paths = 0;
+  auto cursor = store.files(0);
+  for (plan::FileItem item; cursor.next(item);) paths += item.blob_path.size() + item.file_path.size();
+  const plan::PlanTexts texts = store.texts(0);
+  CHECK(texts.files == 2);
+  CHECK(texts.pieces == 1 + 3);
+  CHECK(texts.name_bytes == 3);
+  CHECK(texts.path_bytes >= paths);
+  CHECK(texts.path_bytes <= paths + 40);
 }
 
 TEST_CASE("a missing source is named with its line, and nothing is written") {

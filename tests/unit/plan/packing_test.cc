@@ -136,6 +136,7 @@ TEST_CASE("more data than space is refused with the numbers of every drive") {
   CHECK(text.find("FIRST") != std::string::npos);
   CHECK(text.find("SECOND") != std::string::npos);
   CHECK(text.find("are missing") != std::string::npos);
+  CHECK_THAT(text, Catch::Contains("8 files of 336 MB need ") && !Catch::Contains("GiB"));
 }
 
 TEST_CASE("files that fit by their sum but not one by one are refused as such") {
@@ -156,6 +157,15 @@ TEST_CASE("a file larger than the largest drive is named") {
   const auto error = error_of([&] { fixture.plan(kGiB); });
   CHECK(error.code() == "not-enough-space");
   CHECK(std::string(error.what()).find(file.string()) != std::string::npos);
+}
+
+TEST_CASE("one file is counted as one") {
+  Fixture fixture;
+  fixture.file("one", 60 * kMiB);
+  for (int i = 0; i < 40'000; ++i) fs::create_directory(fixture.source() / std::to_string(i));
+  fixture.row(fixture.source().string() + "/", "data/");
+  CHECK_THAT(error_of([&] { fixture.plan(100 * kMiB); }).what(),
+             Catch::Contains("1 file of 62.9 MB needs "));
 }
 
 TEST_CASE("a drive below 64 MiB is refused") {

@@ -158,4 +158,9 @@ TEST_CASE("names are shown without control characters and broken bytes") {
   CHECK(plan::printable("plain \xC3\xA4 \xF0\x9F\x98\x80") == "plain \xC3\xA4 \xF0\x9F\x98\x80");
   CHECK(plan::printable("a\nb\x7F\xFFz") == "a\\x0Ab\\x7F\\xFFz");
   CHECK(plan::printable("\xC2\x85") == "\\xC2\\x85");
+  // U+202E shows "gpj.exe" as "exe.jpg"; letters of scripts that run from right to left are no control.
+  CHECK(plan::printable("a\xE2\x80\xAEgpj.exe") == "a\\xE2\\x80\\xAEgpj.exe");
+  CHECK(plan::printable("\xE2\x81\xA6\xE2\x80\x8E") == "\\xE2\\x81\\xA6\\xE2\\x80\\x8E");
+  CHECK(plan::printable("\xC2\x85\xC2\x85 \xC3\xA4\xC3\xA4") == "\\xC2\\x85\\xC2\\x85 \xC3\xA4\xC3\xA4");
+  CHECK(plan::printable("\xD7\x90") == "\xD7\x90");
 }
