@@ -1,19 +1,39 @@
 #include "agent/cli/consent.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
+#include <utility>
 
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
+#include "agent/cli/stop_signals.h"
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/sizes.h"
 
 namespace driveprep::cli {
 namespace {
 
-std::string ask_for_drive_id(const guard::ImageFacts& facts, const guard::Consent& consent) {
+constexpr int kLookForStop = 100;  // milliseconds
+
+// The next line of the terminal; nullopt when it is empty, the terminal is closed (Ctrl-D), or a stop
+// is asked for.
+std::optional<std::string> read_answer() {
+  const CleanStop clean_stop;
+  std::string answer;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  while (!stop_requested()) {
+    if (::poll(&input, 1, kLookForStop) <= 0) continue;
+    char c = 0;
+    if (::read(STDIN_FILENO, &c, 1) != 1 || c == '\n') break;
+    answer += c;
+  }
+  if (answer.empty() || stop_requested()) return std::nullopt;
+  return answer;
+}
+
+std::optional<std::string> ask_for_drive_id(const guard::ImageFacts& facts, const guard::Consent& consent) {
   const inventory::Contents& contents = facts.contents.value();
   note("\n" + printable(facts.request.path.string()) + " (" +
        report::human_bytes(facts.identity.value().size) + ") is " +
@@ -21,9 +41,7 @@ std::string ask_for_drive_id(const guard::ImageFacts& facts, const guard::Consen
   if (consent.replaces) note(*consent.replaces + ".");
   note("Everything on it will be destroyed. Type its drive id (" + facts.request.drive_id +
        ") to agree:");
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer;
+  return read_answer();
 }
 
 guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* journal) {
@@ -44,22 +62,26 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
 
 }  // namespace
 
-guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
-                                    const journal::Journal* journal,
-                                    const std::vector<std::string>& confirmed) {
-  guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
-  guard::Consent consent = consent_of(row, journal);
+JudgedImage judge_image(const job::Job& job, const job::DriveRow& row,
+                        const journal::Journal* journal,
+                        const std::vector<std::string>& confirmed) {
+  JudgedImage image{guard::gather_image_facts(image_request(job, row)), consent_of(row, journal)};
   if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
-    consent.confirmed_id = row.drive_id;
+    image.consent.confirmed_id = row.drive_id;
   }
-  const guard::Verdict verdict = guard::judge(facts, consent);
+  const guard::Verdict verdict = guard::judge(image.facts, image.consent);
   const bool only_consent_missing =
       verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
   // An answer out of a pipe is no consent.
-  if (only_consent_missing && ::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
-    consent.confirmed_id = ask_for_drive_id(facts, consent);
-  }
-  return guard::vet(std::move(facts), std::move(consent));
+  image.ask = only_consent_missing && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0;
+  if (!image.ask) verdict.throw_if_refused();
+  return image;
+}
+
+std::optional<guard::VettedImage> vet_with_consent(JudgedImage image) {
+  if (image.ask) image.consent.confirmed_id = ask_for_drive_id(image.facts, image.consent);
+  if (stop_requested()) return std::nullopt;
+  return guard::vet(std::move(image.facts), std::move(image.consent));
 }
 
 TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,

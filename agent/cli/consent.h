@@ -1,6 +1,7 @@
 // The operator's agreement that what is on a drive may be destroyed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,13 +11,22 @@
 
 namespace driveprep::cli {
 
-// Looks at the image of one row of the driveset and judges it. When only consent is missing and
-// there is a terminal, shows what is on the image and asks for the drive id to be typed; one try.
-// Throws what speaks against it. `confirmed`: the drive ids given with --confirm.
-// `journal` may be null.
-guard::VettedImage vet_with_consent(const job::Job& job, const job::DriveRow& row,
-                                    const journal::Journal* journal,
-                                    const std::vector<std::string>& confirmed);
+// An image that nothing speaks against, but for a consent that can still be asked for.
+struct JudgedImage {
+  guard::ImageFacts facts;
+  guard::Consent consent;
+  bool ask = false;  // only consent is missing, and there is a terminal
+};
+
+// Looks at the image of one row of the driveset and judges it. Throws what speaks against it.
+// `confirmed`: the drive ids given with --confirm. `journal` may be null.
+JudgedImage judge_image(const job::Job& job, const job::DriveRow& row,
+                        const journal::Journal* journal,
+                        const std::vector<std::string>& confirmed);
+
+// Where it has to be asked, shows what is on the image and waits for the drive id to be typed; one try.
+// nullopt when a signal came instead of an answer (stop_requested()).
+std::optional<guard::VettedImage> vet_with_consent(JudgedImage image);
 
 // What a plan can say of the target of one row without touching it.
 struct TargetOutlook {

@@ -90,6 +90,10 @@ std::vector<plan::DriveInput> drive_inputs(const job::Job& job) {
   return inputs;
 }
 
+nlohmann::ordered_json result_head(const job::JobDirectory& directory, const std::string& name) {
+  return {{"schema", 1}, {"job", directory.root().string()}, {"name", name}};
+}
+
 Sha256 inputs_digest(const job::Job& job) {
   std::string text = posix::read_file(job.directory.dataset_file(), kCsvLimit, ErrorKind::kUsage);
   text += '\0';

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include <spdlog/logger.h>
@@ -30,6 +31,9 @@ guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row)
 // What the planner needs of each drive of the driveset. Throws what speaks against an image that
 // cannot be measured (missing, not a file).
 std::vector<plan::DriveInput> drive_inputs(const job::Job& job);
+
+// {"schema", "job": the path of its directory, "name"}: how every result of a command begins.
+nlohmann::ordered_json result_head(const job::JobDirectory& directory, const std::string& name);
 
 // Over everything that decides what is written: the two CSV files, session, encryption, policies.
 Sha256 inputs_digest(const job::Job& job);

@@ -25,6 +25,7 @@ void write_secret(std::string_view before, std::string_view secret, std::string_
 int run_key_show(const KeyShowOptions& options) {
   const job::Job job = job::load_job(options.job);
   open_begun(job.directory);
+  job.directory.check_writable(64 * kKiB);
   const journal::JobLock lock(job.directory.root());
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
@@ -39,9 +40,12 @@ int run_key_show(const KeyShowOptions& options) {
       prepare::open_envelope(job.directory, journal->job()->id, options.drive, drive->state, *keys);
   journal->add_event("key-shown", options.drive);
   if (options.json) {
-    write_secret("{\"schema\": 1, \"drive\": \"" + options.drive + "\", \"protector\": \"" +
-                     drive->volume->recovery_protector.lower() + "\", \"recovery_password\": \"",
-                 password.text(), "\"}\n");
+    nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
+    document.update({{"drive", options.drive},
+                     {"protector", drive->volume->recovery_protector.lower()}});
+    std::string head = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    head.pop_back();
+    write_secret(head + ",\"recovery_password\":\"", password.text(), "\"}\n");
   } else {
     write_secret("", password.text(), "\n");
   }

@@ -135,7 +135,8 @@ int report_outcomes(const OutcomeReport& report) {
       drives.push_back(outcome_json(report, report.outcomes[i], report.progress[i]));
     }
     print_json({{"schema", 1},
-                {"job", report.job},
+                {"job", report.path},
+                {"name", report.name},
                 {"exit", status},
                 {"seconds", report.elapsed.count()},
                 {"plan_digest", report.plan.digest_text()},

@@ -15,7 +15,9 @@
 namespace driveprep::cli {
 
 struct OutcomeReport {
-  std::string job;
+  std::string job;   // as it was given
+  std::string path;  // absolute
+  std::string name;
   bool json = false;
   const plan::PlanStore& plan;
   const journal::Journal& journal;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
+#include "base/human_text.h"
 #include "base/utf16.h"
 
 namespace driveprep::cli {
@@ -65,21 +67,29 @@ void print_error(const Error& error) {
 }
 
 std::string printable(const std::string& text) {
-  std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n') || byte == 0x7F) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      shown += escaped;
+  const std::optional<std::u16string> units = utf16_from_utf8(text);
+  std::u16string shown;
+  const auto escape = [&shown](const char* format, unsigned value) {
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, format, value);
+    for (const char* c = escaped; *c != 0; ++c) shown += static_cast<char16_t>(*c);
+  };
+  // What is no UTF-8 is shown as far as it is ASCII.
+  const std::size_t length = units ? units->size() : text.size();
+  for (std::size_t i = 0; i < length; ++i) {
+    const char16_t unit =
+        units ? (*units)[i] : static_cast<char16_t>(static_cast<unsigned char>(text[i]));
+    if ((unit < 0x20 && unit != '\n') || unit == 0x7F) {
+      escape("\\x%02x", unit);
+    } else if (!units && unit >= 0x80) {
+      shown += u'?';
+    } else if ((unit >= 0x80 && unit < 0xA0) || changes_direction(unit)) {
+      escape("\\u%04x", unit);
     } else {
-      shown += c;
+      shown += unit;
     }
   }
-  if (utf16_from_utf8(shown)) return shown;
-  std::string ascii;
-  for (const char c : shown) ascii += (c & 0x80) ? '?' : c;
-  return ascii;
+  return utf8_from_utf16(shown).value();
 }
 
 }  // namespace driveprep::cli

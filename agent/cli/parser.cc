@@ -43,7 +43,12 @@ struct Described {
 CLI::App* add_command(CLI::App& parent, Parsed& parsed, CommonOptions& options,
                       const Described& described, std::function<int()> command) {
   CLI::App* app = parent.add_subcommand(described.name, described.does);
-  app->add_option("JOB", options.job, "The job directory")->required()->type_name("");
+  app->add_option("JOB", options.job, "The job directory")
+      ->required()
+      ->type_name("")
+      ->check(CLI::Validator([](const std::string& path) {
+        return path.empty() ? std::string("the path of the job directory is empty") : std::string();
+      }, ""));
   app->add_flag("--json", options.json, described.json);
   app->footer(std::string("Writes:\n  ") + described.writes + "\n\nExample:\n  " +
               described.example);

@@ -75,7 +75,8 @@ int run_plan(const PlanOptions& options) {
   const plan::PlanStore plan = private_plan(job);
   prepare::check_space(job.directory, plan, journal.get());
   if (options.json) {
-    nlohmann::ordered_json document = plan_json(plan);
+    nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
+    document.update(plan_json(plan));
     for (std::size_t i = 0; i < targets.size(); ++i) {
       document["drives"][i]["contents"] = targets[i].contents;
       document["drives"][i]["needs_confirmation"] = targets[i].needs_confirmation;

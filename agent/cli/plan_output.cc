@@ -33,8 +33,7 @@ nlohmann::ordered_json plan_json(const plan::PlanStore& plan) {
   }
   nlohmann::ordered_json counts = nlohmann::ordered_json::object();
   for (const plan::FindingCount& count : plan.finding_counts()) counts[count.code] = count.count;
-  return {{"schema", 1},
-          {"session", plan.session()},
+  return {{"session", plan.session()},
           {"digest", plan.digest_text()},
           {"files", plan.total_files()},
           {"bytes", plan.total_bytes()},

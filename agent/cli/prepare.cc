@@ -55,17 +55,38 @@ plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
 }
 
 // Every drive that is not finished yet, judged before the first one is touched.
-std::map<std::string, guard::VettedImage> vet_drives(const PrepareOptions& options,
-                                                     const job::Job& job,
-                                                     const journal::Journal* journal) {
-  std::map<std::string, guard::VettedImage> vetted;
+std::map<std::string, JudgedImage> judge_drives(const PrepareOptions& options, const job::Job& job,
+                                                const journal::Journal* journal) {
+  std::map<std::string, JudgedImage> judged;
   for (const job::DriveRow& row : job.driveset.rows) {
     const std::optional<journal::Drive> known =
         journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
     if (known && known->state == DriveState::kFinished) continue;
-    vetted.emplace(row.drive_id, vet_with_consent(job, row, journal, options.confirm));
+    judged.emplace(row.drive_id, judge_image(job, row, journal, options.confirm));
+  }
+  return judged;
+}
+
+// The drives that get files and are not finished. Asks where consent is missing; the rest is empty after
+// a stop (stop_requested()).
+std::map<std::string, guard::VettedImage> vet_drives(const plan::PlanStore& plan,
+                                                     std::map<std::string, JudgedImage> judged) {
+  std::map<std::string, guard::VettedImage> vetted;
+  for (const plan::DrivePlan& drive : plan.drives()) {
+    const auto image = judged.find(drive.drive_id);
+    if (drive.files == 0 || image == judged.end()) continue;
+    std::optional<guard::VettedImage> answer = vet_with_consent(std::move(image->second));
+    if (!answer) return {};
+    vetted.emplace(drive.drive_id, std::move(*answer));
   }
   return vetted;
+}
+
+bool any_question(const plan::PlanStore& plan, const std::map<std::string, JudgedImage>& judged) {
+  return std::ranges::any_of(plan.drives(), [&](const plan::DrivePlan& drive) {
+    const auto image = judged.find(drive.drive_id);
+    return drive.files > 0 && image != judged.end() && image->second.ask;
+  });
 }
 
 void require_digest(const plan::PlanStore& plan, const std::string& wanted) {
@@ -135,6 +156,21 @@ std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
   return keys;
 }
 
+// Where every drive was left, and which protector opens it.
+void log_outcomes(spdlog::logger& log, const journal::Journal& journal,
+                  const std::vector<prepare::DriveOutcome>& outcomes) {
+  for (const prepare::DriveOutcome& outcome : outcomes) {
+    const std::optional<journal::Drive> drive = journal.drive(outcome.drive_id);
+    log.info("drive {}: {}{}{}{}", outcome.drive_id, journal::to_string(outcome.state),
+             outcome.stopped ? ", stopped by the operator" : "",
+             outcome.verification ? ": " + verification_text(*outcome.verification) : "",
+             drive && drive->volume ? "; volume " + drive->volume->volume.lower() +
+                                          ", recovery password protector " +
+                                          drive->volume->recovery_protector.lower()
+                                    : "");
+  }
+}
+
 }  // namespace
 
 int run_prepare(const PrepareOptions& options) {
@@ -147,23 +183,33 @@ int run_prepare(const PrepareOptions& options) {
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   if (journal) journal->require_job(job.spec.name);
   check_before_writing(job, journal.get());
-  const std::map<std::string, guard::VettedImage> vetted = vet_drives(options, job, journal.get());
+  std::map<std::string, JudgedImage> judged = judge_drives(options, job, journal.get());
   const bool fresh = nothing_begun(journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
+  // Nobody is asked to agree to what was not shown.
+  const bool shown_plan = !options.json && any_question(plan, judged);
+  std::map<std::string, guard::VettedImage> vetted;
   try {
     require_digest(plan, options.plan_digest);
     prepare::check_space(job.directory, plan, journal.get());
+    if (shown_plan) print_plan(plan);
+    vetted = vet_drives(plan, std::move(judged));
   } catch (const Error&) {
     // Nothing was begun with a new plan: a refusal leaves nothing behind.
     if (fresh) std::filesystem::remove(job.directory.plan_file());
     throw;
+  }
+  if (stop_requested()) {
+    if (fresh) std::filesystem::remove(job.directory.plan_file());
+    note("\ndriveprep: stopped");
+    return stop_exit_status();
   }
 
   std::deque<report::DriveProgress> progress;
   std::vector<prepare::DriveTask> tasks;
   for (const plan::DrivePlan& drive : plan.drives()) {
     const auto image = vetted.find(drive.drive_id);
-    if (drive.files == 0 || image == vetted.end()) continue;
+    if (image == vetted.end()) continue;
     progress.emplace_back(drive.drive_id);
     tasks.push_back({drive.index, image->second, &progress.back()});
   }
@@ -173,6 +219,8 @@ int run_prepare(const PrepareOptions& options) {
     const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(
         std::chrono::steady_clock::now() - start);
     return report_outcomes({.job = options.job,
+                            .path = job.directory.root().string(),
+                            .name = job.spec.name,
                             .json = options.json,
                             .plan = plan,
                             .journal = *journal,
@@ -186,13 +234,20 @@ int run_prepare(const PrepareOptions& options) {
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);
+  // The tables have their place in the file before the job directory can run full.
+  journal->reuse_log();
   for (const prepare::DriveTask& task : tasks) {
     make_drive_directory(job.directory, task.progress->drive_id());
   }
   const std::shared_ptr<spdlog::logger> log = open_log(job.directory, "prepare");
   log->info("{}, plan {}, {} files, {} bytes", program_name(), plan.digest_text(),
             plan.total_files(), plan.total_bytes());
-  if (!options.json) print_plan(plan);
+  for (report::DriveProgress& drive : progress) {
+    drive.on_begin = [&log, id = drive.drive_id()](report::Phase phase) {
+      log->info("drive {}: {}", id, report::to_string(phase));
+    };
+  }
+  if (!options.json && !shown_plan) print_plan(plan);
   {
     const CleanStop clean_stop;
     std::vector<const report::DriveProgress*> shown;
@@ -211,6 +266,7 @@ int run_prepare(const PrepareOptions& options) {
                                         .stop = &stop_requested()},
                                        tasks);
   }
+  log_outcomes(*log, *journal, outcomes);
   const int status = report();
   log->info("ended with exit status {}", status);
   return status;

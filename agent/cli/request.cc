@@ -79,12 +79,12 @@ int run_request(const RequestOptions& options) {
   });
 
   if (options.json) {
-    print_json({{"schema", 1},
-                {"job", options.job},
-                {"databox", databox_file.string()},
-                {"importexport", classic_file.string()},
-                {"drives", shipped.entries.size()},
-                {"keys_revealed", options.reveal_keys}});
+    nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
+    document.update({{"databox", databox_file.string()},
+                     {"importexport", classic_file.string()},
+                     {"drives", shipped.entries.size()},
+                     {"keys_revealed", options.reveal_keys}});
+    print_json(document);
     return 0;
   }
   print("wrote " + databox_file.string() + "  (Data Box, api-version " +

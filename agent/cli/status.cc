@@ -211,13 +211,12 @@ int run_status(const CommonOptions& options) {
     print_status(status, journal.get(), options.job, next);
     return 0;
   }
-  nlohmann::ordered_json document = {{"schema", 1},
-                                     {"job", status.id},
-                                     {"session", status.session},
-                                     {"plan_digest", nullptr},
-                                     {"running", nullptr},
-                                     {"next", nullptr},
-                                     {"drives", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json document = result_head(directory, status.id);
+  document.update({{"session", status.session},
+                   {"plan_digest", nullptr},
+                   {"running", nullptr},
+                   {"next", nullptr},
+                   {"drives", nlohmann::ordered_json::array()}});
   if (!status.plan_digest.empty()) document["plan_digest"] = status.plan_digest;
   if (status.run) document["running"] = *status.run;
   if (!next.empty()) document["next"] = next;

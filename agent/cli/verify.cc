@@ -211,6 +211,7 @@ std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job
 int run_verify(const VerifyOptions& options) {
   const job::Job job = job::load_job(options.job);
   open_begun(job.directory);
+  job.directory.check_writable(64 * kKiB);
   const journal::JobLock lock(job.directory.root());
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
@@ -228,7 +229,9 @@ int run_verify(const VerifyOptions& options) {
   int status = prepare::exit_status(results.size(), kinds);
   if (status == 0) status = stop_exit_status();
   if (options.json) {
-    print_json({{"schema", 1}, {"job", options.job}, {"exit", status}, {"drives", drives}});
+    nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
+    document.update({{"exit", status}, {"drives", drives}});
+    print_json(document);
   }
   return status;
 }

@@ -367,14 +367,32 @@ class Commands(harness.Case):
     def test_in_a_terminal_the_drive_id_is_typed(self):
         job = self.occupied()
         content = harness.digest_of(job.image())
-        for answer in ("yes", "disk0", ""):
+        ctrl_d = "\x04"
+        for answer, code in (("yes", "image-wrong-confirmation"), ("disk0", "image-wrong-confirmation"),
+                             ("", "image-not-confirmed"), (ctrl_d, "image-not-confirmed")):
             status, shown = self.in_terminal(job, answer)
             self.assertEqual(status, NOT_CONFIRMED, shown)
+            self.assertIn(code, shown)
+            self.assertRegex(shown, r"(?s)plan digest [0-9a-f]{64}.*Type its drive id", "the plan first")
+            self.assertFalse(os.path.exists(job.path("plan.db")))
             self.assertIn("not empty", shown)
             self.assertEqual(harness.digest_of(job.image()), content)
         status, shown = self.in_terminal(job, "DISK0")
         self.assertEqual(status, 0, shown)
+        self.assertEqual(shown.count("plan digest"), 1, shown)
         self.assertEqual(job.state(), "finished")
+
+    def test_the_log_tells_phases_and_how_every_drive_was_left(self):
+        text = ""
+        for name in sorted(os.listdir(self.finished.path("logs"))):
+            with open(self.finished.path("logs", name), encoding="utf-8") as log:
+                text += log.read()
+        for drive_id, drive in self.finished.status().items():
+            for phase in ("formatting", "copying", "finishing", "verifying", "sealing", "done"):
+                self.assertRegex(text, rf"info drive {drive_id}: {phase}\n")
+            self.assertRegex(text, rf"info drive {drive_id}: finished: every block read back equal, .*"
+                                   rf"protector {drive['volume']['recovery_protector']}\n")
+            self.assertNotIn(self.finished.key(drive_id), text)
 
     def test_silent_mode_does_not_ask(self):
         job = self.small_job()

@@ -64,7 +64,8 @@ class Interface(harness.Case):
         for command in COMMANDS:
             with self.subTest(command=command):
                 result = self.run_ok(*self.arguments(command, job.root), "--json")
-                self.one_document(result)
+                document = self.one_document(result)
+                self.assertEqual((document["job"], document["name"]), (job.root, job.name))
                 for line in result.err.splitlines():
                     self.assertEqual(json.loads(line)["event"], "progress", result)
 
@@ -92,6 +93,13 @@ class Interface(harness.Case):
                 self.one_error(self.env.run(*arguments, "--json"), USAGE, code)
 
     # --- the command line
+
+    def test_an_empty_path_is_a_usage_error(self):
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                error = self.one_error(self.env.run(*self.arguments(command, ""), "--json"), USAGE,
+                                       "arguments")
+                self.assertIn("path of the job directory is empty", error["message"])
 
     def test_a_misspelt_command_or_option_is_told_what_was_meant(self):
         for arguments, meant in ((["statis", "x"], "status"), (["key", "sow", "x"], "show"),
@@ -323,7 +331,8 @@ class Interface(harness.Case):
         self.assertEqual(status, INTERRUPTED, shown)
         self.assertIn(b"stopped", shown)
         self.assertEqual(harness.digest_of(job.image()), content)
-        self.assertFalse(os.path.exists(job.path("journal.db")))
+        for made in ("journal.db", "plan.db", ".lock"):
+            self.assertFalse(os.path.exists(job.path(made)), made)
 
     def test_ctrl_c_while_drives_are_written_is_answered_on_the_screen(self):
         job = self.small_job()
