@@ -8,6 +8,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import harness
+import password_derivation as derivation
 import volume as v
 from harness import MIB, Drive, need
 
@@ -196,6 +197,24 @@ class Volumes(harness.Case):
             streams.add(harness.digest_of(out))
             os.remove(out)
         self.assertEqual(len(streams), 1, "each protector gives the same file system")
+
+    def test_a_password_beyond_ascii_leads_to_the_volume_key(self):
+        need("openssl", "cryptsetup")
+        password = "Schlüssel für 日本 \U0001F511"
+        file = self.env.path("password-beyond-ascii")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(password)
+        job = self.make_job(sources=self.sources,
+                            bitlocker={"cipher": "xts-aes-256", "passwordFile": file})
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+        volume, scratch = v.Volume(job.image(), 512), self.env.directory("look")
+        partition = os.path.join(scratch, "partition")
+        v.copy_partition(volume.image, volume.offset, volume.length, partition)
+        key = v.volume_key(partition, v.key_file_of(scratch, "recovery", job.key()))
+        self.assertEqual(derivation.volume_key(volume.copies[0], password), key)
+        with self.assertRaises(derivation.NotOpened):
+            derivation.volume_key(volume.copies[0], password + "!")
 
     def test_what_an_image_held_before_is_in_no_place_that_belongs_to_the_volume(self):
         harness.need_fuse()
