@@ -307,7 +307,9 @@ class BadInput(Refusals):
         v.run_ok("mount", "-o", f"remount,size={int((float(told[1]) + 2) * 10**6)}", job.root)
         self.run_ok("prepare", job.root)
         # A finished job wants no more.
-        v.run_ok("mount", "-o", "remount,size=1m", job.root)
+        state = os.statvfs(job.root)
+        used = (state.f_blocks - state.f_bfree) * state.f_frsize
+        v.run_ok("mount", "-o", f"remount,size={used}", job.root)
         self.run_ok("plan", job.root)
 
     def test_a_job_directory_that_runs_full_while_it_copies(self):
