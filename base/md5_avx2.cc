@@ -1,7 +1,5 @@
 #include <immintrin.h>
 
-#include <utility>
-
 #include "base/md5_core.h"
 #include "base/md5_kernels.h"
 
@@ -58,29 +56,19 @@ struct Avx2 {
 
 namespace driveprep::md5_kernels {
 
-void advance_avx2(std::array<State, 8>& states, const std::array<const std::byte*, 8>& pointers,
+void advance_avx2(States<8>& states, const std::array<const std::byte*, 8>& pointers,
                   std::size_t blocks) {
-  alignas(32) std::uint32_t columns[4][8];
-  for (std::size_t lane = 0; lane < 8; ++lane) {
-    for (std::size_t k = 0; k < 4; ++k) columns[k][lane] = states[lane][k];
-  }
-  const auto load = [&](int k) {
-    const void* at = columns[k];
-    return _mm256_load_si256(static_cast<const __m256i*>(at));
+  const auto column = [&](std::size_t k) {
+    void* at = states.columns[k].data();
+    return static_cast<__m256i*>(at);
   };
-  Md5State<Avx2> state{load(0), load(1), load(2), load(3)};
+  Md5State<Avx2> state{_mm256_load_si256(column(0)), _mm256_load_si256(column(1)),
+                       _mm256_load_si256(column(2)), _mm256_load_si256(column(3))};
   md5_advance<Avx2>(state, pointers, blocks);
-  const auto store = [&](int k, __m256i value) {
-    void* at = columns[k];
-    _mm256_store_si256(static_cast<__m256i*>(at), value);
-  };
-  store(0, state.a);
-  store(1, state.b);
-  store(2, state.c);
-  store(3, state.d);
-  for (std::size_t lane = 0; lane < 8; ++lane) {
-    for (std::size_t k = 0; k < 4; ++k) states[lane][k] = columns[k][lane];
-  }
+  _mm256_store_si256(column(0), state.a);
+  _mm256_store_si256(column(1), state.b);
+  _mm256_store_si256(column(2), state.c);
+  _mm256_store_si256(column(3), state.d);
 }
 
 }  // namespace driveprep::md5_kernels

@@ -58,22 +58,17 @@ struct Avx512 {
 
 namespace driveprep::md5_kernels {
 
-void advance_avx512(std::array<State, 16>& states, const std::array<const std::byte*, 16>& pointers,
+void advance_avx512(States<16>& states, const std::array<const std::byte*, 16>& pointers,
                     std::size_t blocks) {
-  alignas(64) std::uint32_t columns[4][16];
-  for (std::size_t lane = 0; lane < 16; ++lane) {
-    for (std::size_t k = 0; k < 4; ++k) columns[k][lane] = states[lane][k];
-  }
-  Md5State<Avx512> state{_mm512_load_si512(columns[0]), _mm512_load_si512(columns[1]),
-                         _mm512_load_si512(columns[2]), _mm512_load_si512(columns[3])};
+  auto& columns = states.columns;
+  Md5State<Avx512> state{_mm512_load_si512(columns[0].data()), _mm512_load_si512(columns[1].data()),
+                         _mm512_load_si512(columns[2].data()),
+                         _mm512_load_si512(columns[3].data())};
   md5_advance<Avx512>(state, pointers, blocks);
-  _mm512_store_si512(columns[0], state.a);
-  _mm512_store_si512(columns[1], state.b);
-  _mm512_store_si512(columns[2], state.c);
-  _mm512_store_si512(columns[3], state.d);
-  for (std::size_t lane = 0; lane < 16; ++lane) {
-    for (std::size_t k = 0; k < 4; ++k) states[lane][k] = columns[k][lane];
-  }
+  _mm512_store_si512(columns[0].data(), state.a);
+  _mm512_store_si512(columns[1].data(), state.b);
+  _mm512_store_si512(columns[2].data(), state.c);
+  _mm512_store_si512(columns[3].data(), state.d);
 }
 
 }  // namespace driveprep::md5_kernels

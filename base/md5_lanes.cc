@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
-#include <vector>
+#include <optional>
+#include <utility>
 
 #include "base/md5_core.h"
 #include "base/md5_kernels.h"
@@ -11,9 +13,8 @@
 namespace driveprep {
 namespace {
 
-using md5_kernels::State;
-
-constexpr State kInitialState = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
+constexpr std::array<std::uint32_t, 4> kInitialState = {0x67452301, 0xefcdab89, 0x98badcfe,
+                                                        0x10325476};
 
 // A vector step costs about as much as four single streams, however many lanes are in use.
 constexpr std::size_t kWorthAVector = 4;
@@ -37,71 +38,125 @@ struct Scalar {
   }
 };
 
-void advance_scalar(State& state, const std::byte* from, std::size_t blocks) {
-  Md5State<Scalar> single{state[0], state[1], state[2], state[3]};
-  md5_advance<Scalar>(single, {from}, blocks);
-  state = {single.a, single.b, single.c, single.d};
-}
-
-// The end of a message: what is left of it, the padding and the length in bits.
-Md5 finish(State state, ByteView block, std::size_t done) {
-  const std::size_t whole = (block.size() - done) / kMd5BlockBytes;
-  advance_scalar(state, block.data() + done, whole);
-  const ByteView rest = block.subspan(done + whole * kMd5BlockBytes);
-  ByteWriter tail;
-  tail.bytes(rest).u8(0x80);
-  tail.pad_to(rest.size() + 9 <= kMd5BlockBytes ? kMd5BlockBytes - 8 : 2 * kMd5BlockBytes - 8);
-  tail.u64(static_cast<std::uint64_t>(block.size()) * 8);
-  advance_scalar(state, tail.view().data(), tail.size() / kMd5BlockBytes);
-
-  ByteWriter words;
-  for (std::uint32_t word : state) words.u32(word);
-  Md5 digest{};
-  std::copy(words.view().begin(), words.view().end(), digest.begin());
-  return digest;
-}
-
-// Hashes up to kLanes blocks. When the shortest lanes are through they idle on another lane's data;
-// when few are left, each is finished by itself.
-template <std::size_t kLanes, typename Advance>
-void hash_group(std::span<const ByteView> blocks, std::span<Md5> digests, Advance advance) {
-  std::array<State, kLanes> states;
-  states.fill(kInitialState);
-  std::array<State, kLanes> final_states = states;
-  std::array<std::size_t, kLanes> done{};
-
-  std::size_t position = 0;  // bytes that every live lane has behind it
-  for (;;) {
-    std::size_t live = 0;
-    std::size_t next = SIZE_MAX;
-    const std::byte* any = nullptr;
-    for (const ByteView& block : blocks) {
-      const std::size_t end = round_down(block.size(), kMd5BlockBytes);
-      if (end <= position) continue;
-      ++live;
-      next = std::min(next, end);
-      any = block.data();
+// What is left of a message: whole blocks where they lie, then its end with the padding and the
+// length in bits.
+class Message {
+ public:
+  Message(ByteView bytes, Md5* digest)
+      : at_(bytes.data()), blocks_(bytes.size() / kMd5BlockBytes), digest_(digest) {
+    const ByteView rest = bytes.subspan(blocks_ * kMd5BlockBytes);
+    end_blocks_ = rest.size() + 9 <= kMd5BlockBytes ? 1 : 2;
+    std::ranges::copy(rest, end_.begin());
+    end_[rest.size()] = std::byte{0x80};
+    std::uint64_t bits = static_cast<std::uint64_t>(bytes.size()) * 8;
+    for (std::size_t i = end_blocks_ * kMd5BlockBytes - 8; bits != 0; ++i, bits >>= 8) {
+      end_[i] = static_cast<std::byte>(bits);
     }
-    if (live < kWorthAVector) break;
-    std::array<const std::byte*, kLanes> pointers;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const bool alive =
-          lane < blocks.size() && round_down(blocks[lane].size(), kMd5BlockBytes) > position;
-      pointers[lane] = (alive ? blocks[lane].data() : any) + position;
-    }
-    advance(states, pointers, (next - position) / kMd5BlockBytes);
-    for (std::size_t lane = 0; lane < blocks.size(); ++lane) {
-      if (round_down(blocks[lane].size(), kMd5BlockBytes) > position) {
-        final_states[lane] = states[lane];
-        done[lane] = next;
+    if (blocks_ == 0) take_end();
+  }
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  const std::byte* at() const { return at_; }
+  std::size_t blocks() const { return blocks_; }  // in one piece; 0: all is done
+  void advance(std::size_t blocks) {
+    at_ += blocks * kMd5BlockBytes;
+    blocks_ -= blocks;
+    if (blocks_ == 0 && end_blocks_ != 0) take_end();
+  }
+  Md5& digest() const { return *digest_; }
+
+ private:
+  void take_end() {
+    at_ = end_.data();
+    blocks_ = std::exchange(end_blocks_, 0);
+  }
+
+  const std::byte* at_;
+  std::size_t blocks_;
+  Md5* digest_;
+  std::array<std::byte, 2 * kMd5BlockBytes> end_{};
+  std::size_t end_blocks_;
+};
+
+// Hashes messages in kLanes lanes: a lane that is through with its message takes the next one. When
+// few are left, each is finished by itself.
+template <std::size_t kLanes>
+class Lanes {
+ public:
+  using States = md5_kernels::States<kLanes>;
+  using Advance = void (*)(States&, const std::array<const std::byte*, kLanes>&, std::size_t);
+
+  Lanes(std::span<const ByteView> blocks, std::span<Md5> digests)
+      : blocks_(blocks), digests_(digests) {}
+
+  void run(Advance advance) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) take_next(lane);
+    while (live_ >= kWorthAVector) {
+      std::array<const std::byte*, kLanes> pointers;
+      std::size_t step = SIZE_MAX;
+      const std::byte* any = nullptr;
+      for (const std::optional<Message>& message : messages_) {
+        if (!message) continue;
+        step = std::min(step, message->blocks());
+        any = message->at();
+      }
+      // Lanes without a message idle on another lane's data.
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        pointers[lane] = messages_[lane] ? messages_[lane]->at() : any;
+      }
+      advance(states_, pointers, step);
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        if (!messages_[lane]) continue;
+        messages_[lane]->advance(step);
+        if (messages_[lane]->blocks() == 0) conclude(lane);
       }
     }
-    position = next;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      if (messages_[lane]) finish_alone(lane);
+    }
   }
-  for (std::size_t lane = 0; lane < blocks.size(); ++lane) {
-    digests[lane] = finish(final_states[lane], blocks[lane], done[lane]);
+
+ private:
+  void take_next(std::size_t lane) {
+    messages_[lane].reset();
+    if (next_ == blocks_.size()) return;
+    messages_[lane].emplace(blocks_[next_], &digests_[next_]);
+    ++next_;
+    ++live_;
+    states_.set(lane, kInitialState);
   }
-}
+
+  void conclude(std::size_t lane) {
+    store(states_.get(lane), messages_[lane]->digest());
+    --live_;
+    take_next(lane);
+  }
+
+  void finish_alone(std::size_t lane) {
+    Message& message = *messages_[lane];
+    const auto [a, b, c, d] = states_.get(lane);
+    Md5State<Scalar> state{a, b, c, d};
+    while (message.blocks() != 0) {
+      const std::size_t blocks = message.blocks();
+      md5_advance<Scalar>(state, {message.at()}, blocks);
+      message.advance(blocks);
+    }
+    store({state.a, state.b, state.c, state.d}, message.digest());
+  }
+
+  static void store(const std::array<std::uint32_t, 4>& state, Md5& digest) {
+    static_assert(sizeof state == sizeof digest && std::endian::native == std::endian::little);
+    std::memcpy(digest.data(), state.data(), sizeof state);
+  }
+
+  std::span<const ByteView> blocks_;
+  std::span<Md5> digests_;
+  std::size_t next_ = 0;  // of blocks_
+  std::size_t live_ = 0;
+  States states_{};
+  std::array<std::optional<Message>, kLanes> messages_;
+};
 
 }  // namespace
 
@@ -115,17 +170,12 @@ std::size_t md5_lane_count() {
 void md5_lanes(std::span<const ByteView> blocks, std::span<Md5> digests) {
   require(blocks.size() == digests.size(), "md5_lanes: one digest a block");
   const std::size_t lanes = md5_lane_count();
-  while (!blocks.empty()) {
-    const std::size_t count = std::min(lanes, blocks.size());
-    if (count < kWorthAVector) {
-      for (std::size_t k = 0; k < count; ++k) digests[k] = md5(blocks[k]);
-    } else if (lanes == 16) {
-      hash_group<16>(blocks.first(count), digests.first(count), md5_kernels::advance_avx512);
-    } else {
-      hash_group<8>(blocks.first(count), digests.first(count), md5_kernels::advance_avx2);
-    }
-    blocks = blocks.subspan(count);
-    digests = digests.subspan(count);
+  if (blocks.size() < kWorthAVector || lanes == 1) {
+    for (std::size_t k = 0; k < blocks.size(); ++k) digests[k] = md5(blocks[k]);
+  } else if (lanes == 16) {
+    Lanes<16>(blocks, digests).run(md5_kernels::advance_avx512);
+  } else {
+    Lanes<8>(blocks, digests).run(md5_kernels::advance_avx2);
   }
 }
 

@@ -17,10 +17,9 @@ namespace {
 
 constexpr int kLookForStop = 100;  // milliseconds
 
-// The next line of the terminal; nullopt when it is empty, the terminal is closed (Ctrl-D), or a stop
-// is asked for.
+// The next line of the terminal; nullopt when it is empty, the terminal is closed (Ctrl-D), or a
+// stop is asked for.
 std::optional<std::string> read_answer() {
-  const CleanStop clean_stop;
   std::string answer;
   pollfd input{STDIN_FILENO, POLLIN, 0};
   while (!stop_requested()) {
@@ -33,8 +32,10 @@ std::optional<std::string> read_answer() {
   return answer;
 }
 
-std::optional<std::string> ask_for_drive_id(const guard::ImageFacts& facts, const guard::Consent& consent) {
+std::optional<std::string> ask_for_drive_id(const guard::ImageFacts& facts,
+                                            const guard::Consent& consent) {
   const inventory::Contents& contents = facts.contents.value();
+  const CleanStop clean_stop;  // before the question shows: the answer may be Ctrl-C
   note("\n" + printable(facts.request.path.string()) + " (" +
        report::human_bytes(facts.identity.value().size) + ") is " +
        (contents.holds_something() ? "not empty: " + printable(contents.description) : "empty"));
@@ -52,8 +53,7 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
   const std::optional<journal::Drive> drive = journal->drive(row.drive_id);
   consent.begun = prepare::begun_before(drive);
   if (drive && prepare::failed_verification(*drive)) {
-    consent.replaces = "drive " + row.drive_id +
-                       " was made before and failed its verification (" +
+    consent.replaces = "drive " + row.drive_id + " was made before and failed its verification (" +
                        drive->verification->result +
                        "): making it anew replaces it and its recovery password";
   }

@@ -31,14 +31,11 @@ void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t dri
   const PlanStore plan = PlanStore::open(plan_file);
   FileCursor cursor = plan.files(drive, first_number, texts);
   for (bool more = true; more;) {
-    Portion portion;
-    portion.reserve(kPortion);
-    while (portion.size() < kPortion) {
-      FileItem item;
-      more = cursor.next(item);
-      if (!more) break;
-      portion.push_back(std::move(item));
-    }
+    Portion portion = spare_.try_pop().value_or(Portion{});
+    portion.resize(kPortion);
+    std::size_t filled = 0;
+    while (filled < kPortion && (more = cursor.next(portion[filled]))) ++filled;
+    portion.resize(filled);
     if (look) look(portion);
     if (!portions_.push(std::move(portion))) return;
   }
@@ -47,13 +44,14 @@ void FileReadAhead::read(const std::filesystem::path& plan_file, std::size_t dri
 bool FileReadAhead::next(FileItem& item) {
   if (used_ == current_.size()) {
     used_ = 0;
+    if (!current_.empty()) spare_.push(std::move(current_));
     current_ = portions_.pop().value_or(Portion{});
     if (current_.empty()) {
       if (error_) std::rethrow_exception(error_);
       return false;
     }
   }
-  item = std::move(current_[used_++]);
+  std::swap(item, current_[used_++]);
   return true;
 }
 

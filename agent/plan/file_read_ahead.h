@@ -28,7 +28,8 @@ class FileReadAhead {
   FileReadAhead& operator=(const FileReadAhead&) = delete;
   ~FileReadAhead();
 
-  // Fills `item` with the next file; false at the end. Throws what stopped the reading.
+  // Exchanges `item` for the next file, so that the memory of its texts goes around; false at the
+  // end. Throws what stopped the reading.
   bool next(FileItem& item);
 
  private:
@@ -37,7 +38,10 @@ class FileReadAhead {
   void read(const std::filesystem::path& plan_file, std::size_t drive, std::uint64_t first_number,
             ItemTexts texts, const Look& look);
 
-  BoundedQueue<Portion> portions_{4};
+  static constexpr std::size_t kPortions = 4;
+
+  BoundedQueue<Portion> portions_{kPortions};
+  BoundedQueue<Portion> spare_{kPortions + 2};  // one more is filled, one more is handed out
   Portion current_;
   std::size_t used_ = 0;
   std::exception_ptr error_;  // written by the thread before it closes the queue

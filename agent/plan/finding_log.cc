@@ -26,7 +26,8 @@ std::string remedy_for(const std::string& code) {
       {"source-special", "Remove them, or set sources/specials to \"skip\" in job.json."},
       {"source-symlink",
        "Set sources/symlinks to \"follow\" or \"skip\" in job.json, or remove the links."},
-      {"source-unreadable", "Run as a user who may read them, give this user the right, or leave out what "
+      {"source-unreadable",
+       "Run as a user who may read them, give this user the right, or leave out what "
        "cannot be read below a BasePath with \"unreadable\": \"skip\" under sources in job.json."},
   };
   const auto found = kRemedies.find(code);

@@ -73,9 +73,8 @@ class CollisionResolver {
       query.bind(1, directory).bind(2, collisions.integer(1));
       std::vector<Entry> entries;
       while (query.step()) {
-        entries.push_back(
-            {query.integer(0), query.text(1), stored_name(query, 1, 2), query.text(3),
-             static_cast<std::size_t>(query.integer(4))});
+        entries.push_back({query.integer(0), query.text(1), stored_name(query, 1, 2), query.text(3),
+                           static_cast<std::size_t>(query.integer(4))});
       }
       (this->*handle)(directory, entries);
     }
@@ -91,10 +90,10 @@ class CollisionResolver {
   void resolve_files(std::int64_t directory, const std::vector<Entry>& entries) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (i > 0 && entries[i].name == entries[i - 1].name) {
-        draft_.log().problem("destination-conflict",
-                             printable(directories_.place(directory).blob_prefix + entries[i].name),
-                             "is the destination of both " + source(entries[i - 1]) + " and " +
-                                 source(entries[i]));
+        draft_.log().problem(
+            "destination-conflict",
+            printable(directories_.place(directory).blob_prefix + entries[i].name),
+            "is the destination of both " + source(entries[i - 1]) + " and " + source(entries[i]));
         continue;
       }
       if (const Entry* other = same_fold(entries, i)) {

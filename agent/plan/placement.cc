@@ -14,8 +14,8 @@ namespace {
 std::string described(const std::vector<DriveRoom>& drives) {
   std::string text;
   for (const DriveRoom& drive : drives) {
-    text += "\n  " + drive.drive_id + ": " + human_bytes(drive.usable) + " for files on a disk of " +
-            human_bytes(drive.disk_bytes);
+    text += "\n  " + drive.drive_id + ": " + human_bytes(drive.usable) +
+            " for files on a disk of " + human_bytes(drive.disk_bytes);
   }
   return text;
 }
@@ -151,7 +151,8 @@ void check_largest(PlanDraft& draft, const std::vector<DriveRoom>& drives) {
   const std::string head = counted(draft.files(), "file") + " of " + human_bytes(draft.bytes()) +
                            (draft.files() == 1 ? " needs " : " need ") + human_bytes(needed) +
                            " with what the file system and the manifest add; ";
-  const std::string rest = "the drives have room for " + human_bytes(room) + ":" + described(drives);
+  const std::string rest =
+      "the drives have room for " + human_bytes(room) + ":" + described(drives);
   if (needed > room) {
     throw Error(ErrorKind::kUsage, "not-enough-space",
                 head + human_bytes(needed - room) + " are missing, " + rest,

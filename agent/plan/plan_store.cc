@@ -36,10 +36,10 @@ bool FileCursor::next(FileItem& item) {
   item.directory_id = files_.integer(1);
   item.dataset_row = static_cast<std::size_t>(files_.integer(3));
   item.size = unsigned_of(files_, 7);
-  item.times = stored_times(files_, 8);
   item.type = rows_.at(item.dataset_row).type;
   item.disposition = rows_.at(item.dataset_row).disposition;
   if (texts_ != ItemTexts::kManifest) {
+    item.times = stored_times(files_, 8);
     item.ntfs_name = stored_name(files_, 4, 6);
     read_source_path(item);
   }
@@ -167,9 +167,14 @@ std::uint64_t PlanStore::total_bytes() const {
 }
 
 FileCursor PlanStore::files(std::size_t drive, std::uint64_t first_number, ItemTexts texts) const {
+  // Columns that nobody looks at are not taken out of their rows.
+  const std::string columns =
+      texts == ItemTexts::kManifest
+          ? "number, directory, 0, dataset_row, name, NULL, ntfs, size, 0, 0, 0"
+          : "number, directory, source, dataset_row, name, source_name, ntfs, size, created, "
+            "modified, accessed";
   journal::Statement files = database_->prepare(
-      "SELECT number, directory, source, dataset_row, name, source_name, ntfs, size, created, "
-      "modified, accessed FROM item WHERE drive = ? AND number >= ? ORDER BY number");
+      "SELECT " + columns + " FROM item WHERE drive = ? AND number >= ? ORDER BY number");
   files.bind(1, static_cast<std::int64_t>(drive)).bind(2, static_cast<std::int64_t>(first_number));
   return FileCursor(*directories_, std::move(files),
                     database_->prepare("SELECT path FROM source WHERE id = ?"), rows_, texts);
@@ -208,7 +213,8 @@ PlanTexts PlanStore::texts(std::size_t drive) const {
     }
     const std::uint64_t name = unsigned_of(query, 1);
     const std::uint64_t size = unsigned_of(query, 3);
-    const std::uint64_t piece = manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
+    const std::uint64_t piece =
+        manifest::block_length_for(size).value_or(manifest::kMaxPieceLength);
     // UTF-8 takes at most three bytes for a unit of UTF-16.
     const std::uint64_t stored = std::max(name, unsigned_of(query, 2) * 3 / 2);
     ++texts.files;

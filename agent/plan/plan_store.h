@@ -104,11 +104,11 @@ struct RowKind {
   job::Disposition disposition = job::Disposition::kRename;
 };
 
-// Which texts of an item its reader wants; the others are left as they are.
+// Which part of an item its reader wants; the rest is left as it is.
 enum class ItemTexts {
   kAll,
-  kCopy,      // source_path and ntfs_name
-  kManifest,  // blob_path and file_path
+  kCopy,      // not blob_path and file_path
+  kManifest,  // not source_path, ntfs_name and times
 };
 
 // Files of one drive in the order of writing. Must not outlive its store.

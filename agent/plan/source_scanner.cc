@@ -31,15 +31,15 @@ struct CloseDirectory {
 };
 
 FileTime file_time(const statx_timestamp& time) {
-  return FileTime::from_timespec({static_cast<time_t>(time.tv_sec), static_cast<long>(time.tv_nsec)});
+  return FileTime::from_timespec(
+      {static_cast<time_t>(time.tv_sec), static_cast<long>(time.tv_nsec)});
 }
 
 // File systems without a time of birth: the oldest time that is known.
 Times times_of(const struct statx& facts) {
   const FileTime modified = file_time(facts.stx_mtime);
   const bool has_birth = (facts.stx_mask & STATX_BTIME) != 0;
-  return {has_birth ? file_time(facts.stx_btime) : modified, modified,
-          file_time(facts.stx_atime)};
+  return {has_birth ? file_time(facts.stx_btime) : modified, modified, file_time(facts.stx_atime)};
 }
 
 std::pair<std::uint64_t, std::uint64_t> key_of(const struct statx& facts) {
@@ -69,7 +69,7 @@ SourceScanner::SourceScanner(const job::Job& job, const std::vector<DriveInput>&
 }
 
 void SourceScanner::protect(const Path& path, const Protected& why) {
-  struct statx facts{};
+  struct statx facts {};
   if (facts_of(AT_FDCWD, path.c_str(), true, facts) == 0) protected_.emplace(key_of(facts), why);
 }
 
@@ -103,7 +103,7 @@ void SourceScanner::protect_secrets() {
   const std::string shown = printable(store.native());
   protect_tree(store, {kCode, "which is or belongs to the key store of this job, " + shown});
   // A store that does not exist yet will be made below the nearest directory that does.
-  struct statx facts{};
+  struct statx facts {};
   Path place = store;
   while (facts_of(AT_FDCWD, place.c_str(), true, facts) != 0 && place.has_relative_path()) {
     place = place.parent_path();
@@ -138,7 +138,7 @@ void SourceScanner::scan_row() {
                  "has the ItemType \"file\"; the manifest of Azure Files is not published");
     return;
   }
-  struct statx facts{};
+  struct statx facts {};
   if (const int error = facts_of(AT_FDCWD, row.base_path.c_str(), true, facts); error != 0) {
     log_.problem(error == ENOENT || error == ENOTDIR ? "source-missing" : "source-unreadable",
                  row_place(), "cannot be used: " + cause(error), ErrorKind::kSource);
@@ -168,8 +168,8 @@ std::int64_t SourceScanner::destination(const std::string& prefix,
   for (std::size_t start = 0; start < prefix.size();) {
     const std::size_t end = prefix.find('/', start);
     const bool last = end + 1 == prefix.size();
-    directory = draft_.directory(directory, prefix.substr(start, end - start),
-                                 last ? times : std::nullopt);
+    directory =
+        draft_.directory(directory, prefix.substr(start, end - start), last ? times : std::nullopt);
     start = end + 1;
   }
   return directory;
@@ -179,7 +179,7 @@ void SourceScanner::scan_single_file(const job::DatasetRow& row) {
   const Path parent = row.base_path.parent_path();
   const std::string name = row.base_path.filename().native();
   const UniqueFd fd(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  struct statx facts{};
+  struct statx facts {};
   const int error = fd.valid() ? facts_of(fd.get(), name.c_str(), true, facts) : errno;
   if (error != 0) {
     log_.problem("source-unreadable", row_place(), "cannot be used: " + cause(error),
@@ -188,8 +188,9 @@ void SourceScanner::scan_single_file(const job::DatasetRow& row) {
   }
   const std::size_t slash = row.name.rfind('/');
   const std::string prefix = slash == std::string::npos ? "" : row.name.substr(0, slash + 1);
-  Level level{fd.get(), parent, prefix, destination(prefix, std::nullopt),
-              draft_.add_source(parent), {}, {}};
+  Level level{
+      fd.get(), parent, prefix, destination(prefix, std::nullopt), draft_.add_source(parent),
+      {},       {}};
   if (is_protected(facts, parent, name) || !readable(level, name, false)) return;
   file(level, name, row.name, facts);
   flush(level);
@@ -197,7 +198,7 @@ void SourceScanner::scan_single_file(const job::DatasetRow& row) {
 
 void SourceScanner::scan_directory(const job::DatasetRow& row) {
   UniqueFd fd(::open(row.base_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct statx facts{};
+  struct statx facts {};
   const int error = fd.valid() ? facts_of(fd.get(), ".", false, facts) : errno;
   if (error != 0) {
     log_.problem("source-unreadable", row_place(), "cannot be opened: " + cause(error),
@@ -210,7 +211,7 @@ void SourceScanner::scan_directory(const job::DatasetRow& row) {
 
 void SourceScanner::walk(UniqueFd fd, const Path& path, const std::string& prefix,
                          std::int64_t directory) {
-  struct statx facts{};
+  struct statx facts {};
   if (const int error = facts_of(fd.get(), ".", false, facts); error != 0) {
     log_.problem("source-unreadable", printable(path.native()), cause(error), ErrorKind::kSource);
     return;
@@ -247,7 +248,7 @@ void SourceScanner::walk(UniqueFd fd, const Path& path, const std::string& prefi
 }
 
 void SourceScanner::entry(Level& level, const std::string& name) {
-  struct statx facts{};
+  struct statx facts {};
   int error = facts_of(level.fd, name.c_str(), false, facts);
   const auto shown = [&] { return printable((level.path / name).native()); };
   if (error == 0 && S_ISLNK(facts.stx_mode)) {
@@ -298,7 +299,7 @@ void SourceScanner::enter(const Level& level, const std::string& name) {
   const bool follow = policy_.symlinks == job::SourcePolicy::Symlinks::kFollow;
   UniqueFd fd(::openat(level.fd, name.c_str(),
                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)));
-  struct statx facts{};
+  struct statx facts {};
   const int error = fd.valid() ? facts_of(fd.get(), ".", false, facts) : errno;
   if (error != 0) {
     log_.problem("source-unreadable", printable(path.native()), "cannot be opened: " + cause(error),
@@ -339,14 +340,17 @@ bool SourceScanner::readable(const Level& level, const std::string& name, bool i
   return true;
 }
 
-// The copy opens a file from the base path down, where the limit of a blob's name keeps the path short;
-// but by its whole path when links are to be followed.
+// The copy opens a file from the base path down, where the limit of a blob's name keeps the path
+// short; but by its whole path when links are to be followed.
 bool SourceScanner::source_path_fits(const Level& level, const std::string& name) {
   const std::string path = (level.path / name).native();
-  if (policy_.symlinks != job::SourcePolicy::Symlinks::kFollow || path.size() < PATH_MAX) return true;
+  if (policy_.symlinks != job::SourcePolicy::Symlinks::kFollow || path.size() < PATH_MAX)
+    return true;
   log_.problem("source-path-long", printable(path),
-               "has a path of " + std::to_string(path.size()) + " bytes, and no file can be opened "
-               "by one of more than " + std::to_string(PATH_MAX - 1));
+               "has a path of " + std::to_string(path.size()) +
+                   " bytes, and no file can be opened "
+                   "by one of more than " +
+                   std::to_string(PATH_MAX - 1));
   return false;
 }
 
@@ -358,8 +362,8 @@ bool SourceScanner::size_fits(const Level& level, const std::string& name, std::
     if (limit.type != type) continue;
     if (size > limit.refused_above) {
       log_.problem("file-too-large", shown(),
-                   "has " + counted(size, "byte") + ", a " + std::string(type_name) +
-                       " at most " + std::to_string(limit.refused_above));
+                   "has " + counted(size, "byte") + ", a " + std::string(type_name) + " at most " +
+                       std::to_string(limit.refused_above));
       return false;
     }
     if (size % limit.multiple_of != 0) {
@@ -412,8 +416,9 @@ void SourceScanner::file(Level& level, const std::string& name, const std::strin
     const std::size_t units = above + utf16_from_utf8(blob_name).value().size();
     if (units > kLongPathUnits) {
       log_.warn("long-path", row.container + "/" + printable(blob_name),
-                "has a path of " + std::to_string(units) + " characters on the drive; Windows "
-                "programs without long-path support cannot open it");
+                "has a path of " + std::to_string(units) +
+                    " characters on the drive; Windows "
+                    "programs without long-path support cannot open it");
     }
   }
   level.pending.push_back(std::move(scanned));

@@ -39,8 +39,8 @@ void Checkpointer::commit(Kind kind, const CopyState& state,
     may_have_committed = true;
     journal_.commit_checkpoint(drive_id_, checkpoint, failures, recovered);
   } catch (const Error& error) {
-    // A commit that found no room did not happen; after any other failure of it the journal may show
-    // it all the same, and the redo file is needed.
+    // A commit that found no room did not happen; after any other failure of it the journal may
+    // show it all the same, and the redo file is needed.
     if (!may_have_committed || error.code() == "job-directory-full") redo_.abandon();
     throw;
   }

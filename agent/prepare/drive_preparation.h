@@ -36,9 +36,9 @@ struct PrepareContext {
   std::string creator;  // "driveprep 0.1.0"
   journal::Journal& journal;
   keywrap::KeyStore& keys;
-  std::string kid;      // the key version that wraps new recovery passwords
+  std::string kid;  // the key version that wraps new recovery passwords
   spdlog::logger& log;
-  MemoryShare memory = {};   // of each drive
+  MemoryShare memory = {};  // of each drive
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -46,9 +46,9 @@ struct DriveOutcome {
   std::string drive_id;
   journal::DriveState state = journal::DriveState::kPlanned;
   bool stopped = false;
-  std::uint64_t failures = 0;          // sources that could not be copied
+  std::uint64_t failures = 0;  // sources that could not be copied
   std::optional<VerifyReport> verification;
-  std::optional<Error> error;          // why it is not finished
+  std::optional<Error> error;  // why it is not finished
 };
 
 // Never throws an Error: what goes wrong with one drive is in its outcome and in the journal.
@@ -64,8 +64,8 @@ bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
 // Whether a drive was read back and found wrong: it is made anew then, never continued.
 bool failed_verification(const journal::Drive& drive);
 
-// What earlier runs leave to be continued: consent that was given, for the guard. Nothing of a drive
-// that failed its verification.
+// What earlier runs leave to be continued: consent that was given, for the guard. Nothing of a
+// drive that failed its verification.
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive);
 
 }  // namespace driveprep::prepare

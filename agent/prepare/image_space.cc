@@ -27,13 +27,14 @@ std::optional<std::uint64_t> free_bytes(int fd) {
 
 ImageSpace image_space(const plan::DrivePlan& drive) {
   const std::string name = drive.target.string();
-  const UniqueFd fd = posix::open(drive.target, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, ErrorKind::kBusy);
+  const UniqueFd fd =
+      posix::open(drive.target, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, ErrorKind::kBusy);
   const struct stat facts = posix::fstat(fd.get(), name, ErrorKind::kBusy);
   ImageSpace space;
   space.image = drive.target;
-  space.needed = std::min(
-      drive.disk_bytes,
-      drive.estimated_bytes + plan::overhead_bytes(drive.disk_bytes, drive.sector_size));
+  space.needed =
+      std::min(drive.disk_bytes,
+               drive.estimated_bytes + plan::overhead_bytes(drive.disk_bytes, drive.sector_size));
   space.allocated = static_cast<std::uint64_t>(facts.st_blocks) * 512;
   space.device = facts.st_dev;
   space.free = free_bytes(fd.get());

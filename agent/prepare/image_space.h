@@ -1,5 +1,5 @@
-// A sparse image takes space of its file system as it is written: whether there is enough is asked before
-// hours of copying, not found out after them.
+// A sparse image takes space of its file system as it is written: whether there is enough is asked
+// before hours of copying, not found out after them.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,11 @@ namespace driveprep::prepare {
 
 struct ImageSpace {
   std::filesystem::path image;
-  std::uint64_t needed = 0;           // bytes that it will hold: planned data, table and file system
-  std::uint64_t allocated = 0;        // bytes that its file system has given it already
-  std::uint64_t device = 0;           // st_dev: images with the same one share the free space
-  std::optional<std::uint64_t> free;  // bytes for this user; nullopt where the file system does not say
+  std::uint64_t needed = 0;     // bytes that it will hold: planned data, table and file system
+  std::uint64_t allocated = 0;  // bytes that its file system has given it already
+  std::uint64_t device = 0;     // st_dev: images with the same one share the free space
+  std::optional<std::uint64_t>
+      free;  // bytes for this user; nullopt where the file system does not say
 };
 
 ImageSpace image_space(const plan::DrivePlan& drive);

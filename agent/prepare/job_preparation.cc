@@ -22,8 +22,8 @@ std::vector<DriveOutcome> prepare_drives(PrepareContext context,
 
 int exit_status(std::size_t drives, const std::vector<ErrorKind>& failures) {
   if (failures.empty()) return 0;
-  const bool one_kind = std::ranges::all_of(
-      failures, [&](ErrorKind kind) { return kind == failures.front(); });
+  const bool one_kind =
+      std::ranges::all_of(failures, [&](ErrorKind kind) { return kind == failures.front(); });
   if (one_kind && failures.size() == drives) return static_cast<int>(failures.front());
   return static_cast<int>(drives == 1 ? failures.front() : ErrorKind::kSomeDrivesFailed);
 }

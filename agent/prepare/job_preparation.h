@@ -16,7 +16,8 @@ struct DriveTask {
 
 // Prepares the drives in parallel and returns their outcomes in the order of the tasks. The memory
 // for data buffers is shared out between them.
-std::vector<DriveOutcome> prepare_drives(PrepareContext context, const std::vector<DriveTask>& tasks);
+std::vector<DriveOutcome> prepare_drives(PrepareContext context,
+                                         const std::vector<DriveTask>& tasks);
 
 // The exit status for a set of results: 0, the one kind that all failures share when every drive
 // failed, else kSomeDrivesFailed.

@@ -92,13 +92,14 @@ void check_job_space(const JobSpace& job, const std::vector<ImageSpace>& images)
   }
   const std::uint64_t wanted = for_images + job.needed;
   if (wanted <= *job.free) return;
-  throw Error(ErrorKind::kWrite, "job-directory-full",
-              "the files of the job directory " + job.directory.string() + " will grow by " +
-                  report::human_bytes(job.needed) +
-                  (for_images > 0 ? ", images beside them by " + report::human_bytes(for_images) : "") +
-                  ", and the file system has " + report::human_bytes(*job.free) + " free",
-              "Free " + report::human_bytes(wanted - *job.free) +
-                  " there, or move the job directory to a larger file system.");
+  throw Error(
+      ErrorKind::kWrite, "job-directory-full",
+      "the files of the job directory " + job.directory.string() + " will grow by " +
+          report::human_bytes(job.needed) +
+          (for_images > 0 ? ", images beside them by " + report::human_bytes(for_images) : "") +
+          ", and the file system has " + report::human_bytes(*job.free) + " free",
+      "Free " + report::human_bytes(wanted - *job.free) +
+          " there, or move the job directory to a larger file system.");
 }
 
 void check_space(const job::JobDirectory& directory, const plan::PlanStore& plan,

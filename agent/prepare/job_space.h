@@ -1,5 +1,5 @@
-// The job directory's own files grow while drives are written: whether there is room for them is asked
-// before a drive is touched, not found out when it is half full.
+// The job directory's own files grow while drives are written: whether there is room for them is
+// asked before a drive is touched, not found out when it is half full.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,10 @@ namespace driveprep::prepare {
 
 struct JobSpace {
   std::filesystem::path directory;
-  std::uint64_t needed = 0;           // bytes that its files will grow by, at most and about
-  std::uint64_t device = 0;           // st_dev
-  std::optional<std::uint64_t> free;  // bytes for this user; nullopt where the file system does not say
+  std::uint64_t needed = 0;  // bytes that its files will grow by, at most and about
+  std::uint64_t device = 0;  // st_dev
+  std::optional<std::uint64_t>
+      free;  // bytes for this user; nullopt where the file system does not say
 };
 
 // Redo file, hash spool, manifest copy and saved regions of every drive that gets files and is not

@@ -1,5 +1,5 @@
-// The password that a job may ask for besides the recovery password: one line of a file that the operator
-// names. It is read when a volume is made and kept nowhere.
+// The password that a job may ask for besides the recovery password: one line of a file that the
+// operator names. It is read when a volume is made and kept nowhere.
 #pragma once
 
 #include <optional>

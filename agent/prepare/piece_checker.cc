@@ -14,8 +14,8 @@ constexpr std::size_t kLargestGroup = 16;  // as many as there are vector lanes
 constexpr std::size_t kMismatchesKept = 100;
 
 // Calls `take(part)` for the bytes of a piece, front to back, in parts of at most a buffer.
-void read_piece(const block::ReadableDevice& volume, const CheckPiece& piece, MutableByteView buffer,
-                const std::function<void(ByteView)>& take) {
+void read_piece(const block::ReadableDevice& volume, const CheckPiece& piece,
+                MutableByteView buffer, const std::function<void(ByteView)>& take) {
   std::uint64_t left = piece.length;
   std::size_t filled = 0;
   for (const ByteRange& range : piece.ranges) {

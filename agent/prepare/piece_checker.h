@@ -30,7 +30,7 @@ struct CheckPiece {
 struct Mismatch {
   std::string blob;
   std::uint64_t offset = 0;
-  std::string what;  // "expected MD5 ..., found ...", "all zeros", "cannot be read: ..."
+  std::string what;         // "expected MD5 ..., found ...", "all zeros", "cannot be read: ..."
   bool unreadable = false;  // the drive gave an error instead of bytes, which may pass
   friend auto operator<=>(const Mismatch&, const Mismatch&) = default;
 };

@@ -10,8 +10,8 @@ namespace driveprep::prepare {
 namespace {
 
 std::uint64_t cost(const plan::FileItem& item, std::uint64_t size, const plan::Geometry& geometry) {
-  return plan::file_cost(size, item.ntfs_name.size(),
-                         item.blob_path.size() + item.file_path.size(), geometry);
+  return plan::file_cost(size, item.ntfs_name.size(), item.blob_path.size() + item.file_path.size(),
+                         geometry);
 }
 
 }  // namespace

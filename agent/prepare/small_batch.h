@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,16 +27,32 @@ struct SmallFile {
   std::optional<SourceFailure> failure;
 };
 
-struct SmallBatch {
-  Bytes content;  // longer than what is used of it: the memory goes around
-  std::size_t used = 0;
-  std::vector<SmallFile> files;
+// The memory of its content and of the texts of its files goes around.
+class SmallBatch {
+ public:
+  SmallBatch(std::size_t most_files, std::size_t most_bytes);
 
+  bool has_room(std::uint64_t size) const;
+  // Exchanges `item` for one of an earlier use. Only while it has room.
+  SmallFile& add(plan::FileItem& item);
+  void clear();
+
+  bool empty() const { return count_ == 0; }
+  std::span<const SmallFile> files() const { return std::span(files_).first(count_); }
   ByteView content_of(const SmallFile& file) const {
-    return ByteView(content).subspan(file.begin, file.item.size);
+    return ByteView(content_).subspan(file.begin, file.item.size);
+  }
+  MutableByteView content_of(const SmallFile& file) {
+    return MutableByteView(content_).subspan(file.begin, file.item.size);
   }
   // The MD5 of each file, in vector lanes.
   std::vector<Md5> hashes() const;
+
+ private:
+  std::vector<SmallFile> files_;
+  std::size_t count_ = 0;
+  Bytes content_;
+  std::size_t used_ = 0;
 };
 
 }  // namespace driveprep::prepare

@@ -35,8 +35,8 @@ SourceOpener::SourceOpener(const job::Dataset& dataset, bool follow_links)
 int SourceOpener::base_of(std::size_t row) {
   if (base_row_ != row) {
     base_row_.reset();
-    base_ = UniqueFd(
-        ::open(dataset_.rows.at(row).base_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    base_ =
+        UniqueFd(::open(dataset_.rows.at(row).base_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (base_.valid()) base_row_ = row;
   }
   return base_.get();

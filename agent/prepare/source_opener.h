@@ -1,9 +1,9 @@
 // Opens the sources of a data set as the plan saw them.
 //
-// Unless the job follows symbolic links, none is followed below the base path of a row: one that took
-// the place of a file or directory after the plan would ship something that nobody agreed to. The
-// base path itself is the operator's, links included. Where the kernel cannot be told so (openat2,
-// Linux 5.6), only the last part of the path is guarded.
+// Unless the job follows symbolic links, none is followed below the base path of a row: one that
+// took the place of a file or directory after the plan would ship something that nobody agreed to.
+// The base path itself is the operator's, links included. Where the kernel cannot be told so
+// (openat2, Linux 5.6), only the last part of the path is guarded.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ class SourceOpener {
   // `dataset` must outlive this.
   SourceOpener(const job::Dataset& dataset, bool follow_links);
 
-  // For reading, not blocking; invalid with errno set when that fails: ELOOP when it would have taken
-  // a link that must not be followed. One system call, but for the first file of a row.
+  // For reading, not blocking; invalid with errno set when that fails: ELOOP when it would have
+  // taken a link that must not be followed. One system call, but for the first file of a row.
   UniqueFd open(const plan::FileItem& item);
   // Whether ELOOP from open() means such a link.
   bool refuses_links() const { return !follow_links_; }

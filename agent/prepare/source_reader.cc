@@ -129,7 +129,7 @@ void SourceReader::run() {
   while (!stopped && files.next(item)) {
     const std::uint64_t resume_from =
         item.number == request_.first_number ? request_.partial_valid : 0;
-    stopped = !read_item(std::move(item), resume_from, nullptr) || stop_requested();
+    stopped = !read_item(item, resume_from, nullptr) || stop_requested();
   }
   flush_batch();
   flush_group();
@@ -154,13 +154,13 @@ bool SourceReader::read_retries(const plan::PlanStore& plan) {
       static_cast<std::int64_t>(request_.bytes_done) - static_cast<std::int64_t>(planned));
   for (const std::uint64_t number : request_.retries) {
     load(number);
-    if (!read_item(std::move(item), 0, &allowance)) return false;
+    if (!read_item(item, 0, &allowance)) return false;
   }
   return true;
 }
 
 // False when the reading has to end.
-bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
+bool SourceReader::read_item(plan::FileItem& item, std::uint64_t resume_from,
                              RetryAllowance* allowance) {
   pause_point();
   const bool small = allowance == nullptr && resume_from == 0 && item.size < kSmallFileLimit;
@@ -168,7 +168,7 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
   const auto begun = std::chrono::steady_clock::now();
   UniqueFd fd = opener_.open(item);
   if (small && fd.valid()) {
-    read_small(std::move(item), fd);
+    read_small(item, fd);
     warmer_.took(std::chrono::steady_clock::now() - begun);
     return true;
   }
@@ -194,7 +194,7 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
   item.times.modified = FileTime::from_timespec(status.st_mtim);
   if (item.size < kSmallFileLimit && resume_from == 0) {
     make_room(item.size);
-    read_small(std::move(item), fd);
+    read_small(item, fd);
     return true;
   }
   flush_batch();
@@ -203,18 +203,17 @@ bool SourceReader::read_item(plan::FileItem item, std::uint64_t resume_from,
 
 // In the batch, for one more file of `size` bytes.
 void SourceReader::make_room(std::uint64_t size) {
-  const bool fits = batch_.content.size() - batch_.used >= size;
-  if (batch_.files.size() >= kBatchFiles || !fits) flush_batch();
-  if (batch_.content.empty()) batch_.content.resize(kBatchBytes);
+  if (batch_ && !batch_->has_room(size)) flush_batch();
+  if (!batch_) batch_ = spare_.try_pop();
+  if (!batch_) batch_.emplace(kBatchFiles, kBatchBytes);
 }
 
 // Looked at once, when it has been read: whatever changed since the plan shows then. Half the time
 // of a small file is system calls.
-void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd) {
-  SmallFile file;
-  file.begin = batch_.used;
-  batch_.used += item.size;
-  const MutableByteView target = MutableByteView(batch_.content).subspan(file.begin, item.size);
+void SourceReader::read_small(plan::FileItem& planned, const UniqueFd& fd) {
+  SmallFile& file = batch_->add(planned);
+  const plan::FileItem& item = file.item;
+  const MutableByteView target = batch_->content_of(file);
   try {
     if (posix::pread_up_to(fd.get(), 0, target, item.source_path, ErrorKind::kSource) !=
         target.size()) {
@@ -230,18 +229,16 @@ void SourceReader::read_small(plan::FileItem item, const UniqueFd& fd) {
   } else if (auto difference = compare_with_plan(item, status)) {
     file.failure = std::move(difference);
   }
-  file.item = std::move(item);
-  batch_.files.push_back(std::move(file));
 }
 
 void SourceReader::flush_batch() {
-  if (batch_.files.empty()) return;
-  send(std::exchange(batch_, spare_.try_pop().value_or(SmallBatch{})));
+  if (!batch_ || batch_->empty()) return;
+  send(std::move(*batch_));
+  batch_.reset();
 }
 
 void SourceReader::give_back(SmallBatch batch) {
-  batch.files.clear();
-  batch.used = 0;
+  batch.clear();
   spare_.push(std::move(batch));
 }
 

@@ -89,8 +89,9 @@ class SourceReader {
   // Files that failed before; false when the reading has to end.
   bool read_retries(const plan::PlanStore& plan);
   // `allowance`: for a file that is taken as it is now, within these limits; null: as planned only.
-  bool read_item(plan::FileItem item, std::uint64_t resume_from, RetryAllowance* allowance);
-  void read_small(plan::FileItem item, const UniqueFd& fd);
+  // `item`: its texts may be exchanged for those of another file.
+  bool read_item(plan::FileItem& item, std::uint64_t resume_from, RetryAllowance* allowance);
+  void read_small(plan::FileItem& planned, const UniqueFd& fd);
   bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
                   std::uint64_t resume_from);
   std::optional<SourceFailure> read_blocks(LargeFile& file, std::shared_ptr<LargeFile> shared,
@@ -110,7 +111,7 @@ class SourceReader {
   std::binary_semaphore resumed_{0};
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> finished_{false};
-  SmallBatch batch_;
+  std::optional<SmallBatch> batch_;
   std::vector<Block> group_;
   std::shared_ptr<LargeFile> current_;  // announced, perhaps waiting for clusters
   std::mutex current_mutex_;

@@ -115,8 +115,8 @@ void VolumeCopier::write_attachments() {
 void VolumeCopier::handle(const SmallBatch& batch) {
   std::uint64_t bytes = 0;
   const std::vector<Md5> hashes = batch.hashes();
-  for (std::size_t i = 0; i < batch.files.size(); ++i) {
-    const SmallFile& file = batch.files[i];
+  for (std::size_t i = 0; const SmallFile& file : batch.files()) {
+    const Md5& hash = hashes[i++];
     if (file.failure) {
       record_failure(file.item, *file.failure);
       continue;
@@ -127,7 +127,7 @@ void VolumeCopier::handle(const SmallBatch& batch) {
     Ended ended;
     ended.number = file.item.number;
     ended.length = file.item.size;
-    ended.hash = hashes[i];
+    ended.hash = hash;
     if (file.item.type == job::ItemType::kPageBlob) {
       ended.type = manifest::BlobType::kPage;
       ended.left_out = std::ranges::all_of(content, [](std::byte b) { return b == std::byte{0}; });

@@ -17,8 +17,8 @@
 namespace driveprep::prepare {
 
 struct CopyOutcome {
-  bool stopped = false;          // asked to stop; everything done so far is safe
-  std::uint64_t failures = 0;    // sources that failed in this run
+  bool stopped = false;        // asked to stop; everything done so far is safe
+  std::uint64_t failures = 0;  // sources that failed in this run
   CopyState state;
 };
 
@@ -48,7 +48,8 @@ class VolumeCopier {
 
   // Directories without files, and everybody's times. After run() was not stopped.
   void complete_directories();
-  // A file in the volume's root with the content of `path` (the manifest). Replaces one of that name.
+  // A file in the volume's root with the content of `path` (the manifest). Replaces one of that
+  // name.
   void write_root_file(std::u16string_view name, const std::filesystem::path& path);
 
  private:
@@ -69,22 +70,22 @@ class VolumeCopier {
 
   CopyState state_;
   std::vector<std::uint64_t> retries_;
-  std::vector<journal::Failure> failures_;      // since the last checkpoint
-  std::vector<std::uint64_t> recovered_;        // since the last checkpoint
+  std::vector<journal::Failure> failures_;  // since the last checkpoint
+  std::vector<std::uint64_t> recovered_;    // since the last checkpoint
   std::uint64_t failure_count_ = 0;
 
   // A file whose blocks are under way, from LargeBegin to LargeEnd.
   std::shared_ptr<LargeFile> in_flight_;
-  std::uint64_t parts_end_ = 0;         // of it, in the spool
-  bool length_lowered_ = false;         // its valid length on the volume is not its size
-  // Files that ended since the last checkpoint, in order. Their hashes are complete once the pipeline
-  // is drained; then they go to the spool.
+  std::uint64_t parts_end_ = 0;  // of it, in the spool
+  bool length_lowered_ = false;  // its valid length on the volume is not its size
+  // Files that ended since the last checkpoint, in order. Their hashes are complete once the
+  // pipeline is drained; then they go to the spool.
   struct Ended {
     std::uint64_t number = 0;
     std::uint64_t length = 0;
     Md5 hash{};  // of a small file
     manifest::BlobType type = manifest::BlobType::kBlock;
-    bool left_out = false;             // a small page blob of zeros
+    bool left_out = false;  // a small page blob of zeros
     bool failed = false;
     std::shared_ptr<LargeFile> large;  // null for a small one
     std::uint64_t parts_end = 0;       // of a large one
