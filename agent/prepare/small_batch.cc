@@ -14,14 +14,13 @@ bool SmallBatch::has_room(std::uint64_t size) const {
   return count_ < files_.size() && size <= content_.size() - used_;
 }
 
-SmallFile& SmallBatch::add(plan::FileItem& item) {
+void SmallBatch::add(plan::FileItem& item) {
   require(has_room(item.size), "a batch of small files is full");
   SmallFile& file = files_[count_++];
   std::swap(file.item, item);
   file.begin = used_;
   file.failure.reset();
   used_ += file.item.size;
-  return file;
 }
 
 void SmallBatch::clear() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/plan/plan_store.h"
+#include "agent/prepare/source_failure.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 
@@ -15,11 +16,6 @@ namespace driveprep::prepare {
 
 // Files below this travel in batches; the others block by block.
 inline constexpr std::uint64_t kSmallFileLimit = 1024 * 1024;
-
-struct SourceFailure {
-  std::string code;     // "source-missing", "source-unreadable", "source-changed"
-  std::string message;  // names the file and the cause
-};
 
 struct SmallFile {
   plan::FileItem item;    // size and times as found at the open
@@ -34,11 +30,12 @@ class SmallBatch {
 
   bool has_room(std::uint64_t size) const;
   // Exchanges `item` for one of an earlier use. Only while it has room.
-  SmallFile& add(plan::FileItem& item);
+  void add(plan::FileItem& item);
   void clear();
 
   bool empty() const { return count_ == 0; }
   std::span<const SmallFile> files() const { return std::span(files_).first(count_); }
+  std::span<SmallFile> files() { return std::span(files_).first(count_); }
   ByteView content_of(const SmallFile& file) const {
     return ByteView(content_).subspan(file.begin, file.item.size);
   }

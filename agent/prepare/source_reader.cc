@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "agent/manifest/manifest_format.h"
 #include "agent/plan/file_read_ahead.h"
@@ -16,46 +15,6 @@ namespace {
 
 constexpr std::size_t kBatchFiles = 128;
 constexpr std::size_t kBatchBytes = kSmallFileLimit;
-
-bool same_time(const timespec& a, const timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-SourceFailure changed(const plan::FileItem& item, const std::string& how) {
-  return {"source-changed", item.source_path + " " + how};
-}
-
-// What differs between the file that was opened and the one that has been read, if anything.
-std::optional<SourceFailure> compare_after_reading(const plan::FileItem& item,
-                                                   const struct stat& before, int fd) {
-  struct stat after {};
-  if (::fstat(fd, &after) != 0) {
-    return SourceFailure{"source-unreadable", item.source_path + ": " + std::strerror(errno)};
-  }
-  if (after.st_size != before.st_size) {
-    return changed(item, "changed its size from " + std::to_string(before.st_size) + " to " +
-                             std::to_string(after.st_size) + " bytes while it was read");
-  }
-  if (!same_time(after.st_mtim, before.st_mtim) || !same_time(after.st_ctim, before.st_ctim)) {
-    return changed(item, "was modified while it was read");
-  }
-  return std::nullopt;
-}
-
-// What differs between the file as it was planned and as it is, if anything.
-std::optional<SourceFailure> compare_with_plan(const plan::FileItem& item,
-                                               const struct stat& status) {
-  if (!S_ISREG(status.st_mode)) return changed(item, "is no longer a regular file");
-  if (static_cast<std::uint64_t>(status.st_size) != item.size) {
-    return changed(item, "had " + std::to_string(item.size) +
-                             " bytes when it was planned and has " +
-                             std::to_string(status.st_size) + " now");
-  }
-  if (FileTime::from_timespec(status.st_mtim) != item.times.modified) {
-    return changed(item, "was modified after it was planned");
-  }
-  return std::nullopt;
-}
 
 manifest::BlobType blob_type(const plan::FileItem& item) {
   return item.type == job::ItemType::kPageBlob ? manifest::BlobType::kPage
@@ -114,9 +73,9 @@ bool SourceReader::stop_requested() const {
 
 void SourceReader::pause_point() {
   if (!pause_requested_.exchange(false)) return;
-  flush_batch();
+  const bool flushed = flush_batch();
   flush_group();
-  if (send(Paused{})) resumed_.acquire();
+  if (flushed && send(Paused{})) resumed_.acquire();
 }
 
 void SourceReader::run() {
@@ -131,7 +90,7 @@ void SourceReader::run() {
         item.number == request_.first_number ? request_.partial_valid : 0;
     stopped = !read_item(item, resume_from, nullptr) || stop_requested();
   }
-  flush_batch();
+  if (!flush_batch()) stopped = true;
   flush_group();
   send(EndOfSources{stopped});
 }
@@ -163,78 +122,66 @@ bool SourceReader::read_retries(const plan::PlanStore& plan) {
 bool SourceReader::read_item(plan::FileItem& item, std::uint64_t resume_from,
                              RetryAllowance* allowance) {
   pause_point();
-  const bool small = allowance == nullptr && resume_from == 0 && item.size < kSmallFileLimit;
-  if (small) make_room(item.size);
-  const auto begun = std::chrono::steady_clock::now();
-  UniqueFd fd = opener_.open(item);
-  if (small && fd.valid()) {
-    read_small(item, fd);
-    warmer_.took(std::chrono::steady_clock::now() - begun);
-    return true;
+  if (allowance == nullptr && resume_from == 0 && item.size < kSmallFileLimit) {
+    return add_to_batch(item);
   }
+  const UniqueFd fd = opener_.open(item);
   struct stat status {};
   std::optional<SourceFailure> failure;
-  if (!fd.valid() && errno == ELOOP && opener_.refuses_links()) {
-    failure = changed(item, "is now a symbolic link or lies behind one, which is not followed");
-  } else if (!fd.valid()) {
-    failure = SourceFailure{errno == ENOENT ? "source-missing" : "source-unreadable",
-                            item.source_path + ": " + std::strerror(errno)};
+  if (!fd.valid()) {
+    failure = source_not_opened(item, opener_, errno);
   } else if (::fstat(fd.get(), &status) != 0) {
-    failure = SourceFailure{"source-unreadable", item.source_path + ": " + std::strerror(errno)};
+    failure = source_unreadable(item, errno);
   } else if (allowance == nullptr || !S_ISREG(status.st_mode)) {
     failure = compare_with_plan(item, status);
   } else if (auto why = allowance->objection(item, static_cast<std::uint64_t>(status.st_size))) {
-    failure = changed(item, *why);
+    failure = source_changed(item, *why);
   }
-  if (failure) {
-    flush_batch();
-    return send(Unopened{std::move(item), std::move(*failure)});
-  }
+  if (failure) return flush_batch() && send(Unopened{std::move(item), std::move(*failure)});
   item.size = static_cast<std::uint64_t>(status.st_size);
   item.times.modified = FileTime::from_timespec(status.st_mtim);
-  if (item.size < kSmallFileLimit && resume_from == 0) {
-    make_room(item.size);
-    read_small(item, fd);
-    return true;
-  }
-  flush_batch();
-  return read_large(std::move(item), std::move(fd), status, resume_from);
+  if (item.size < kSmallFileLimit && resume_from == 0) return add_to_batch(item);
+  return flush_batch() && read_large(std::move(item), fd.get(), status, resume_from);
 }
 
-// In the batch, for one more file of `size` bytes.
-void SourceReader::make_room(std::uint64_t size) {
-  if (batch_ && !batch_->has_room(size)) flush_batch();
+bool SourceReader::add_to_batch(plan::FileItem& item) {
+  if (batch_ && !batch_->has_room(item.size) && !flush_batch()) return false;
   if (!batch_) batch_ = spare_.try_pop();
   if (!batch_) batch_.emplace(kBatchFiles, kBatchBytes);
+  batch_->add(item);
+  return true;
+}
+
+bool SourceReader::flush_batch() {
+  if (!batch_ || batch_->empty()) return true;
+  const auto begun = std::chrono::steady_clock::now();
+  SmallBatch batch = std::move(*batch_);
+  batch_.reset();
+  for (SmallFile& file : batch.files()) {
+    if (stop_requested()) return false;
+    file.failure = read_small(file.item, batch.content_of(file));
+  }
+  warmer_.took(std::chrono::steady_clock::now() - begun, batch.files().size());
+  return send(std::move(batch));
 }
 
 // Looked at once, when it has been read: whatever changed since the plan shows then. Half the time
 // of a small file is system calls.
-void SourceReader::read_small(plan::FileItem& planned, const UniqueFd& fd) {
-  SmallFile& file = batch_->add(planned);
-  const plan::FileItem& item = file.item;
-  const MutableByteView target = batch_->content_of(file);
+std::optional<SourceFailure> SourceReader::read_small(const plan::FileItem& item,
+                                                      MutableByteView content) {
+  const UniqueFd fd = opener_.open(item);
+  if (!fd.valid()) return source_not_opened(item, opener_, errno);
+  std::size_t length = 0;
   try {
-    if (posix::pread_up_to(fd.get(), 0, target, item.source_path, ErrorKind::kSource) !=
-        target.size()) {
-      file.failure = changed(item, "became shorter while it was read");
-    }
+    length = posix::pread_up_to(fd.get(), 0, content, item.source_path, ErrorKind::kSource);
   } catch (const Error& error) {
-    file.failure = SourceFailure{"source-unreadable", error.what()};
+    return SourceFailure{"source-unreadable", error.what()};
   }
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) {
-    file.failure =
-        SourceFailure{"source-unreadable", item.source_path + ": " + std::strerror(errno)};
-  } else if (auto difference = compare_with_plan(item, status)) {
-    file.failure = std::move(difference);
-  }
-}
-
-void SourceReader::flush_batch() {
-  if (!batch_ || batch_->empty()) return;
-  send(std::move(*batch_));
-  batch_.reset();
+  if (::fstat(fd.get(), &status) != 0) return source_unreadable(item, errno);
+  if (auto difference = compare_with_plan(item, status)) return difference;
+  if (length != content.size()) return source_changed(item, "became shorter while it was read");
+  return std::nullopt;
 }
 
 void SourceReader::give_back(SmallBatch batch) {
@@ -249,7 +196,7 @@ void SourceReader::flush_group() {
   if (group.back().file->wait_for_ranges()) pipeline_.submit(std::move(group));
 }
 
-bool SourceReader::read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
+bool SourceReader::read_large(plan::FileItem item, int fd, const struct stat& before,
                               std::uint64_t resume_from) {
   auto file = std::make_shared<LargeFile>();
   file->type = blob_type(item);
@@ -269,9 +216,9 @@ bool SourceReader::read_large(plan::FileItem item, UniqueFd fd, const struct sta
   }
   if (!send(LargeBegin{file})) return false;
   bool stopped = false;
-  std::optional<SourceFailure> failure = read_blocks(*file, file, fd.get(), stopped);
+  std::optional<SourceFailure> failure = read_blocks(*file, file, fd, stopped);
   if (stopped) return false;
-  if (!failure) failure = compare_after_reading(file->item, before, fd.get());
+  if (!failure) failure = compare_after_reading(file->item, before, fd);
   return send(LargeEnd{std::move(file), std::move(failure)});
 }
 
@@ -307,7 +254,7 @@ std::optional<SourceFailure> SourceReader::read_blocks(LargeFile& file,
     try {
       if (posix::pread_up_to(fd, offset, content, name, ErrorKind::kSource) != block.length) {
         pipeline_.buffers().give_back(std::move(block.buffer));
-        return changed(file.item, "became shorter while it was read");
+        return source_changed(file.item, "became shorter while it was read");
       }
     } catch (const Error& error) {
       pipeline_.buffers().give_back(std::move(block.buffer));

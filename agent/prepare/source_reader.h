@@ -23,10 +23,10 @@
 #include "agent/prepare/large_file.h"
 #include "agent/prepare/retry_allowance.h"
 #include "agent/prepare/small_batch.h"
+#include "agent/prepare/source_failure.h"
 #include "agent/prepare/source_opener.h"
 #include "agent/prepare/source_warmer.h"
 #include "base/bounded_queue.h"
-#include "base/unique_fd.h"
 
 namespace driveprep::prepare {
 
@@ -91,13 +91,14 @@ class SourceReader {
   // `allowance`: for a file that is taken as it is now, within these limits; null: as planned only.
   // `item`: its texts may be exchanged for those of another file.
   bool read_item(plan::FileItem& item, std::uint64_t resume_from, RetryAllowance* allowance);
-  void read_small(plan::FileItem& planned, const UniqueFd& fd);
-  bool read_large(plan::FileItem item, UniqueFd fd, const struct stat& before,
+  bool add_to_batch(plan::FileItem& item);
+  bool read_large(plan::FileItem item, int fd, const struct stat& before,
                   std::uint64_t resume_from);
   std::optional<SourceFailure> read_blocks(LargeFile& file, std::shared_ptr<LargeFile> shared,
                                            int fd, bool& stopped);
-  void make_room(std::uint64_t size);
-  void flush_batch();
+  // False when the reading has to end; the batch is dropped then.
+  bool flush_batch();
+  std::optional<SourceFailure> read_small(const plan::FileItem& item, MutableByteView content);
   void flush_group();
 
   ReadRequest request_;

@@ -62,9 +62,10 @@ SourceWarmer::Looked SourceWarmer::look(std::span<const plan::FileItem> files, s
   return looked;
 }
 
-void SourceWarmer::took(std::chrono::nanoseconds time) {
+void SourceWarmer::took(std::chrono::nanoseconds time, std::size_t files) {
   spent_ += time;
-  if (++counted_ < kFilesToJudge) return;
+  counted_ += files;
+  if (counted_ < kFilesToJudge) return;
   if (spent_ > counted_ * kSlowRead) warming_ = true;
   counted_ = 0;
   spent_ = {};

@@ -27,8 +27,8 @@ class SourceWarmer {
   // Files that will be read soon, in that order. On one thread, any; errors are the reader's
   // affair.
   void look(std::span<const plan::FileItem> files);
-  // What the reader needed to open and read one small file. On one thread, any other.
-  void took(std::chrono::nanoseconds time);
+  // What the reader needed to open and read so many small files. On one thread, any other.
+  void took(std::chrono::nanoseconds time, std::size_t files);
   bool warming() const { return warming_.load(std::memory_order_relaxed); }
 
  private:

@@ -35,7 +35,7 @@ struct Files {
 };
 
 void report(SourceWarmer& warmer, int files, std::chrono::nanoseconds time) {
-  for (int n = 0; n < files; ++n) warmer.took(time);
+  for (int n = 0; n < files; ++n) warmer.took(time, 1);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ TEST_CASE("warming begins again when files are slow to read, not for a single sl
   for (int n = 0; n < 1000 && warmer.warming(); ++n) warmer.look(files.items);
   CHECK_FALSE(warmer.warming());
   report(warmer, 1000, 20us);
-  warmer.took(2ms);
+  warmer.took(2ms, 1);
   report(warmer, 1000, 20us);
   CHECK_FALSE(warmer.warming());
   report(warmer, 256, 200us);
