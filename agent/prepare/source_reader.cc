@@ -171,17 +171,20 @@ std::optional<SourceFailure> SourceReader::read_small(const plan::FileItem& item
                                                       MutableByteView content) {
   const UniqueFd fd = opener_.open(item);
   if (!fd.valid()) return source_not_opened(item, opener_, errno);
-  std::size_t length = 0;
+  std::optional<SourceFailure> failure;
   try {
-    length = posix::pread_up_to(fd.get(), 0, content, item.source_path, ErrorKind::kSource);
+    if (posix::pread_up_to(fd.get(), 0, content, item.source_path, ErrorKind::kSource) !=
+        content.size()) {
+      failure = source_changed(item, "became shorter while it was read");
+    }
   } catch (const Error& error) {
-    return SourceFailure{"source-unreadable", error.what()};
+    failure = SourceFailure{"source-unreadable", error.what()};
   }
+  // Says more than a failure to read does: a directory took the place of the file, for example.
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return source_unreadable(item, errno);
   if (auto difference = compare_with_plan(item, status)) return difference;
-  if (length != content.size()) return source_changed(item, "became shorter while it was read");
-  return std::nullopt;
+  return failure;
 }
 
 void SourceReader::give_back(SmallBatch batch) {
