@@ -53,16 +53,11 @@ Metadata empty_metadata(const VolumeRequest& request) {
 
 void add_external_key(const VolumeRequest& request, const SecretBytes& vmk, NonceSource& nonces,
                       Metadata& metadata, CreatedVolume& volume) {
-  ExternalKey key;
-  key.protector = Guid::random();
-  key.changed = request.created.rounded_to_ms();
-  key.saved = request.created;
-  key.key = SecretBytes::random(32);
+  const ExternalKey key = new_external_key(request.created);
   metadata.entries.push_back(
       make_external_key_protector(key.protector, request.created, key.key, vmk, nonces));
   volume.external_key_protector = key.protector;
-  volume.external_key.emplace(
-      ExternalKeyFile{external_key_file_name(key.protector), serialise_external_key(key)});
+  volume.external_key = external_key_file(key);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "base/guid.h"
 #include "base/secret_bytes.h"
 #include "bitlocker/cipher.h"
+#include "bitlocker/external_key.h"
 #include "bitlocker/layout.h"
 #include "bitlocker/recovery_password.h"
 #include "drive/block/block_device.h"
@@ -30,12 +31,6 @@ struct VolumeRequest {
   bool external_key = false;
   std::string description;  // UTF-8, at most 255 code units: "<computer> <label> <date>"
   FileTime created = FileTime::now();
-};
-
-// A key file as Windows would save it beside a volume.
-struct ExternalKeyFile {
-  std::string name;     // "<PROTECTOR GUID>.BEK"
-  SecretBytes content;  // 156 bytes
 };
 
 struct CreatedVolume {

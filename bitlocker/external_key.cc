@@ -116,6 +116,19 @@ SecretBytes serialise_external_key(const ExternalKey& key) {
   return file;
 }
 
+ExternalKey new_external_key(FileTime now) {
+  ExternalKey key;
+  key.protector = Guid::random();
+  key.changed = now.rounded_to_ms();
+  key.saved = now;
+  key.key = SecretBytes::random(kKeySize);
+  return key;
+}
+
+ExternalKeyFile external_key_file(const ExternalKey& key) {
+  return {external_key_file_name(key.protector), serialise_external_key(key)};
+}
+
 std::string external_key_file_name(const Guid& protector) { return protector.upper() + ".BEK"; }
 
 }  // namespace driveprep::bitlocker

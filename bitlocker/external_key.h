@@ -18,6 +18,16 @@ struct ExternalKey {
   SecretBytes key;                // 32 bytes
 };
 
+// A key file as Windows would save it beside a volume.
+struct ExternalKeyFile {
+  std::string name;     // "<PROTECTOR GUID>.BEK"
+  SecretBytes content;  // 156 bytes
+};
+
+// A fresh key for a new protector.
+ExternalKey new_external_key(FileTime now);
+ExternalKeyFile external_key_file(const ExternalKey& key);
+
 // Throws an Error (kKey, "bad-external-key") that says what is wrong with the file.
 ExternalKey parse_external_key(const SecretBytes& file);
 // The file as Windows 10 writes it, or Windows 11 when `volume_id` is set.

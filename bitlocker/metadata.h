@@ -23,11 +23,15 @@
 
 namespace driveprep::bitlocker {
 
+// Of a volume: what it is, and what it is on the way to.
+inline constexpr std::uint16_t kStateDecrypted = 1;
+inline constexpr std::uint16_t kStateEncrypted = 4;  // 2 and 5: converting, 3: paused
+
 struct Metadata {
   // Block header.
   std::uint16_t version = 2;
-  std::uint16_t current_state = 4;  // 1 decrypted, 2 and 5 switching, 3 paused, 4 encrypted
-  std::uint16_t next_state = 4;
+  std::uint16_t current_state = kStateEncrypted;
+  std::uint16_t next_state = kStateEncrypted;
   std::uint64_t encrypted_size = 0;  // bytes from the start of the volume
   std::uint32_t converting_size = 0;
   std::uint32_t relocated_sectors = 0;
@@ -52,6 +56,10 @@ struct Metadata {
   Bytes validation_tail;  // after the integrity entry; trailing zeros are not kept
 
   const Entry* find(Role role) const;
+  // Encrypted, and meant to stay so.
+  bool is_finished() const {
+    return current_state == kStateEncrypted && next_state == kStateEncrypted;
+  }
   std::string description() const;  // UTF-8; empty when there is none
 
   // T: the bytes that CRC and integrity hash cover.

@@ -1,40 +1,29 @@
 #include "bitlocker/open.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "bitlocker/ccm.h"
+#include "bitlocker/examine.h"
 #include "bitlocker/external_key.h"
 #include "bitlocker/key_derivation.h"
 #include "bitlocker/protector.h"
 #include "bitlocker/relocation.h"
-#include "bitlocker/volume_header.h"
 
 namespace driveprep::bitlocker {
 namespace {
-
-constexpr std::size_t kHeaderSize = 512;
-constexpr std::uint16_t kStateDecrypted = 1;
-constexpr std::uint16_t kStateEncrypted = 4;
-
-struct Copy {
-  unsigned number;  // 1..3
-  Metadata metadata;
-};
 
 [[noreturn]] void refuse(const std::string& code, const std::string& message,
                          const std::string& remedy) {
   throw Error(ErrorKind::kRefused, code, message, remedy);
 }
 
-VolumeHeader read_header(const block::ReadableDevice& partition) {
-  Bytes sector(kHeaderSize);
-  if (partition.size() >= sector.size()) partition.read(0, sector);
-  VolumeHeader header = parse_volume_header(sector);
-  switch (header.kind) {
+void check_kind(const block::ReadableDevice& partition, const VolumeFacts& facts) {
+  switch (facts.header.kind) {
     case VolumeKind::kNtfs:
-    case VolumeKind::kToGo: return header;
+    case VolumeKind::kToGo: return;
     case VolumeKind::kVista:
       refuse("bitlocker-vista",
              partition.name() + " is a BitLocker volume of Windows Vista, which is not supported",
@@ -45,65 +34,34 @@ VolumeHeader read_header(const block::ReadableDevice& partition) {
              "Let Windows finish the encryption, then try again.");
     case VolumeKind::kNone: break;
   }
-  refuse("not-bitlocker", partition.name() + " does not hold a BitLocker volume",
+  if (facts.has_sound_copy()) return;  // only the header is lost
+  refuse("not-bitlocker",
+         partition.name() + " does not hold a BitLocker volume" +
+             (facts.searched ? ", and no metadata of one was found" : ""),
          "Check that this is the right drive and partition.");
 }
 
-// Bytes a sector as the metadata implies it; 0 when that is not a sector size we know.
-std::uint64_t implied_sector_size(const Metadata& metadata, const Relocation& relocation) {
-  if (metadata.relocated_sectors == 0) return 0;
-  const std::uint64_t bytes = relocation.size / metadata.relocated_sectors;
-  const bool exact = bytes * metadata.relocated_sectors == relocation.size;
-  return exact && SectorSize::is_valid(bytes) ? bytes : 0;
-}
-
-// Why a copy cannot be used, or an empty text.
-std::string fault_of(const Metadata& metadata, ByteView block, std::uint64_t offset,
-                     std::size_t index) {
-  if (!crc_matches(metadata, block)) return "its checksum is wrong";
-  if (metadata.offsets[index] != offset) return "it belongs to another place";
-  if (metadata.current_state == kStateDecrypted) return {};
-  const Entry* entry = metadata.find(Role::kRelocation);
-  const std::optional<Relocation> relocation =
-      entry == nullptr ? std::nullopt : parse_relocation(*entry);
-  if (!relocation) return "it does not say where the boot sectors are";
-  const std::uint64_t sector = implied_sector_size(metadata, *relocation);
-  if (sector == 0 || relocation->offset != metadata.relocation_offset ||
-      relocation->offset % sector != 0 || metadata.encrypted_size % sector != 0 ||
-      relocation->offset > metadata.encrypted_size ||
-      relocation->size > metadata.encrypted_size - relocation->offset) {
-    return "it contradicts itself about where the boot sectors are";
-  }
-  return {};
-}
-
-std::vector<Copy> read_copies(const block::ReadableDevice& partition,
-                              const std::array<std::uint64_t, 3>& offsets) {
-  std::vector<Copy> sound;
+// Slots of the sound copies, the one written last first.
+std::vector<std::size_t> sound_copies(const block::ReadableDevice& partition,
+                                      const VolumeFacts& facts) {
+  std::vector<std::size_t> sound;
   std::string faults;
-  Bytes block(kMetadataSize);
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    std::string fault;
-    if (offsets[i] > partition.size() || partition.size() - offsets[i] < kMetadataSize) {
-      fault = "it lies outside the volume";
+  for (std::size_t i = 0; i < facts.copies.size(); ++i) {
+    if (facts.copies[i].sound()) {
+      sound.push_back(i);
     } else {
-      try {
-        partition.read(offsets[i], block);
-        Metadata metadata = parse_metadata(block);
-        fault = fault_of(metadata, block, offsets[i], i);
-        if (fault.empty()) sound.push_back({static_cast<unsigned>(i + 1), std::move(metadata)});
-      } catch (const std::exception& error) {  // malformed, or unreadable sectors
-        fault = error.what();
-      }
+      faults += " copy " + std::to_string(i + 1) + ": " + facts.copies[i].fault + ";";
     }
-    if (!fault.empty()) faults += " copy " + std::to_string(i + 1) + ": " + fault + ";";
   }
   if (sound.empty()) {
     faults.pop_back();
     throw Error(ErrorKind::kVerification, "bitlocker-metadata-damaged",
                 "none of the three metadata copies of " + partition.name() + " is usable:" + faults,
-                "Read the drive with other hardware, or prepare it again.");
+                "Restore them from a backup of the metadata (driveprep volume restore-metadata), "
+                "read the drive with other hardware, or prepare it again.");
   }
+  std::ranges::stable_sort(sound, std::greater(),
+                           [&](std::size_t i) { return facts.copies[i].metadata->next_nonce; });
   return sound;
 }
 
@@ -112,12 +70,18 @@ void check_state(const block::ReadableDevice& partition, const Metadata& metadat
     refuse("bitlocker-decrypted", partition.name() + " has BitLocker metadata but is not encrypted",
            "Read it as an ordinary volume.");
   }
-  if (metadata.current_state != kStateEncrypted || metadata.next_state != kStateEncrypted) {
+  if (!metadata.is_finished()) {
     refuse("bitlocker-converting",
            partition.name() + " is a BitLocker volume in the middle of a conversion (state " +
                std::to_string(metadata.current_state) + ", next " +
                std::to_string(metadata.next_state) + ")",
            "Let Windows finish the conversion, then try again.");
+  }
+  const std::optional<Relocation> relocation = parse_relocation(*metadata.find(Role::kRelocation));
+  if (relocation->extension && relocation->extension->says_converting()) {
+    refuse("bitlocker-converting",
+           partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
+           "Let Windows finish the encryption, then try again.");
   }
 }
 
@@ -181,7 +145,7 @@ VolumeLayout layout_of(const Metadata& metadata, std::uint64_t cluster_size) {
   const Relocation relocation = *parse_relocation(*metadata.find(Role::kRelocation));
   VolumeLayout layout;
   layout.volume_size = metadata.encrypted_size;
-  layout.sector_size = SectorSize(implied_sector_size(metadata, relocation));
+  layout.sector_size = SectorSize(sector_size_of(metadata));
   layout.cluster_size = cluster_size;
   layout.metadata = metadata.offsets;
   layout.header_backup = relocation.offset;
@@ -205,9 +169,8 @@ std::shared_ptr<const SectorCipher> open_cipher(const block::ReadableDevice& par
   return std::make_shared<SectorCipher>(cipher, std::move(fvek->key), sector_size);
 }
 
-OpenedVolume open_copy(const block::ReadableDevice& partition, const Copy& copy, const Key& key,
-                       std::uint64_t cluster_size, const OpenOptions& options) {
-  const Metadata& metadata = copy.metadata;
+OpenedVolume open_copy(const block::ReadableDevice& partition, const Metadata& metadata,
+                       const Key& key, std::uint64_t cluster_size, const OpenOptions& options) {
   check_state(partition, metadata);
   const std::optional<Cipher> cipher = cipher_from_method(metadata.method);
   if (!cipher) {
@@ -217,25 +180,24 @@ OpenedVolume open_copy(const block::ReadableDevice& partition, const Copy& copy,
            "Open it in Windows.");
   }
   Unlocked unlocked = unlock(partition, metadata, key);
-  if (!options.accept_wrong_integrity &&
-      check_integrity(metadata, unlocked.vmk) != Integrity::kGood) {
+  OpenedVolume volume;
+  volume.integrity = check_integrity(metadata, unlocked.vmk);
+  if (volume.integrity != Integrity::kGood && !options.accept_wrong_integrity) {
     throw Error(ErrorKind::kVerification, "bitlocker-integrity",
                 "the metadata of " + partition.name() +
-                    " was changed by somebody who did not hold its key (integrity hash)",
+                    (volume.integrity == Integrity::kAbsent
+                         ? " has no integrity hash"
+                         : " was changed by somebody who did not hold its key (integrity hash)"),
                 "Do not trust this drive; prepare it again.");
   }
-  OpenedVolume volume;
   volume.layout = layout_of(metadata, cluster_size);
   volume.cipher =
       open_cipher(partition, metadata, unlocked.vmk, *cipher, volume.layout.sector_size);
   volume.metadata = metadata;
   volume.volume_id = metadata.volume_id;
   volume.protector = unlocked.protector;
-  volume.copy_used = copy.number;
-  volume.has_clear_key = std::ranges::any_of(metadata.entries, [](const Entry& entry) {
-    const std::optional<ProtectorFacts> facts = protector_facts(entry);
-    return facts && facts->kind == ProtectorClass::kClearKey;
-  });
+  volume.has_clear_key = std::ranges::count(protectors(metadata.entries), ProtectorClass::kClearKey,
+                                            &ProtectorFacts::kind) != 0;
   volume.vmk = std::move(unlocked.vmk);
   return volume;
 }
@@ -244,22 +206,29 @@ OpenedVolume open_copy(const block::ReadableDevice& partition, const Copy& copy,
 
 OpenedVolume open_volume(const block::ReadableDevice& partition, const Credential& credential,
                          const OpenOptions& options) {
-  VolumeHeader header;
-  if (options.metadata_offsets) {
-    header.metadata = *options.metadata_offsets;
-  } else {
-    header = read_header(partition);
-  }
-  const std::vector<Copy> copies = read_copies(partition, header.metadata);
+  ExamineOptions how;
+  how.metadata_offsets = options.metadata_offsets;
+  return open_volume(partition, examine(partition, how), credential, options);
+}
+
+OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFacts& facts,
+                         const Credential& credential, const OpenOptions& options) {
+  if (!options.metadata_offsets) check_kind(partition, facts);
+  const std::vector<std::size_t> slots = sound_copies(partition, facts);
   const Key key = key_of(credential);
 
-  // Copies differ only when somebody changed one, or was interrupted between two: then a later one
-  // may open where the first does not. What is reported is what was wrong with the first.
+  // Copies differ only when somebody changed one, or was interrupted between two: then an older one
+  // may open where the newest does not. What is reported is what was wrong with the newest.
   std::exception_ptr first_failure;
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (i != 0 && copies[i].metadata == copies[i - 1].metadata) continue;
+  const Metadata* last = nullptr;
+  for (const std::size_t slot : slots) {
+    const Metadata& metadata = *facts.copies[slot].metadata;
+    if (last != nullptr && metadata == *last) continue;
+    last = &metadata;
     try {
-      return open_copy(partition, copies[i], key, header.cluster_size, options);
+      OpenedVolume volume = open_copy(partition, metadata, key, facts.header.cluster_size, options);
+      volume.copy_used = static_cast<unsigned>(slot + 1);
+      return volume;
     } catch (const Error&) {
       if (!first_failure) first_failure = std::current_exception();
     }

@@ -10,6 +10,7 @@
 #include "base/guid.h"
 #include "base/secret_bytes.h"
 #include "bitlocker/cipher.h"
+#include "bitlocker/examine.h"
 #include "bitlocker/layout.h"
 #include "bitlocker/metadata.h"
 #include "bitlocker/recovery_password.h"
@@ -45,13 +46,15 @@ struct OpenedVolume {
   Guid protector;              // the one that opened
   unsigned copy_used = 0;      // 1..3: the metadata copy that was read
   bool has_clear_key = false;  // anybody can open this volume: warn
+  Integrity integrity = Integrity::kGood;
   SecretBytes vmk;
   std::shared_ptr<const SectorCipher> cipher;
 };
 
-// Reads the volume header and the first metadata copy that is sound (signature, version, CRC, its
-// own place), unwraps the volume master key with the first protector of the credential's kind that
-// it fits, checks the integrity hash and unwraps the FVEK. Nothing is written.
+// Reads the volume header and the metadata copies, takes of those that are sound (signature,
+// version, CRC, its own place) the one that was written last, unwraps the volume master key with
+// the first protector of the credential's kind that it fits, checks the integrity hash and unwraps
+// the FVEK. Where that fails and the copies differ, an older one is tried. Nothing is written.
 //
 // Errors:
 //   kRefused  "not-bitlocker", "bitlocker-vista", "bitlocker-converting", "bitlocker-decrypted",
@@ -60,5 +63,8 @@ struct OpenedVolume {
 //   kKey      "key-does-not-open", "bad-external-key", "bitlocker-password-text"
 OpenedVolume open_volume(const block::ReadableDevice& partition, const Credential& credential,
                          const OpenOptions& options = {});
+// The same with what was found out before, also of a volume whose header is lost.
+OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFacts& facts,
+                         const Credential& credential, const OpenOptions& options = {});
 
 }  // namespace driveprep::bitlocker

@@ -1,5 +1,7 @@
 #include "bitlocker/protector.h"
 
+#include <array>
+#include <cstdio>
 #include <utility>
 
 #include "bitlocker/key_derivation.h"
@@ -50,6 +52,29 @@ std::optional<ProtectorFacts> protector_facts(const Entry& entry) {
   reader.skip(2);
   facts.kind = static_cast<ProtectorClass>(reader.u16());
   return facts;
+}
+
+std::vector<ProtectorFacts> protectors(std::span<const Entry> entries) {
+  std::vector<ProtectorFacts> result;
+  for (const Entry& entry : entries) {
+    if (const auto facts = protector_facts(entry)) result.push_back(*facts);
+  }
+  return result;
+}
+
+std::string protector_name(ProtectorClass kind) {
+  switch (kind) {
+    case ProtectorClass::kClearKey: return "clear key";
+    case ProtectorClass::kTpm: return "TPM";
+    case ProtectorClass::kExternalKey: return "external key";
+    case ProtectorClass::kTpmAndPin: return "TPM and PIN";
+    case ProtectorClass::kRecoveryPassword: return "recovery password";
+    case ProtectorClass::kPublicKey: return "certificate";
+    case ProtectorClass::kPassword: return "password";
+  }
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "unknown (class 0x%04x)", static_cast<unsigned>(kind));
+  return text.data();
 }
 
 Entry make_password_protector(const Guid& id, FileTime changed, const SecretBytes& password_utf8,

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "base/file_time.h"
 #include "base/guid.h"
@@ -45,6 +48,10 @@ struct ProtectorFacts {
 };
 // nullopt when the entry is no protector or cut short.
 std::optional<ProtectorFacts> protector_facts(const Entry& entry);
+// The protectors among these entries, in their order.
+std::vector<ProtectorFacts> protectors(std::span<const Entry> entries);
+// "recovery password", "external key", ... and "unknown (class 0x....)".
+std::string protector_name(ProtectorClass kind);
 
 // New protectors, as Windows 8 and later build them, with the escrow entries that let an unlocked
 // Windows show and save the keys again. The counters are taken in the order in which Windows does.
