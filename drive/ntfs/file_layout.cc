@@ -69,28 +69,42 @@ void set_sizes(Mount& mount, ntfs_attr* attribute, std::uint64_t allocated, std:
   ntfs_inode_mark_dirty(search->ntfs_ino);
 }
 
-std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute) {
-  std::vector<ByteRange> ranges;
-  if (!NAttrNonResident(attribute)) return ranges;
+std::vector<Run> read_runs(Mount& mount, ntfs_attr* attribute) {
+  std::vector<Run> runs;
+  if (!NAttrNonResident(attribute)) return runs;
   if (ntfs_attr_map_whole_runlist(attribute) != 0) {
     mount.fail("read the clusters of record " + std::to_string(attribute->ni->mft_no));
   }
   const std::uint64_t cluster = mount.volume()->cluster_size;
-  const runlist_element* run = attribute->rl;
-  for (; run != nullptr && run->length != 0; ++run) {
-    if (run->lcn < 0) {
+  const runlist_element* element = attribute->rl;
+  for (; element != nullptr && element->length != 0; ++element) {
+    Run run;
+    run.length = static_cast<std::uint64_t>(element->length) * cluster;
+    if (element->lcn >= 0) run.offset = static_cast<std::uint64_t>(element->lcn) * cluster;
+    if (!runs.empty()) {
+      Run& last = runs.back();
+      const bool goes_on = last.offset && run.offset ? *last.offset + last.length == *run.offset
+                                                     : !last.offset && !run.offset;
+      if (goes_on) {
+        last.length += run.length;
+        continue;
+      }
+    }
+    runs.push_back(run);
+  }
+  return runs;
+}
+
+std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute) {
+  std::vector<ByteRange> ranges;
+  for (const Run& run : read_runs(mount, attribute)) {
+    if (!run.offset) {
       throw Error(ErrorKind::kVerification, "file-layout",
                   "record " + std::to_string(attribute->ni->mft_no) + " on " + mount.name() +
                       " has a hole in its data",
                   "Prepare the drive again.");
     }
-    const ByteRange range{static_cast<std::uint64_t>(run->lcn) * cluster,
-                          static_cast<std::uint64_t>(run->length) * cluster};
-    if (!ranges.empty() && ranges.back().end() == range.offset) {
-      ranges.back().length += range.length;
-    } else {
-      ranges.push_back(range);
-    }
+    ranges.push_back({*run.offset, run.length});
   }
   return ranges;
 }

@@ -1,6 +1,7 @@
 // How a file lies on the volume, read from and put into its record. Internal to this module.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -17,7 +18,17 @@ enum class Content { kSkip, kRead };
 // kVerification "file-layout" for compressed, encrypted or sparse data.
 FileInfo read_info(Mount& mount, ntfs_inode* inode, Content content);
 
-// Clusters of one attribute's data in file order, neighbours joined.
+// A stretch of an attribute's data in file order: whole clusters, or a hole, which reads as zeros.
+struct Run {
+  std::optional<std::uint64_t> offset;  // bytes from the start of the volume; nullopt: a hole
+  std::uint64_t length = 0;             // bytes
+};
+
+// The runs of one attribute, neighbours joined; empty when it is resident.
+std::vector<Run> read_runs(Mount& mount, ntfs_attr* attribute);
+
+// Clusters of one attribute's data in file order, neighbours joined. Throws kVerification
+// "file-layout" for a hole.
 std::vector<ByteRange> read_ranges(Mount& mount, ntfs_attr* attribute);
 
 // Gives the freshly created, empty file `inode` these whole clusters. Their bits in $Bitmap are the

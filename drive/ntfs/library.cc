@@ -165,8 +165,8 @@ struct Operations {
   }
 };
 
-Mount::Mount(Storage& storage, std::string name, Access access)
-    : name_(std::move(name)), storage_(storage), access_(access) {
+Mount::Mount(Storage& storage, std::string name, Access access, std::string remedy)
+    : name_(std::move(name)), storage_(storage), access_(access), remedy_(std::move(remedy)) {
   install_log_handler();
   begin();
   ntfs_device* device = ntfs_device_alloc("volume", 0, Operations::table(), this);
@@ -179,8 +179,7 @@ Mount::Mount(Storage& storage, std::string name, Access access)
     std::string why = last_message.empty() ? std::strerror(error_number) : last_message;
     if (error_number == EOPNOTSUPP) why = "another system has used it since: its log is not empty";
     throw Error(ErrorKind::kVerification, "volume-mount",
-                "the NTFS volume on " + name_ + " cannot be opened: " + why,
-                "Prepare the drive again from the start.");
+                "the NTFS volume on " + name_ + " cannot be opened: " + why, remedy_);
   }
   ntfs_set_shown_files(volume_, TRUE, TRUE, FALSE);
 }
@@ -205,9 +204,13 @@ void Mount::fail(const std::string& attempt) const {
     throw Error(ErrorKind::kInternal, "name-exists", message, "Report this with the log.");
   }
   if (access_ == Access::kReadOnly) {
-    throw Error(ErrorKind::kVerification, "volume-damaged", message, "Prepare the drive again.");
+    throw Error(ErrorKind::kVerification, "volume-damaged", message, remedy_);
   }
   throw Error(ErrorKind::kInternal, "ntfs-library", message, "Report this with the log.");
+}
+
+void Mount::damaged(const std::string& problem) const {
+  throw Error(ErrorKind::kVerification, "volume-damaged", problem + " on " + name_, remedy_);
 }
 
 std::string printable(std::u16string_view name) {

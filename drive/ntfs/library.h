@@ -56,8 +56,10 @@ enum class Access { kReadOnly, kReadWrite };
 
 class Mount {
  public:
-  // `storage` must outlive this. Throws kVerification "volume-mount".
-  Mount(Storage& storage, std::string name, Access access);
+  // `storage` must outlive this. `remedy` goes with "volume-mount" and "volume-damaged". Throws
+  // kVerification "volume-mount".
+  Mount(Storage& storage, std::string name, Access access,
+        std::string remedy = "Prepare the drive again.");
   Mount(const Mount&) = delete;
   Mount& operator=(const Mount&) = delete;
   // Unmounts. The storage may still be asked to write; a writer makes it refuse.
@@ -77,12 +79,15 @@ class Mount {
   // (ENOSPC: kWrite "volume-full"; EEXIST: kInternal "name-exists"; otherwise kInternal
   // "ntfs-library", or kVerification "volume-damaged" on a read-only mount) and the library's message.
   [[noreturn]] void fail(const std::string& attempt) const;
+  // Throws kVerification "volume-damaged": what is wrong, for which the library has no errno.
+  [[noreturn]] void damaged(const std::string& problem) const;
 
  private:
   friend struct Operations;
   std::string name_;
   Storage& storage_;
   Access access_;
+  std::string remedy_;
   ntfs_volume* volume_ = nullptr;
   mutable std::exception_ptr thrown_;
   std::uint64_t position_ = 0;

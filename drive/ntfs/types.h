@@ -10,6 +10,17 @@
 
 namespace driveprep::ntfs {
 
+// Windows file attribute bits.
+inline constexpr std::uint32_t kAttributeReadOnly = 0x1;
+inline constexpr std::uint32_t kAttributeHidden = 0x2;
+inline constexpr std::uint32_t kAttributeSystem = 0x4;
+inline constexpr std::uint32_t kAttributeDirectory = 0x10;  // set here for directories
+inline constexpr std::uint32_t kAttributeArchive = 0x20;
+inline constexpr std::uint32_t kAttributeSparse = 0x200;
+inline constexpr std::uint32_t kAttributeReparsePoint = 0x400;
+inline constexpr std::uint32_t kAttributeCompressed = 0x800;
+inline constexpr std::uint32_t kAttributeEncrypted = 0x4000;
+
 // What the boot sector says. Offsets are bytes from the start of the volume.
 struct Geometry {
   SectorSize sector;

@@ -17,13 +17,6 @@
 
 namespace driveprep::ntfs {
 
-// Windows file attribute bits.
-inline constexpr std::uint32_t kAttributeReadOnly = 0x1;
-inline constexpr std::uint32_t kAttributeHidden = 0x2;
-inline constexpr std::uint32_t kAttributeSystem = 0x4;
-inline constexpr std::uint32_t kAttributeDirectory = 0x10;  // set here for directories
-inline constexpr std::uint32_t kAttributeArchive = 0x20;
-
 struct FileInfo {
   std::uint64_t size = 0;          // bytes of the unnamed data
   std::uint64_t valid_length = 0;  // behind it the file reads as zeros, whatever the disk holds
