@@ -62,13 +62,13 @@ void advance_avx2(States<8>& states, const std::array<const std::byte*, 8>& poin
     void* at = states.columns[k].data();
     return static_cast<__m256i*>(at);
   };
-  Md5State<Avx2> state{_mm256_load_si256(column(0)), _mm256_load_si256(column(1)),
-                       _mm256_load_si256(column(2)), _mm256_load_si256(column(3))};
+  Md5State<Avx2> state{_mm256_loadu_si256(column(0)), _mm256_loadu_si256(column(1)),
+                       _mm256_loadu_si256(column(2)), _mm256_loadu_si256(column(3))};
   md5_advance<Avx2>(state, pointers, blocks);
-  _mm256_store_si256(column(0), state.a);
-  _mm256_store_si256(column(1), state.b);
-  _mm256_store_si256(column(2), state.c);
-  _mm256_store_si256(column(3), state.d);
+  _mm256_storeu_si256(column(0), state.a);
+  _mm256_storeu_si256(column(1), state.b);
+  _mm256_storeu_si256(column(2), state.c);
+  _mm256_storeu_si256(column(3), state.d);
 }
 
 }  // namespace driveprep::md5_kernels

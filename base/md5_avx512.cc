@@ -61,14 +61,14 @@ namespace driveprep::md5_kernels {
 void advance_avx512(States<16>& states, const std::array<const std::byte*, 16>& pointers,
                     std::size_t blocks) {
   auto& columns = states.columns;
-  Md5State<Avx512> state{_mm512_load_si512(columns[0].data()), _mm512_load_si512(columns[1].data()),
-                         _mm512_load_si512(columns[2].data()),
-                         _mm512_load_si512(columns[3].data())};
+  Md5State<Avx512> state{
+      _mm512_loadu_si512(columns[0].data()), _mm512_loadu_si512(columns[1].data()),
+      _mm512_loadu_si512(columns[2].data()), _mm512_loadu_si512(columns[3].data())};
   md5_advance<Avx512>(state, pointers, blocks);
-  _mm512_store_si512(columns[0].data(), state.a);
-  _mm512_store_si512(columns[1].data(), state.b);
-  _mm512_store_si512(columns[2].data(), state.c);
-  _mm512_store_si512(columns[3].data(), state.d);
+  _mm512_storeu_si512(columns[0].data(), state.a);
+  _mm512_storeu_si512(columns[1].data(), state.b);
+  _mm512_storeu_si512(columns[2].data(), state.c);
+  _mm512_storeu_si512(columns[3].data(), state.d);
 }
 
 }  // namespace driveprep::md5_kernels

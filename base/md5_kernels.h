@@ -11,7 +11,7 @@ namespace driveprep::md5_kernels {
 // One column a word of the state, so that a kernel loads each as one vector.
 template <std::size_t kLanes>
 struct States {
-  alignas(4 * kLanes) std::array<std::array<std::uint32_t, kLanes>, 4> columns;  // a, b, c, d
+  std::array<std::array<std::uint32_t, kLanes>, 4> columns;  // a, b, c, d
 
   std::array<std::uint32_t, 4> get(std::size_t lane) const {
     return {columns[0][lane], columns[1][lane], columns[2][lane], columns[3][lane]};
