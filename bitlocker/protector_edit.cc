@@ -124,15 +124,15 @@ void ProtectorEdit::remove(const Guid& id) {
                 "driveprep volume info lists the protectors of a volume.");
   }
   metadata_.entries.erase(entry);
-  if (std::ranges::none_of(protectors(metadata_.entries), can_be_held, &ProtectorFacts::kind)) {
-    throw Error(ErrorKind::kRefused, "last-protector",
-                "protector " + id.lower() +
-                    " is the last key of this volume: without it nobody could open it",
-                "Add another protector first.");
-  }
 }
 
 Bytes ProtectorEdit::seal() && {
+  if (std::ranges::none_of(protectors(metadata_.entries), can_be_held, &ProtectorFacts::kind)) {
+    throw Error(ErrorKind::kRefused, "last-protector",
+                "without its last recovery password, password or external key nobody could open "
+                "this volume",
+                "Add another protector first.");
+  }
   const Nonce integrity{now_, nonces_.take().counter};
   metadata_.next_nonce = nonces_.next();
   if (metadata_.signed_size() + kValidationSize > kMetadataSize) {

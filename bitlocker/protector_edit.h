@@ -36,12 +36,12 @@ class ProtectorEdit {
   Guid add_recovery_password(const RecoveryPassword& password);
   Guid add_password(const SecretBytes& utf8);
   Guid add_external_key(ExternalKeyFile& file);
-  // Throws kUsage "protector-unknown", or kRefused "last-protector" when nobody could open the
-  // volume any more: at least one recovery password, password or external key stays.
+  // Throws kUsage "protector-unknown".
   void remove(const Guid& id);
 
   // The new copy, for write_metadata(): 64 KiB, with a fresh integrity entry and CRC. Throws
-  // kRefused "metadata-full".
+  // kRefused "metadata-full", and "last-protector" when nobody could open the volume any more: at
+  // least one recovery password, password or external key stays.
   Bytes seal() &&;
 
  private:

@@ -1,27 +1,11 @@
-#include <unistd.h>
-
-#include <cstdio>
-
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
+#include "agent/cli/secret_output.h"
 #include "agent/journal/job_lock.h"
 #include "agent/prepare/drive_preparation.h"
-#include "base/posix.h"
 
 namespace driveprep::cli {
-namespace {
-
-// Straight from locked memory to the descriptor: no stream buffer keeps a copy.
-void write_secret(std::string_view before, std::string_view secret, std::string_view after) {
-  std::fflush(stdout);
-  posix::write_all(STDOUT_FILENO, as_bytes(before), "standard output", ErrorKind::kWrite);
-  posix::write_all(STDOUT_FILENO, as_bytes(secret), "standard output", ErrorKind::kWrite);
-  posix::write_all(STDOUT_FILENO, as_bytes(after), "standard output", ErrorKind::kWrite);
-}
-
-}  // namespace
-
 int run_key_show(const KeyShowOptions& options) {
   const job::Job job = job::load_job(options.job);
   open_begun(job.directory);
@@ -41,13 +25,13 @@ int run_key_show(const KeyShowOptions& options) {
   journal->add_event("key-shown", options.drive);
   if (options.json) {
     nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
-    document.update({{"drive", options.drive},
-                     {"protector", drive->volume->recovery_protector.lower()}});
+    document.update(
+        {{"drive", options.drive}, {"protector", drive->volume->recovery_protector.lower()}});
     std::string head = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     head.pop_back();
-    write_secret(head + ",\"recovery_password\":\"", password.text(), "\"}\n");
+    print_secret(head + ",\"recovery_password\":\"", password.text(), "\"}\n");
   } else {
-    write_secret("", password.text(), "\n");
+    print_secret("", password.text(), "\n");
   }
   return 0;
 }

@@ -9,6 +9,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
+#include "agent/cli/volume_commands.h"
 #include "agent/plan/build_plan.h"
 #include "base/nearest_word.h"
 
@@ -128,6 +129,7 @@ void add_commands(CLI::App& app, Parsed& p) {
       ->add_flag("--reveal-keys", p.request.reveal_keys,
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
   add_key(app, p);
+  add_volume_commands(app, p.command);
 }
 
 using Arguments = std::vector<std::string>;
@@ -144,10 +146,15 @@ std::string did_you_mean(const std::optional<std::string>& word) {
   return word ? "Did you mean \"" + *word + "\"? " : std::string();
 }
 
+// Groups of options are nameless commands to CLI11.
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
+}
+
 Error unknown_command(const CLI::App& app, const std::string& word) {
   Arguments names;
   std::string listed;
-  for (const CLI::App* command : app.get_subcommands({})) {
+  for (const CLI::App* command : commands_of(app)) {
     names.push_back(command->get_name());
     listed += (listed.empty() ? "" : ", ") + command->get_name();
   }
@@ -171,12 +178,12 @@ const CLI::App& named_command(const CLI::App& root, const Arguments& arguments) 
   const CLI::App* app = &root;
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
-    if (argument.starts_with("-")) {
+    if (argument.starts_with("-") && argument != "-") {  // "-" is standard input
       const std::string name = argument.substr(0, argument.find('='));
       if (app->get_option_no_throw(name) == nullptr) throw unknown_option(*app, name);
       continue;
     }
-    const std::vector<const CLI::App*> commands = app->get_subcommands({});
+    const std::vector<const CLI::App*> commands = commands_of(*app);
     if (commands.empty()) continue;
     const auto command = std::ranges::find(commands, argument, &CLI::App::get_name);
     if (command == commands.end()) throw unknown_command(*app, argument);

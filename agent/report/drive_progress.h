@@ -19,6 +19,9 @@ enum class Phase {
   kFinishing,
   kVerifying,
   kSealing,
+  // Of a volume, whoever made it:
+  kExporting,
+  kExtracting,
   // How it ended:
   kDone,
   kIncomplete,
@@ -26,7 +29,7 @@ enum class Phase {
   kFailed,
 };
 
-inline constexpr std::size_t kPhases = 11;
+inline constexpr std::size_t kPhases = 13;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 

@@ -85,5 +85,6 @@ ArmedImage arm(const VettedImage& vetted) {
 }
 
 void hold_for_reading(const block::FileDevice& image) { lock(image.fd(), image.name(), LOCK_SH); }
+void hold_for_writing(const block::FileDevice& image) { lock(image.fd(), image.name(), LOCK_EX); }
 
 }  // namespace driveprep::guard

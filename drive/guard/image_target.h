@@ -84,5 +84,7 @@ ArmedImage arm(const VettedImage& vetted);
 // at once. Throws kBusy "image-busy" while one writes. Not for an image that this process has
 // armed.
 void hold_for_reading(const block::FileDevice& image);
+// Keeps every other run away. Throws kBusy "image-busy".
+void hold_for_writing(const block::FileDevice& image);
 
 }  // namespace driveprep::guard

@@ -129,8 +129,8 @@ void collect(blkid_probe probe, const ByteRange& area, const std::string& name,
               name + " shows more than " + std::to_string(kMostSignatures) + " signatures");
 }
 
-std::vector<ByteRange> partitions_of(blkid_probe probe, std::uint64_t size) {
-  std::vector<ByteRange> ranges;
+std::vector<Partition> partitions_of(blkid_probe probe, std::uint64_t size) {
+  std::vector<Partition> partitions;
   blkid_partlist list = blkid_probe_get_partitions(probe);
   const int count = list == nullptr ? 0 : blkid_partlist_numof_partitions(list);
   for (int i = 0; i < count; ++i) {
@@ -140,12 +140,18 @@ std::vector<ByteRange> partitions_of(blkid_probe probe, std::uint64_t size) {
                     static_cast<std::uint64_t>(blkid_partition_get_size(partition)) * kBlkidUnit};
     if (range.offset >= size) continue;
     range.length = std::min(range.length, size - range.offset);
-    if (range.length > 0) ranges.push_back(range);
+    if (range.length > 0) partitions.push_back({blkid_partition_get_partno(partition), range});
   }
-  return ranges;
+  return partitions;
 }
 
 }  // namespace
+
+std::vector<Partition> read_partitions(int fd, std::uint64_t size, SectorSize sector,
+                                       const std::string& name) {
+  if (size == 0) return {};
+  return partitions_of(open_probe(fd, {0, size}, sector, Tables::kLookFor, name).get(), size);
+}
 
 Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
                             const std::string& name) {
@@ -153,8 +159,9 @@ Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
   if (size == 0) return result;
   const ByteRange whole{0, size};
   collect(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), whole, name, result.found);
-  result.partitions =
-      partitions_of(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), size);
+  for (const Partition& partition : read_partitions(fd, size, sector, name)) {
+    result.partitions.push_back(partition.range);
+  }
   // Inside a partition the end mark of a boot sector would pass for an MBR.
   for (const ByteRange& partition : result.partitions) {
     collect(open_probe(fd, partition, sector, Tables::kIgnore, name).get(), partition, name,

@@ -47,6 +47,17 @@ struct Signatures {
 // one.
 Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
 
+// A partition as a table names it.
+struct Partition {
+  int number = 0;   // as Linux counts them, from 1
+  ByteRange range;  // bytes from the start of the disk
+};
+
+// The partitions of the table on a disk, GPT or MBR, in the order of their number; none without a
+// table. Arguments and errors as above.
+std::vector<Partition> read_partitions(int fd, std::uint64_t size, SectorSize sector,
+                                       const std::string& name);
+
 // Where and how hard the search for unknown data looked.
 enum class Search {
   kComplete,  // every byte that the file system holds for the file was read

@@ -30,8 +30,9 @@ MAY_INCLUDE = {
     **{module: LOWER + ["agent/xml"] for module in RECORDS},
     **{module: LOWER + RECORDS for module in DECISIONS},
     "agent/prepare": LOWER + RECORDS + DECISIONS,
-    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare"],
-    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/cli"],  # main.cc
+    "agent/volume": LOWER + RECORDS,
+    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume"],
+    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/cli"],  # main.cc
 }
 
 # Header prefix of a foreign library -> the directories that may include it.

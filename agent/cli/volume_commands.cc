@@ -1,0 +1,162 @@
+#include "agent/cli/volume_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <utility>
+
+namespace driveprep::cli {
+namespace {
+
+struct Described {
+  const char* name;
+  const char* does;
+  const char* writes;
+  const char* example;
+};
+
+// Where the key comes from.
+void add_key_options(CLI::App& app, VolumeKeyOptions& key) {
+  CLI::Option_group* group = app.add_option_group("Key, one of (else the terminal is asked)");
+  group
+      ->add_option("--recovery-password-file", key.recovery_password_file,
+                   "Holds the recovery password; - is standard input")
+      ->type_name("FILE");
+  group->add_option("--password-file", key.password_file, "Holds the password; - is standard input")
+      ->type_name("FILE");
+  group->add_option("--bek-file", key.bek_file, "The external key; - is standard input")
+      ->type_name("FILE");
+  group->add_option("--job", key.job, "With --drive: the wrapped key of a drive of\nthis job")
+      ->type_name("JOB");
+  group->add_option("--drive", key.drive, "The drive's id in the job")->type_name("ID");
+}
+
+// A command with what all of them share.
+CLI::App* add_command(CLI::App& parent, VolumeOptions& options, const Described& described,
+                      std::function<int()>& chosen, std::function<int()> command) {
+  CLI::App* app = parent.add_subcommand(described.name, described.does);
+  app->add_option("TARGET", options.target, "A block device, a partition, or an image file")
+      ->required()
+      ->type_name("");
+  app->add_option("--partition", options.partition,
+                  "Its number in the partition table of TARGET;\n"
+                  "without it the first BitLocker volume there is")
+      ->type_name("N");
+  app->add_flag("--search", options.search,
+                "Look for the metadata of a volume without header\n"
+                "everywhere, not only where it is likely to be");
+  app->add_flag("--json", options.json, "Result as one JSON document on standard output");
+  add_key_options(*app, options.key);
+  app->footer(std::string("Writes:\n  ") + described.writes + "\n\nExample:\n  " +
+              described.example);
+  app->callback([&chosen, command = std::move(command)] { chosen = command; });
+  return app;
+}
+
+void add_override(CLI::App& app, VolumeOptions& options) {
+  app.add_flag("--accept-wrong-integrity", options.accept_wrong_integrity,
+               "Read although the metadata was changed by\n"
+               "somebody who did not hold its key");
+}
+
+struct VolumeCommands {
+  VolumeOptions info;
+  VolumeOptions unlock;
+  bool check = false;
+  VolumeExportOptions exporting;
+  ProtectorOptions add;
+  ProtectorOptions remove;
+  ProtectorOptions change;
+};
+
+void add_reading(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
+                 std::function<int()>& chosen) {
+  add_command(app, c->info,
+              {"info",
+               "Tell what is there: state, cipher, protectors, health of\n"
+               "the metadata; needs no key, and tells more with one",
+               "nothing", "driveprep volume info disk0.img --json"},
+              chosen, [c] { return run_volume_info(c->info); });
+  CLI::App* unlock =
+      add_command(app, c->unlock,
+                  {"unlock", "Say whether a key opens the volume, and by which protector",
+                   "nothing; exit status 0: it opens, 12: it does not",
+                   "driveprep volume unlock --check disk0.img --bek-file KEY.BEK"},
+                  chosen, [c] { return run_volume_unlock(c->unlock); });
+  unlock->add_flag("--check", c->check, "Only say it; nothing is mounted or mapped")->required();
+  add_override(*unlock, c->unlock);
+  CLI::App* exporting =
+      add_command(app, c->exporting,
+                  {"export", "Write the decrypted volume as a raw image, or as a stream",
+                   "the file that --output names: a new one, sparse",
+                   "driveprep volume export /dev/sdb --output plain.img --job archive-2026\n"
+                   "      --drive DISK0"},
+                  chosen, [c] { return run_volume_export(c->exporting); });
+  exporting->add_option("--output", c->exporting.output, "A new file; - is standard output")
+      ->type_name("FILE")
+      ->required();
+  add_override(*exporting, c->exporting);
+}
+
+void add_output(CLI::App& app, ProtectorOptions& options) {
+  app.add_option("--output", options.output,
+                 "Where the new recovery password or key file goes:\n"
+                 "a new file, or a directory for <ID>.BEK")
+      ->type_name("PATH");
+  app.add_option("--new-password-file", options.new_password_file,
+                 "Holds the new password; - is standard input;\n"
+                 "without it the terminal is asked")
+      ->type_name("FILE");
+}
+
+constexpr const char* kWritesMetadata =
+    "the metadata of the volume, one copy after the other: at every moment one\n"
+    "  of them is whole";
+
+void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
+                    std::function<int()>& chosen) {
+  CLI::App* app = volume.add_subcommand("protectors", "Change the keys of a volume");
+  app->require_subcommand(1);
+  app->footer("Example:\n  driveprep volume protectors add disk0.img external-key --output /safe");
+  CLI::App* add =
+      add_command(*app, c->add,
+                  {"add", "Add a recovery password, a password or an external key", kWritesMetadata,
+                   "driveprep volume protectors add disk0.img external-key --output /safe\n"
+                   "      --job archive-2026 --drive DISK0"},
+                  chosen, [c] { return run_protectors_add(c->add); });
+  add->add_option("KIND", c->add.kind, "recovery-password, password or external-key")
+      ->required()
+      ->type_name("");
+  add_output(*add, c->add);
+  add_command(*app, c->remove,
+              {"remove", "Take a protector away; at least one key stays", kWritesMetadata,
+               "driveprep volume protectors remove disk0.img 5f3c2a10 --bek-file KEY.BEK"},
+              chosen, [c] { return run_protectors_remove(c->remove); })
+      ->add_option("ID", c->remove.id, "The protector's id, or its first 8 digits")
+      ->required()
+      ->type_name("");
+  CLI::App* change = add_command(
+      *app, c->change,
+      {"change", "Put a new key in the place of an old one of the same kind", kWritesMetadata,
+       "driveprep volume protectors change disk0.img 5f3c2a10 --output new-key.txt\n"
+       "      --recovery-password-file old-key.txt"},
+      chosen, [c] { return run_protectors_change(c->change); });
+  change->add_option("ID", c->change.id, "The protector's id, or its first 8 digits")
+      ->required()
+      ->type_name("");
+  add_output(*change, c->change);
+}
+
+}  // namespace
+
+void add_volume_commands(CLI::App& app, std::function<int()>& command) {
+  const auto commands = std::make_shared<VolumeCommands>();
+  CLI::App* volume = app.add_subcommand("volume", "Look into a BitLocker volume, change its keys");
+  volume->require_subcommand(1);
+  volume->footer(
+      "Keys come from a file, standard input or the terminal, never from an argument.\n\n"
+      "Example:\n  driveprep volume info disk0.img");
+  add_reading(*volume, commands, command);
+  add_protectors(*volume, commands, command);
+}
+
+}  // namespace driveprep::cli

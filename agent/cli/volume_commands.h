@@ -1,0 +1,54 @@
+// driveprep volume ...: one BitLocker volume, whoever made it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace driveprep::cli {
+
+// Where the key comes from; at most one of them, "-" being standard input.
+struct VolumeKeyOptions {
+  std::string recovery_password_file;
+  std::string password_file;
+  std::string bek_file;
+  std::string job;  // with `drive`: the envelope of that drive
+  std::string drive;
+};
+
+struct VolumeOptions {
+  std::string target;
+  std::optional<int> partition;
+  bool json = false;
+  bool search = false;                  // everywhere, for a volume whose header is lost
+  bool accept_wrong_integrity = false;  // for reading only
+  VolumeKeyOptions key;
+};
+
+struct ProtectorOptions : VolumeOptions {
+  std::string kind;               // add: "recovery-password", "password", "external-key"
+  std::string id;                 // remove, change
+  std::string new_password_file;  // "-": standard input; empty: the terminal is asked
+  std::string output;             // where a new recovery password or key file goes
+};
+
+struct VolumeExportOptions : VolumeOptions {
+  std::string output;
+};
+
+int run_volume_info(const VolumeOptions& options);
+int run_volume_unlock(const VolumeOptions& options);
+int run_volume_export(const VolumeExportOptions& options);
+int run_protectors_add(const ProtectorOptions& options);
+int run_protectors_remove(const ProtectorOptions& options);
+int run_protectors_change(const ProtectorOptions& options);
+
+// Adds "volume" and its commands; the one that is named is left in `command`.
+void add_volume_commands(CLI::App& app, std::function<int()>& command);
+
+}  // namespace driveprep::cli

@@ -1,0 +1,195 @@
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "agent/cli/output.h"
+#include "agent/cli/secret_output.h"
+#include "agent/cli/volume_session.h"
+#include "agent/volume/key_input.h"
+#include "bitlocker/create.h"
+#include "bitlocker/protector_edit.h"
+
+namespace driveprep::cli {
+namespace {
+
+using bitlocker::ProtectorClass;
+
+// One change of a volume's protectors: opened, edited, the new key handed out, and only then
+// written.
+class Change {
+ public:
+  explicit Change(const ProtectorOptions& options)
+      : options_(options),
+        volume_(options, volume::Access::kWrite),
+        opened_(open_for_change()),
+        edit_(opened_, volume_.facts) {}
+
+  const bitlocker::Metadata& metadata() const { return opened_.metadata; }
+
+  Guid add(ProtectorClass kind) {
+    switch (kind) {
+      case ProtectorClass::kRecoveryPassword: return add_recovery_password();
+      case ProtectorClass::kPassword: return edit_.add_password(new_password());
+      case ProtectorClass::kExternalKey: return add_external_key();
+      default: break;
+    }
+    throw Error(ErrorKind::kRefused, "protector-kind",
+                "a protector of the kind \"" + bitlocker::protector_name(kind) +
+                    "\" can be removed, not made",
+                "Add a recovery password, a password or an external key.");
+  }
+
+  void remove(const Guid& id) { edit_.remove(id); }
+
+  // The new key goes out first: once the volume has it, it must not get lost. Then the three
+  // copies, and a look at what stands there now.
+  void write() {
+    const Bytes metadata = std::move(edit_).seal();
+    if (new_key_) hand_out();
+    bitlocker::write_metadata(volume_.target.volume(), opened_.layout, metadata);
+    const bitlocker::VolumeFacts now =
+        bitlocker::examine(volume_.device(), {.metadata_offsets = opened_.layout.metadata});
+    for (const bitlocker::CopyFacts& copy : now.copies) {
+      if (copy.sound() && *copy.metadata == bitlocker::parse_metadata(metadata)) continue;
+      throw Error(ErrorKind::kVerification, "protector-change-differs",
+                  "the metadata at byte " + std::to_string(copy.offset) + " of " +
+                      volume_.device().name() + " is not what was written" +
+                      (copy.sound() ? std::string() : ": " + copy.fault),
+                  "Do not trust this drive; copy what is on it.");
+    }
+    if (file_) file_->keep();
+  }
+
+  void report(const char* done, const std::optional<Guid>& added,
+              const std::optional<Guid>& removed) const {
+    if (options_.json) {
+      nlohmann::ordered_json document = volume_head(volume_);
+      document["volume_guid"] = opened_.volume_id.lower();
+      document["added"] = added ? nlohmann::ordered_json(added->lower()) : nullptr;
+      document["removed"] = removed ? nlohmann::ordered_json(removed->lower()) : nullptr;
+      document["key_file"] = file_ ? nlohmann::ordered_json(file_->path().string()) : nullptr;
+      print_json(document);
+      return;
+    }
+    std::string text = std::string(done) + " on " + printable(volume_.device().name()) + ".";
+    if (added) text += "\n  new protector      " + added->lower();
+    if (removed) text += "\n  removed protector  " + removed->lower();
+    if (file_) text += "\n  key file           " + printable(file_->path().string());
+    note(text);
+  }
+
+ private:
+  bitlocker::OpenedVolume open_for_change() const {
+    if (options_.accept_wrong_integrity) {
+      throw Error(ErrorKind::kUsage, "arguments",
+                  "metadata with a wrong integrity hash is read on request, never changed",
+                  "Leave --accept-wrong-integrity out.");
+    }
+    return open_examined(volume_, options_);
+  }
+
+  struct NewKey {
+    SecretBytes content;
+    std::filesystem::path file;  // empty or "-": standard output
+  };
+
+  void hand_out() {
+    if (!new_key_->file.empty() && new_key_->file != "-") {
+      file_.emplace(new_key_->file, new_key_->content.span());
+    } else {
+      print_secret("", new_key_->content.text(), "");
+    }
+  }
+
+  Guid add_recovery_password() {
+    const bitlocker::RecoveryPassword password = bitlocker::RecoveryPassword::random();
+    if (options_.json && (options_.output.empty() || options_.output == "-")) {
+      throw Error(ErrorKind::kUsage, "output-needed",
+                  "with --json a new key cannot go to standard output",
+                  "Name a file for it: --output FILE.");
+    }
+    SecretBytes line(password.text().size() + 1);
+    std::ranges::copy(as_bytes(password.text()), line.span().begin());
+    line.span().back() = std::byte{'\n'};
+    new_key_.emplace(NewKey{std::move(line), options_.output});
+    return edit_.add_recovery_password(password);
+  }
+
+  Guid add_external_key() {
+    bitlocker::ExternalKeyFile key;
+    const Guid id = edit_.add_external_key(key);
+    std::filesystem::path path = options_.output;
+    if (path.empty() || (path == "-" && options_.json)) {
+      throw Error(ErrorKind::kUsage, "output-needed", "a new external key is a file",
+                  "Name the directory or file for it: --output PATH.");
+    }
+    // Windows looks for it by this name.
+    if (std::filesystem::is_directory(path)) path /= key.name;
+    new_key_.emplace(NewKey{std::move(key.content), std::move(path)});
+    return id;
+  }
+
+  SecretBytes new_password() const {
+    if (!options_.new_password_file.empty()) {
+      if (options_.new_password_file == "-" && options_.key.password_file == "-") {
+        throw Error(ErrorKind::kUsage, "key-options",
+                    "the old and the new password cannot both come from standard input",
+                    "Give one of them in a file.");
+      }
+      return volume::read_key_text(options_.new_password_file);
+    }
+    SecretBytes password = volume::ask_secret("New password: ");
+    if (volume::ask_secret("The same once more: ") == password) return password;
+    throw Error(ErrorKind::kNotConfirmed, "passwords-differ", "the two passwords differ",
+                "Run the command again.");
+  }
+
+  const ProtectorOptions& options_;
+  ExaminedVolume volume_;
+  bitlocker::OpenedVolume opened_;
+  bitlocker::ProtectorEdit edit_;
+  std::optional<NewKey> new_key_;
+  std::optional<SecretFile> file_;
+};
+
+ProtectorClass kind_of(const std::string& word) {
+  for (const ProtectorClass kind : {ProtectorClass::kRecoveryPassword, ProtectorClass::kPassword,
+                                    ProtectorClass::kExternalKey}) {
+    if (protector_word(kind) == word) return kind;
+  }
+  throw Error(ErrorKind::kUsage, "protector-kind", "there is no kind of protector \"" + word + "\"",
+              "Give recovery-password, password or external-key.");
+}
+
+}  // namespace
+
+int run_protectors_add(const ProtectorOptions& options) {
+  const ProtectorClass kind = kind_of(options.kind);
+  Change change(options);
+  const Guid added = change.add(kind);
+  change.write();
+  change.report("A protector was added", added, std::nullopt);
+  return 0;
+}
+
+int run_protectors_remove(const ProtectorOptions& options) {
+  Change change(options);
+  const Guid id = bitlocker::find_protector(change.metadata(), options.id).id;
+  change.remove(id);
+  change.write();
+  change.report("A protector was removed", std::nullopt, id);
+  return 0;
+}
+
+int run_protectors_change(const ProtectorOptions& options) {
+  Change change(options);
+  const bitlocker::ProtectorFacts old = bitlocker::find_protector(change.metadata(), options.id);
+  change.remove(old.id);
+  const Guid added = change.add(old.kind);
+  change.write();
+  change.report("A protector was changed", added, old.id);
+  return 0;
+}
+
+}  // namespace driveprep::cli

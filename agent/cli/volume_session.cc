@@ -1,0 +1,135 @@
+#include "agent/cli/volume_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/cli/job_session.h"
+#include "agent/cli/output.h"
+#include "agent/cli/stop_signals.h"
+#include "agent/prepare/drive_preparation.h"
+#include "agent/volume/key_input.h"
+#include "bitlocker/protector.h"
+
+namespace driveprep::cli {
+namespace {
+
+using bitlocker::Credential;
+using bitlocker::ProtectorClass;
+
+Credential envelope_key(const std::string& job_directory, const std::string& drive) {
+  if (job_directory.empty() || drive.empty()) {
+    throw Error(ErrorKind::kUsage, "key-options", "--job and --drive belong together",
+                "Name the job directory and the id of the drive.");
+  }
+  const job::Job job = job::load_job(job_directory);
+  const std::unique_ptr<journal::Journal> journal = open_begun(job.directory);
+  const std::optional<journal::Drive> known = journal->drive(drive);
+  if (!known) {
+    throw Error(ErrorKind::kUsage, "drive-unknown", "this job has no drive " + drive,
+                "driveprep status " + job_directory + " lists the drives of the job.");
+  }
+  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+  return prepare::open_envelope(job.directory, journal->job()->id, drive, known->state, *keys);
+}
+
+bool has_clear_key(const bitlocker::VolumeFacts& facts) {
+  const bitlocker::CopyFacts* copy = facts.newest();
+  if (copy == nullptr) return false;
+  const auto found = bitlocker::protectors(copy->metadata->entries);
+  return std::ranges::find(found, ProtectorClass::kClearKey, &bitlocker::ProtectorFacts::kind) !=
+         found.end();
+}
+
+void warn_of_damage(const ExaminedVolume& volume) {
+  const bitlocker::VolumeFacts& facts = volume.facts;
+  if (facts.header.kind == bitlocker::VolumeKind::kNone) {
+    note("warning: the volume header is lost; the metadata was found by search");
+  }
+  for (std::size_t i = 0; i < facts.copies.size(); ++i) {
+    if (facts.copies[i].sound()) continue;
+    note("warning: metadata copy " + std::to_string(i + 1) +
+         " is not usable: " + facts.copies[i].fault);
+  }
+  if (!facts.copies_agree()) {
+    note("warning: the metadata copies differ: a change of the protectors was interrupted");
+  }
+}
+
+}  // namespace
+
+std::optional<Credential> given_key(const VolumeKeyOptions& options) {
+  const bool from_job = !options.job.empty() || !options.drive.empty();
+  const int given = !options.recovery_password_file.empty() + !options.password_file.empty() +
+                    !options.bek_file.empty() + from_job;
+  if (given > 1) {
+    throw Error(ErrorKind::kUsage, "key-options", "more than one key was given",
+                "Give one of --recovery-password-file, --password-file, --bek-file, or --job and "
+                "--drive.");
+  }
+  if (!options.recovery_password_file.empty()) {
+    return volume::read_recovery_password(options.recovery_password_file);
+  }
+  if (!options.password_file.empty()) {
+    return bitlocker::PasswordCredential{volume::read_key_text(options.password_file)};
+  }
+  if (!options.bek_file.empty()) {
+    return bitlocker::ExternalKeyCredential{volume::read_key_file(options.bek_file)};
+  }
+  if (from_job) return envelope_key(options.job, options.drive);
+  return std::nullopt;
+}
+
+ExaminedVolume::ExaminedVolume(const VolumeOptions& options, volume::Access access)
+    : target({options.target, options.partition}, access) {
+  const CleanStop clean_stop;
+  bitlocker::ExamineOptions how;
+  how.search = options.search ? bitlocker::Search::kEverywhere : bitlocker::Search::kLikely;
+  how.on_progress = [](std::uint64_t, std::uint64_t) { return !stop_requested(); };
+  facts = bitlocker::examine(target.volume(), how);
+}
+
+bitlocker::OpenedVolume open_examined(const ExaminedVolume& volume, const VolumeOptions& options) {
+  std::optional<Credential> key = given_key(options.key);
+  if (!key && has_clear_key(volume.facts)) key = bitlocker::ClearKeyCredential{};
+  if (!key) {
+    key = volume::credential_from_typed(volume::ask_secret(
+        "Password or recovery password of " + printable(volume.device().name()) + ": "));
+  }
+  bitlocker::OpenOptions how;
+  how.accept_wrong_integrity = options.accept_wrong_integrity;
+  bitlocker::OpenedVolume opened = bitlocker::open_volume(volume.device(), volume.facts, *key, how);
+  warn_of_damage(volume);
+  if (opened.has_clear_key) {
+    note(
+        "warning: protection is suspended: a key lies open on the volume, and anybody can read it");
+  }
+  if (opened.integrity != bitlocker::Integrity::kGood) {
+    note("warning: the metadata was changed by somebody who did not hold its key; read on request");
+  }
+  return opened;
+}
+
+nlohmann::ordered_json volume_head(const ExaminedVolume& volume) {
+  nlohmann::ordered_json document = {{"schema", 1}, {"target", volume.target.device().name()}};
+  document["partition"] = volume.target.partition()
+                              ? nlohmann::ordered_json(*volume.target.partition())
+                              : nlohmann::ordered_json(nullptr);
+  document["offset"] = volume.target.range().offset;
+  document["length"] = volume.target.range().length;
+  return document;
+}
+
+std::string protector_word(ProtectorClass kind) {
+  switch (kind) {
+    case ProtectorClass::kClearKey: return "clear-key";
+    case ProtectorClass::kTpm: return "tpm";
+    case ProtectorClass::kExternalKey: return "external-key";
+    case ProtectorClass::kTpmAndPin: return "tpm-and-pin";
+    case ProtectorClass::kRecoveryPassword: return "recovery-password";
+    case ProtectorClass::kPublicKey: return "certificate";
+    case ProtectorClass::kPassword: return "password";
+  }
+  return "unknown";
+}
+
+}  // namespace driveprep::cli
