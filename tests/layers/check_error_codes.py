@@ -25,6 +25,8 @@ OTHER_WORDS = {
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
     "bitlocker-volume-key",
+    # words of `volume info`
+    "clear-key", "external-key", "to-go", "tpm-and-pin",
     # kinds of error
     "journal-mismatch", "not-confirmed", "some-drives-failed",
     # events of the journal

@@ -1,0 +1,265 @@
+"""driveprep volume: what it tells, opens and changes, judged by cryptsetup, dislocker and libbde."""
+
+import hashlib
+import json
+import os
+import subprocess
+import unittest
+
+import harness
+import volume as v
+from harness import MIB, Drive, need
+
+USAGE, REFUSED, VERIFICATION, KEY = 2, 3, 7, 12
+PASSWORD = "correct horse battery"
+
+
+class VolumeCommands(harness.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        need("cryptsetup")
+        cls.tree = cls.env.path("tree")
+        for number in range(20):
+            harness.write_file(cls.tree, f"{number % 3}/{number}.txt", b"content %d" % number * 50)
+
+    def finished(self, cipher="xts-aes-128", external_key=True, sector=512):
+        job = self.make_job(sources=[(self.tree + "/", "archive/")],
+                            drives=[Drive(size=64 * MIB, sector=sector)],
+                            bitlocker={"cipher": cipher, "externalKey": external_key})
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+        return job
+
+    def volume(self, *arguments, secret=None):
+        """driveprep volume ...; `secret` goes to standard input."""
+        done = subprocess.run([harness.PROGRAM, "volume", *arguments], capture_output=True,
+                              input=secret.encode() if secret is not None else b"",
+                              env=self.env.variables(), start_new_session=True)
+        return done
+
+    def ok(self, *arguments, secret=None):
+        done = self.volume(*arguments, secret=secret)
+        self.assertEqual(done.returncode, 0, done)
+        return done
+
+    def document(self, *arguments, secret=None):
+        return json.loads(self.ok(*arguments, "--json", secret=secret).stdout)
+
+    def error(self, status, code, *arguments, secret=None):
+        done = self.volume(*arguments, "--json", secret=secret)
+        self.assertEqual(done.returncode, status, done)
+        self.assertEqual(json.loads(done.stdout)["error"]["code"], code, done)
+
+    def protectors(self, image):
+        return {entry["kind"]: entry["id"]
+                for entry in self.document("info", image)["metadata"]["protectors"]}
+
+    # --- judges
+
+    def partition(self, job):
+        image = job.image()
+        volume = v.Volume(image, 512)
+        partition = os.path.join(job.root, "partition.img")
+        v.copy_partition(image, volume.offset, volume.length, partition)
+        return partition, volume
+
+    def opened_by_cryptsetup(self, partition, key_file):
+        return v.run("cryptsetup", "bitlkDump", "--dump-volume-key", "--batch-mode", "--key-file",
+                     key_file, partition).returncode == 0
+
+    def opened_by_dislocker(self, partition, how):
+        plain = partition + ".plain"  # dislocker takes no file that is there already
+        opened = v.run("dislocker-file", "-r", "-V", partition, *how, "--", plain).returncode == 0
+        if os.path.exists(plain):
+            os.remove(plain)
+        return opened
+
+    def opened_by_libbde(self, partition, how):
+        done = v.run("bdeinfo", *how, partition)
+        return done.returncode == 0 and b"is locked" not in done.stdout.lower()
+
+    def openers(self, job, keys):
+        """{name: what opens it} for keys {name: (kind, file)}."""
+        partition, _ = self.partition(job)
+        found = {}
+        for name, (kind, path) in keys.items():
+            with open(path, "rb") as file:
+                text = file.read()
+            option = {"recovery": "--recovery-password-file", "password": "--password-file",
+                      "bek": "--bek-file"}[kind]
+            ours = self.volume("unlock", "--check", job.image(), option, path).returncode == 0
+            plain = v.key_file_of(job.root, "key", text.decode().strip()) if kind != "bek" else path
+            short = {"recovery": "-p", "password": "-u", "bek": "-f"}[kind]
+            how = [short + (path if kind == "bek" else text.decode().strip())]
+            found[name] = [ours, self.opened_by_cryptsetup(partition, plain),
+                           self.opened_by_dislocker(partition, how)]
+            if kind != "bek":
+                letter = {"recovery": "-r", "password": "-p"}[kind]
+                found[name].append(
+                    self.opened_by_libbde(partition, [letter, text.decode().strip()]))
+            else:
+                found[name].append(self.opened_by_libbde(partition, ["-s", path]))
+        return found
+
+    def check_openers(self, job, keys, expected, behind=()):
+        """`behind`: keys that come after another one of their kind; of those dislocker 0.7.3 and
+        libbde 20190102 look at the first only."""
+        for name, judges in self.openers(job, keys).items():
+            if name in behind:
+                judges = judges[:2]
+            self.assertEqual(judges, [expected[name]] * len(judges),
+                             f"{name}: driveprep, cryptsetup, dislocker, libbde")
+
+    # --- promises
+
+    def test_info_tells_what_the_journal_knows(self):
+        job = self.finished()
+        told = self.document("info", job.image())
+        self.assertEqual(told["partition"], 1)
+        self.assertEqual(told["state"], "encrypted")
+        self.assertEqual(told["metadata"]["cipher"], "xts-aes-128")
+        self.assertEqual(told["metadata"]["volume_guid"], job.status()["DISK0"]["volume"]["volume_guid"])
+        self.assertTrue(all(copy["sound"] for copy in told["copies"]))
+        self.assertTrue(all(copy["integrity"] is None for copy in told["copies"]))
+        (bek,) = [os.path.join(job.path("drives", "DISK0"), name)
+                  for name in os.listdir(job.path("drives", "DISK0")) if name.endswith(".BEK")]
+        more = self.document("info", job.image(), "--bek-file", bek)
+        self.assertEqual([copy["integrity"] for copy in more["copies"]], ["good"] * 3)
+        self.assertEqual(more["opened_by"], self.protectors(job.image())["external-key"])
+
+    def test_every_key_is_taken_from_file_input_descriptor_and_job(self):
+        job = self.finished()
+        image, key = job.image(), job.key()
+        path = v.key_file_of(job.root, "recovery.txt", key + "\n")
+        self.ok("unlock", "--check", image, "--recovery-password-file", path)
+        self.ok("unlock", "--check", image, "--recovery-password-file", "-", secret=key + "\n")
+        self.ok("unlock", "--check", image, "--recovery-password-file", "/dev/fd/0", secret=key)
+        self.ok("unlock", "--check", image, "--job", job.root, "--drive", "DISK0")
+        self.error(USAGE, "key-missing", "unlock", "--check", image)
+        self.error(USAGE, "key-options", "unlock", "--check", image, "--recovery-password-file", path,
+                   "--bek-file", path)
+        self.error(KEY, "bad-recovery-password", "unlock", "--check", image,
+                   "--recovery-password-file", "-", secret="123456")
+        wrong = "000000-" * 7 + "000000"
+        self.error(KEY, "key-does-not-open", "unlock", "--check", image,
+                   "--recovery-password-file", "-", secret=wrong)
+        self.error(REFUSED, "no-such-protector", "unlock", "--check", image, "--password-file", "-",
+                   secret=PASSWORD)
+
+    def test_every_change_of_the_protectors_is_seen_by_all_readers(self):
+        need("dislocker-file", "bdeinfo")
+        job = self.finished()
+        image, directory = job.image(), job.path("drives", "DISK0")
+        (bek,) = [os.path.join(directory, name) for name in os.listdir(directory)
+                  if name.endswith(".BEK")]
+        keys = {"recovery": ("recovery", v.key_file_of(job.root, "first.txt", job.key())),
+                "file": ("bek", bek)}
+        expected = {"recovery": True, "file": True}
+        by_file = ["--bek-file", bek]
+
+        keys["second"] = ("recovery", os.path.join(job.root, "second.txt"))
+        self.ok("protectors", "add", image, "recovery-password", "--output", keys["second"][1], *by_file)
+        expected["second"] = True
+        keys["password"] = ("password", v.key_file_of(job.root, "password.txt", PASSWORD))
+        self.ok("protectors", "add", image, "password", "--new-password-file", keys["password"][1],
+                *by_file)
+        expected["password"] = True
+        added = self.document("protectors", "add", image, "external-key", "--output", job.root, *by_file)
+        keys["file2"] = ("bek", added["key_file"])
+        self.assertEqual(os.stat(added["key_file"]).st_mode & 0o777, 0o600)
+        expected["file2"] = True
+        self.check_openers(job, keys, expected, behind=("second", "file2"))
+
+        ids = [entry["id"] for entry in self.document("info", image)["metadata"]["protectors"]]
+        self.assertEqual(len(ids), 5)
+        first = job.status()["DISK0"]["volume"]["recovery_protector"]
+        self.ok("protectors", "remove", image, first, *by_file)
+        expected["recovery"] = False
+        keys["password2"] = ("password", v.key_file_of(job.root, "password2.txt", PASSWORD + " 2"))
+        self.ok("protectors", "change", image, self.protectors(image)["password"],
+                "--new-password-file", keys["password2"][1], *by_file)
+        expected.update({"password": False, "password2": True})
+        self.check_openers(job, keys, expected, behind=("file2",))
+
+        # The file system is still what it was.
+        harness.need_fuse()
+        scratch = self.env.directory("look")
+        with open(keys["second"][1], encoding="ascii") as file:
+            second = file.read().strip()
+        self.assertEqual(v.outside_differences(image, 512, second,
+                                               [(self.tree + "/", "archive/")], scratch), [])
+
+    def test_the_last_key_stays_and_nothing_is_written(self):
+        job = self.finished(external_key=False)
+        key = v.key_file_of(job.root, "first.txt", job.key())
+        before = harness.digest_of(job.image())
+        self.error(REFUSED, "last-protector", "protectors", "remove", job.image(),
+                   self.protectors(job.image())["recovery-password"], "--recovery-password-file", key)
+        self.error(USAGE, "protector-unknown", "protectors", "remove", job.image(), "00000000",
+                   "--recovery-password-file", key)
+        out = os.path.join(job.root, "taken.txt")
+        harness.write_file(job.root, "taken.txt", b"something")
+        self.error(USAGE, "output-exists", "protectors", "add", job.image(), "recovery-password",
+                   "--output", out, "--recovery-password-file", key)
+        self.assertEqual(harness.digest_of(job.image()), before)
+
+    def test_a_destroyed_header_and_two_copies_are_survived(self):
+        job = self.finished()
+        image, key = job.image(), job.key()
+        volume = v.Volume(image, 512)
+        told = self.document("info", image)
+        with open(image, "r+b") as file:
+            file.seek(volume.offset)
+            file.write(os.urandom(8192))
+            for copy in told["copies"][:2]:
+                file.seek(volume.offset + copy["offset"])
+                file.write(bytes(v.METADATA_SIZE))
+        after = self.document("info", image)
+        self.assertTrue(after["header_lost"])
+        self.assertEqual([copy["sound"] for copy in after["copies"]], [False, False, True])
+        self.ok("unlock", "--check", image, "--recovery-password-file", "-", secret=key)
+
+    def test_export_is_the_volume_that_dislocker_sees(self):
+        need("dislocker-file")
+        for cipher in ("xts-aes-256", "aes-cbc-256"):
+            job = self.finished(cipher=cipher)
+            partition, _ = self.partition(job)
+            theirs = os.path.join(job.root, "theirs.img")
+            v.run_ok("dislocker-file", "-r", "-V", partition, "-p" + job.key(), "--", theirs)
+            ours = os.path.join(job.root, "ours.img")
+            told = self.document("export", job.image(), "--output", ours, "--recovery-password-file", "-",
+                                 secret=job.key())
+            self.assertEqual(told["bytes"], os.stat(ours).st_size)
+            self.assertEqual(v.sha256(ours), v.sha256(theirs))
+            piped = self.ok("export", job.image(), "--output", "-", "--recovery-password-file",
+                            "/dev/fd/0", secret=job.key()).stdout
+            self.assertEqual(hashlib.sha256(piped).hexdigest(), v.sha256(ours))
+            self.error(USAGE, "output-exists", "export", job.image(), "--output", ours,
+                       "--recovery-password-file", "-", secret=job.key())
+
+    def test_what_is_no_volume_is_named(self):
+        empty = self.env.path("empty.img")
+        with open(empty, "wb") as file:
+            file.truncate(64 * MIB)
+        self.assertEqual(self.document("info", empty)["state"], "none")
+        self.error(REFUSED, "not-bitlocker", "unlock", "--check", empty, "--password-file", "-",
+                   secret=PASSWORD)
+        self.error(USAGE, "target-missing", "info", self.env.path("missing.img"))
+        self.error(USAGE, "target-kind", "info", self.env.path())
+        self.error(USAGE, "partition-unknown", "info", empty, "--partition", "3")
+
+    def test_no_key_is_left_in_arguments_or_files(self):
+        job = self.finished()
+        key = job.key()
+        self.ok("export", job.image(), "--output", os.path.join(job.root, "plain.img"),
+                "--recovery-password-file", "-", secret=key)
+        for path in harness.files_below(job.root):
+            if path.endswith((".img",)):
+                continue
+            with open(os.path.join(job.root, path), "rb") as file:
+                self.assertNotIn(key.encode(), file.read(), path)
+
+
+if __name__ == "__main__":
+    harness.main()
