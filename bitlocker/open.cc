@@ -57,8 +57,7 @@ std::vector<std::size_t> sound_copies(const block::ReadableDevice& partition,
     faults.pop_back();
     throw Error(ErrorKind::kVerification, "bitlocker-metadata-damaged",
                 "none of the three metadata copies of " + partition.name() + " is usable:" + faults,
-                "Restore them from a backup of the metadata (driveprep volume restore-metadata), "
-                "read the drive with other hardware, or prepare it again.");
+                "Read the drive with other hardware, or prepare it again.");
   }
   std::ranges::stable_sort(sound, std::greater(),
                            [&](std::size_t i) { return facts.copies[i].metadata->next_nonce; });

@@ -47,9 +47,12 @@ CLI::App* add_command(CLI::App& parent, Parsed& parsed, CommonOptions& options,
   app->add_option("JOB", options.job, "The job directory")
       ->required()
       ->type_name("")
-      ->check(CLI::Validator([](const std::string& path) {
-        return path.empty() ? std::string("the path of the job directory is empty") : std::string();
-      }, ""));
+      ->check(CLI::Validator(
+          [](const std::string& path) {
+            return path.empty() ? std::string("the path of the job directory is empty")
+                                : std::string();
+          },
+          ""));
   app->add_flag("--json", options.json, described.json);
   app->footer(std::string("Writes:\n  ") + described.writes + "\n\nExample:\n  " +
               described.example);
@@ -102,8 +105,8 @@ void add_commands(CLI::App& app, Parsed& p) {
                "driveprep init archive-2026"},
               [&p] { return run_init(p.init); });
   add_command(app, p, p.plan,
-              {"plan", "Check everything and show which file goes to which drive",
-               "nothing", "driveprep plan archive-2026 --all"},
+              {"plan", "Check everything and show which file goes to which drive", "nothing",
+               "driveprep plan archive-2026 --all"},
               [&p] { return run_plan(p.plan); })
       ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
   add_prepare(app, p);
@@ -146,15 +149,10 @@ std::string did_you_mean(const std::optional<std::string>& word) {
   return word ? "Did you mean \"" + *word + "\"? " : std::string();
 }
 
-// Groups of options are nameless commands to CLI11.
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
-}
-
 Error unknown_command(const CLI::App& app, const std::string& word) {
   Arguments names;
   std::string listed;
-  for (const CLI::App* command : commands_of(app)) {
+  for (const CLI::App* command : app.get_subcommands({})) {
     names.push_back(command->get_name());
     listed += (listed.empty() ? "" : ", ") + command->get_name();
   }
@@ -183,7 +181,7 @@ const CLI::App& named_command(const CLI::App& root, const Arguments& arguments) 
       if (app->get_option_no_throw(name) == nullptr) throw unknown_option(*app, name);
       continue;
     }
-    const std::vector<const CLI::App*> commands = commands_of(*app);
+    const std::vector<const CLI::App*> commands = app->get_subcommands({});
     if (commands.empty()) continue;
     const auto command = std::ranges::find(commands, argument, &CLI::App::get_name);
     if (command == commands.end()) throw unknown_command(*app, argument);
@@ -192,7 +190,8 @@ const CLI::App& named_command(const CLI::App& root, const Arguments& arguments) 
   return *app;
 }
 
-// With our code and remedy: what CLI11 says of a required or surplus argument is a sentence already.
+// With our code and remedy: what CLI11 says of a required or surplus argument is a sentence
+// already.
 Error arguments_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string what = error.what();
   if (what.starts_with("A subcommand is required")) what = "a command is missing";
@@ -234,9 +233,10 @@ int parse(CLI::App& app, int argc, char** argv) {
 }  // namespace
 
 int run(int argc, char** argv) {
-  CLI::App app("Prepares drives for Azure Import/Export: BitLocker volumes with your data,\n"
-               "verified, with wrapped keys and ready job requests.",
-               "driveprep");
+  CLI::App app(
+      "Prepares drives for Azure Import/Export: BitLocker volumes with your data,\n"
+      "verified, with wrapped keys and ready job requests.",
+      "driveprep");
   app.get_formatter()->column_width(22);
   app.set_version_flag("--version", program_name());
   app.require_subcommand(1);

@@ -16,18 +16,16 @@ struct Described {
 
 // Where the key comes from.
 void add_key_options(CLI::App& app, VolumeKeyOptions& key) {
-  CLI::Option_group* group = app.add_option_group("Key, one of (else the terminal is asked)");
-  group
-      ->add_option("--recovery-password-file", key.recovery_password_file,
-                   "Holds the recovery password; - is standard input")
-      ->type_name("FILE");
-  group->add_option("--password-file", key.password_file, "Holds the password; - is standard input")
-      ->type_name("FILE");
-  group->add_option("--bek-file", key.bek_file, "The external key; - is standard input")
-      ->type_name("FILE");
-  group->add_option("--job", key.job, "With --drive: the wrapped key of a drive of\nthis job")
-      ->type_name("JOB");
-  group->add_option("--drive", key.drive, "The drive's id in the job")->type_name("ID");
+  const auto add = [&app](const char* name, std::string& value, const char* type,
+                          const char* help) {
+    app.add_option(name, value, help)->type_name(type)->group("Key, one of these, or the terminal");
+  };
+  add("--recovery-password-file", key.recovery_password_file, "FILE",
+      "Holds the recovery password; - is standard input");
+  add("--password-file", key.password_file, "FILE", "Holds the password; - is standard input");
+  add("--bek-file", key.bek_file, "FILE", "The external key; - is standard input");
+  add("--job", key.job, "JOB", "With --drive: the wrapped key of a drive of\nthis job");
+  add("--drive", key.drive, "ID", "The drive's id in the job");
 }
 
 // A command with what all of them share.

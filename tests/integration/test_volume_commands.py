@@ -128,6 +128,23 @@ class VolumeCommands(harness.Case):
         self.assertEqual([copy["integrity"] for copy in more["copies"]], ["good"] * 3)
         self.assertEqual(more["opened_by"], self.protectors(job.image())["external-key"])
 
+    def test_info_has_the_form_of_its_schema(self):
+        try:
+            import jsonschema
+        except ImportError:
+            self.skipTest("python3-jsonschema is not installed")
+        docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs")
+        with open(os.path.join(docs, "volume-info.schema.json"), encoding="utf-8") as file:
+            schema = json.load(file)
+        job = self.finished()
+        empty = self.env.path("nothing.img")
+        with open(empty, "wb") as file:
+            file.truncate(64 * MIB)
+        for told in (self.document("info", job.image()), self.document("info", empty),
+                     self.document("info", job.image(), "--recovery-password-file", "-",
+                                   secret=job.key())):
+            jsonschema.validate(told, schema)
+
     def test_every_key_is_taken_from_file_input_descriptor_and_job(self):
         job = self.finished()
         image, key = job.image(), job.key()
