@@ -25,9 +25,11 @@ void append_utf8(std::string& out, char32_t c) {
   }
 }
 
-}  // namespace
+enum class Surrogates { kRefuse, kAccept };
 
-std::optional<std::u16string> utf16_from_utf8(std::string_view text) {
+bool is_surrogate(char32_t c) { return c >= kSurrogateFirst && c < kSurrogateEnd; }
+
+std::optional<std::u16string> decode(std::string_view text, Surrogates surrogates) {
   std::u16string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
@@ -57,8 +59,13 @@ std::optional<std::u16string> utf16_from_utf8(std::string_view text) {
       if ((next & 0xC0) != 0x80) return std::nullopt;
       c = c << 6 | (next & 0x3F);
     }
-    if (c < smallest || c > 0x10FFFF || (c >= kSurrogateFirst && c < kSurrogateEnd)) {
-      return std::nullopt;
+    if (c < smallest || c > 0x10FFFF) return std::nullopt;
+    if (is_surrogate(c)) {
+      if (surrogates == Surrogates::kRefuse) return std::nullopt;
+      // A pair in two times three bytes is not its WTF-8 text.
+      const bool behind_high =
+          !out.empty() && out.back() >= kSurrogateFirst && out.back() < kSurrogateLow;
+      if (c >= kSurrogateLow && behind_high) return std::nullopt;
     }
     if (c < 0x10000) {
       out.push_back(static_cast<char16_t>(c));
@@ -71,20 +78,39 @@ std::optional<std::u16string> utf16_from_utf8(std::string_view text) {
   return out;
 }
 
-std::optional<std::string> utf8_from_utf16(std::u16string_view text) {
+std::optional<std::string> encode(std::u16string_view text, Surrogates surrogates) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     char32_t c = text[i];
-    if (c >= kSurrogateFirst && c < kSurrogateEnd) {
-      if (c >= kSurrogateLow || i + 1 == text.size()) return std::nullopt;
-      const char32_t low = text[++i];
-      if (low < kSurrogateLow || low >= kSurrogateEnd) return std::nullopt;
-      c = 0x10000 + ((c - kSurrogateFirst) << 10) + (low - kSurrogateLow);
+    if (is_surrogate(c)) {
+      const char32_t low = i + 1 < text.size() ? text[i + 1] : U'\0';
+      if (c < kSurrogateLow && low >= kSurrogateLow && low < kSurrogateEnd) {
+        c = 0x10000 + ((c - kSurrogateFirst) << 10) + (low - kSurrogateLow);
+        ++i;
+      } else if (surrogates == Surrogates::kRefuse) {
+        return std::nullopt;
+      }
     }
     append_utf8(out, c);
   }
   return out;
+}
+
+}  // namespace
+
+std::optional<std::u16string> utf16_from_utf8(std::string_view text) {
+  return decode(text, Surrogates::kRefuse);
+}
+
+std::optional<std::string> utf8_from_utf16(std::u16string_view text) {
+  return encode(text, Surrogates::kRefuse);
+}
+
+std::string wtf8_from_utf16(std::u16string_view text) { return *encode(text, Surrogates::kAccept); }
+
+std::optional<std::u16string> utf16_from_wtf8(std::string_view text) {
+  return decode(text, Surrogates::kAccept);
 }
 
 Bytes utf16le(std::u16string_view text) {

@@ -10,9 +10,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "drive/block/file_device.h"
+#include "drive/ntfs/file_tree.h"
 #include "tests/support/scratch.h"
 
 namespace driveprep::test {
@@ -111,6 +114,24 @@ class MountedNtfs {
   ScratchDirectory directory_;
   std::filesystem::path image_;
   bool mounted_ = false;
+};
+
+// The same, unmounted and opened with our own reader when it is filled.
+class NtfsVolume : public MountedNtfs {
+ public:
+  using MountedNtfs::MountedNtfs;
+
+  ntfs::FileTree& open() {
+    unmount();
+    device_ = block::open_image_read_only(image(), SectorSize(512));
+    tree_ = std::make_unique<ntfs::FileTree>(*device_);
+    return *tree_;
+  }
+  const block::FileDevice& device() const { return *device_; }
+
+ private:
+  std::unique_ptr<block::FileDevice> device_;
+  std::unique_ptr<ntfs::FileTree> tree_;
 };
 
 }  // namespace driveprep::test

@@ -62,6 +62,21 @@ TEST_CASE("every code point survives both ways") {
   }
 }
 
+TEST_CASE("WTF-8 keeps lone surrogates, is UTF-8 otherwise, and has one text for one name") {
+  const std::u16string high(1, char16_t(0xD83D));
+  const std::u16string low(1, char16_t(0xDCBE));
+  CHECK(wtf8_from_utf16(high) == "\xED\xA0\xBD");
+  CHECK(wtf8_from_utf16(low) == "\xED\xB2\xBE");
+  CHECK(wtf8_from_utf16(high + low) == "\xF0\x9F\x92\xBE");
+  CHECK(wtf8_from_utf16(u"a€") == *utf8_from_utf16(u"a€"));
+  for (const std::u16string& name : {high, low, low + high, high + low, high + u"a" + low, high + high}) {
+    CHECK(utf16_from_wtf8(wtf8_from_utf16(name)) == name);
+  }
+  CHECK_FALSE(utf16_from_wtf8("\xED\xA0\xBD\xED\xB2\xBE").has_value());
+  CHECK_FALSE(utf16_from_wtf8("\xC0\xAF").has_value());
+  CHECK_FALSE(utf16_from_wtf8("\xED\xA0").has_value());
+}
+
 TEST_CASE("UTF-16LE has the low byte first and an even length") {
   const Bytes bytes = utf16le(u"A€");
   CHECK(bytes == Bytes{std::byte{'A'}, std::byte{0}, std::byte{0xAC}, std::byte{0x20}});

@@ -12,23 +12,9 @@ using driveprep::ntfs::test::content_of;
 using driveprep::ntfs::test::times_of;
 using driveprep::test::error_of;
 using driveprep::test::MountedNtfs;
+using driveprep::test::NtfsVolume;
 
 namespace {
-
-// A mounted volume, later opened with the class under test.
-struct Volume : MountedNtfs {
-  using MountedNtfs::MountedNtfs;
-
-  FileTree& open() {
-    unmount();
-    device = block::open_image_read_only(image(), SectorSize(512));
-    tree = std::make_unique<FileTree>(*device);
-    return *tree;
-  }
-
-  std::unique_ptr<block::FileDevice> device;
-  std::unique_ptr<FileTree> tree;
-};
 
 Bytes read_all(FileTree& tree, std::u16string_view path, std::size_t step = 100'000) {
   const std::optional<Found> found = tree.find(path);
@@ -80,7 +66,7 @@ Bytes text_of(std::size_t size) {
 
 TEST_CASE("files in their record and in clusters read as they were written") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(64 * kMiB);
+  NtfsVolume volume(64 * kMiB);
   const std::vector<std::size_t> sizes = {0, 1, 600, 4096, 5000, 65'536, 65'537, 5'000'001};
   for (const std::size_t size : sizes) {
     volume.write("file" + std::to_string(size), content_of(size, size));
@@ -98,7 +84,7 @@ TEST_CASE("files in their record and in clusters read as they were written") {
 
 TEST_CASE("compressed files read as they were written") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(64 * kMiB);
+  NtfsVolume volume(64 * kMiB);
   volume.make_directory("packed");
   volume.set_attributes("packed", kAttributeCompressed);
   volume.write("packed/text", text_of(3'000'001));
@@ -124,7 +110,7 @@ TEST_CASE("compressed files read as they were written") {
 
 TEST_CASE("holes of a sparse file are told, and read as zeros") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(64 * kMiB);
+  NtfsVolume volume(64 * kMiB);
   volume.write("sparse", content_of(100'000, 1), 10'000'000);
   volume.truncate("sparse", 200'000'000);
   FileTree& tree = volume.open();
@@ -185,7 +171,7 @@ TEST_CASE("a file in a thousand fragments, described in several records, reads a
 
 TEST_CASE("a path is taken by exact case, else by the only name that differs in case alone") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   volume.make_directory("Dir");
   volume.make_directory("Dir/\xC3\x84pfel");  // Ä
   volume.write("Dir/\xC3\x84pfel/one", content_of(10, 1));
@@ -212,7 +198,7 @@ TEST_CASE("a path is taken by exact case, else by the only name that differs in 
 
 TEST_CASE("a name with half a surrogate pair is a name like any other") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   volume.write("a\xED\xA0\x80z", content_of(10, 1));  // U+D800 in the manner of WTF-8
   FileTree& tree = volume.open();
   const std::u16string name = {u'a', 0xD800, u'z'};
@@ -222,7 +208,7 @@ TEST_CASE("a name with half a surrogate pair is a name like any other") {
 
 TEST_CASE("listings are complete and sorted, however large the directory") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(64 * kMiB);
+  NtfsVolume volume(64 * kMiB);
   volume.make_directory("many");
   std::vector<std::u16string> expected;
   for (int i = 0; i < 5000; ++i) {
@@ -240,7 +226,7 @@ TEST_CASE("listings are complete and sorted, however large the directory") {
 
 TEST_CASE("hidden and system files are listed, those of the file system only on demand") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   volume.write("hidden", content_of(10, 1));
   volume.set_attributes("hidden", kAttributeHidden | kAttributeSystem);
   volume.write("$own", content_of(10, 2));
@@ -257,7 +243,7 @@ TEST_CASE("hidden and system files are listed, those of the file system only on 
 
 TEST_CASE("the facts of an entry are those of its record") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   volume.make_directory("d");
   volume.write("d/file", content_of(10'000, 1));
   std::filesystem::create_hard_link(volume / "d/file", volume / "other name");
@@ -284,7 +270,7 @@ TEST_CASE("the facts of an entry are those of its record") {
 
 TEST_CASE("reparse points are named and never read or gone through") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   struct Case {
     const char* name;
     std::uint32_t tag;
@@ -338,7 +324,7 @@ TEST_CASE("reparse points are named and never read or gone through") {
 
 TEST_CASE("files encrypted by Windows and directories are refused as content") {
   if (!MountedNtfs::possible()) return;
-  Volume volume(32 * kMiB);
+  NtfsVolume volume(32 * kMiB);
   volume.make_directory("d");
   volume.write("secret", content_of(10'000, 1));
   FileTree& tree = volume.open();
@@ -355,7 +341,7 @@ TEST_CASE("files encrypted by Windows and directories are refused as content") {
   const std::array attributes = {std::byte{0x20}, std::byte{0x40}};
   posix::pwrite_all(fd.get(), record + 0x38 + 0x18 + 0x20, attributes, "image", ErrorKind::kWrite);
   posix::fsync(fd.get(), "image", ErrorKind::kWrite);
-  FileTree again(*volume.device);
+  FileTree again(volume.device());
   const Entry secret = again.find(u"secret")->entry;
   CHECK(secret.encrypted());
   CHECK(error_of([&] { again.open(secret, u"secret"); }) == "refused/file-encrypted");
