@@ -16,6 +16,26 @@ inline Bytes bytes_of(std::string_view text) {
   return {view.begin(), view.end()};
 }
 
+// Files by path ("a/b/c"), all of them with the times of ntfs::test::times_of(1), and directories
+// with those of times_of(2).
+inline void write_files(ntfs::VolumeWriter& writer, block::BlockDevice& device,
+                        const std::map<std::string, Bytes>& files) {
+  for (const auto& [path, content] : files) {
+    std::string_view rest = path;
+    for (std::size_t slash; (slash = rest.find('/')) != std::string_view::npos;
+         rest.remove_prefix(slash + 1)) {
+      writer.enter_directory(*utf16_from_utf8(rest.substr(0, slash)));
+    }
+    const std::u16string name = *utf16_from_utf8(rest);
+    if (content.size() > kMiB) {
+      ntfs::test::write_large(writer, device, name, ntfs::test::times_of(1), content);
+    } else {
+      writer.write_small(name, ntfs::test::times_of(1), content);
+    }
+    while (writer.depth() > 0) writer.leave_directory(ntfs::test::times_of(2));
+  }
+}
+
 class OwnVolume {
  public:
   static constexpr std::uint64_t kSize = 128 * kMiB;
@@ -24,25 +44,10 @@ class OwnVolume {
     ntfs::format_volume({kSize, SectorSize(512), Lba{2048}, "OWN", {}}).copy_to(device);
   }
 
-  // Files by path ("a/b/c"), all of them with the times of ntfs::test::times_of(1), and directories
-  // with those of times_of(2).
   void write(const std::map<std::string, Bytes>& files) {
     ntfs::test::DirectSink sink(device);
     ntfs::VolumeWriter writer(device, sink, {});
-    for (const auto& [path, content] : files) {
-      std::string_view rest = path;
-      for (std::size_t slash; (slash = rest.find('/')) != std::string_view::npos;
-           rest.remove_prefix(slash + 1)) {
-        writer.enter_directory(*utf16_from_utf8(rest.substr(0, slash)));
-      }
-      const std::u16string name = *utf16_from_utf8(rest);
-      if (content.size() > kMiB) {
-        ntfs::test::write_large(writer, device, name, ntfs::test::times_of(1), content);
-      } else {
-        writer.write_small(name, ntfs::test::times_of(1), content);
-      }
-      while (writer.depth() > 0) writer.leave_directory(ntfs::test::times_of(2));
-    }
+    write_files(writer, device, files);
     ntfs::test::finish(writer);
   }
 
