@@ -21,17 +21,23 @@ using nlohmann::json;
 
 constexpr int kFormatVersion = 1;
 constexpr std::size_t kMaxEnvelopeBytes = 64 * 1024;
-constexpr std::size_t kMaxCiphertextBytes = 4096;
+constexpr std::size_t kMaxMetadataEnvelopeBytes = 256 * 1024;
 constexpr std::size_t kMaxRecipients = 8;
 constexpr std::size_t kMaxKidBytes = 512;
 constexpr std::size_t kMaxNameBytes = 256;
-constexpr std::size_t kMaxValueBytes = 1024;
-
-constexpr std::string_view kKindRecoveryPassword = "recovery-password";
-constexpr std::string_view kKindVolumeKey = "volume-key";
+constexpr std::size_t kMostAroundValue = 3072;  // of the payload
 
 std::string_view kind_of(Purpose purpose) {
-  return purpose == Purpose::kRecoveryPassword ? kKindRecoveryPassword : kKindVolumeKey;
+  switch (purpose) {
+    case Purpose::kRecoveryPassword: return "recovery-password";
+    case Purpose::kVolumeKey: return "volume-key";
+    case Purpose::kVolumeMetadata: return "volume-metadata";
+  }
+  internal_error("an envelope without a purpose");
+}
+
+std::size_t longest_value(Purpose purpose) {
+  return purpose == Purpose::kVolumeMetadata ? 128 * 1024 : 1024;
 }
 
 [[noreturn]] void corrupt(const std::string& why) {
@@ -101,7 +107,8 @@ bool is_plain_ascii(std::string_view text) {
 }
 
 std::optional<Purpose> purpose_of(std::string_view text) {
-  for (Purpose purpose : {Purpose::kRecoveryPassword, Purpose::kVolumeKey}) {
+  for (Purpose purpose :
+       {Purpose::kRecoveryPassword, Purpose::kVolumeKey, Purpose::kVolumeMetadata}) {
     if (text == to_string(purpose)) return purpose;
   }
   return std::nullopt;
@@ -160,7 +167,8 @@ Recipient parse_recipient(const json& object) {
 }
 
 void check_value(std::string_view value, Purpose purpose) {
-  const bool plain = !value.empty() && value.size() <= kMaxValueBytes && is_plain_ascii(value);
+  const bool plain =
+      !value.empty() && value.size() <= longest_value(purpose) && is_plain_ascii(value);
   if (purpose == Purpose::kRecoveryPassword ? is_recovery_password(value) : plain) return;
   throw Error(ErrorKind::kKey, "envelope-value-invalid",
               "the value to seal is not a valid " + std::string(kind_of(purpose)),
@@ -253,14 +261,18 @@ ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore
 }  // namespace
 
 std::string_view to_string(Purpose purpose) {
-  return purpose == Purpose::kRecoveryPassword ? "bitlocker-recovery-password"
-                                               : "bitlocker-volume-key";
+  switch (purpose) {
+    case Purpose::kRecoveryPassword: return "bitlocker-recovery-password";
+    case Purpose::kVolumeKey: return "bitlocker-volume-key";
+    case Purpose::kVolumeMetadata: return "bitlocker-volume-metadata";
+  }
+  internal_error("an envelope without a purpose");
 }
 
 Envelope Envelope::parse(std::string_view text) {
   json document;
   try {
-    document = parse_strict_json(text, kMaxEnvelopeBytes);
+    document = parse_strict_json(text, kMaxMetadataEnvelopeBytes);
   } catch (const FormatError& error) {
     corrupt(error.what());
   }
@@ -272,12 +284,17 @@ Envelope Envelope::parse(std::string_view text) {
   Envelope envelope;
   envelope.protected_header = text_member(document, "protected");
   envelope.binding = parse_protected_header(envelope.protected_header);
+  if (envelope.binding.purpose != Purpose::kVolumeMetadata && text.size() > kMaxEnvelopeBytes) {
+    corrupt("it is too long");
+  }
   for (const json& recipient : recipients) {
     envelope.recipients.push_back(parse_recipient(recipient));
   }
   envelope.iv = sized_member<12>(document, "iv");
   envelope.ciphertext = binary_member(document, "ciphertext");
-  if (envelope.ciphertext.size() > kMaxCiphertextBytes) corrupt("its ciphertext is too long");
+  if (envelope.ciphertext.size() > longest_value(envelope.binding.purpose) + kMostAroundValue) {
+    corrupt("its ciphertext is too long");
+  }
   envelope.tag = sized_member<16>(document, "tag");
   return envelope;
 }

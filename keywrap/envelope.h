@@ -4,7 +4,8 @@
 //   protected    typ "JOSE+JSON", cty "json", enc "A256GCM", ie.v 1, ie.job, ie.drive, ie.purpose
 //   recipients   one for each key: header {alg "RSA-OAEP-256", kid}, encrypted_key
 //   iv, ciphertext, tag
-//   plaintext    JSON: v 1, kind "recovery-password" or "volume-key", value, protectorId, created
+//   plaintext    JSON: v 1, kind "recovery-password", "volume-key" or "volume-metadata", value,
+//                protectorId, created
 //
 // The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are outside
 // it, so that the content key can be wrapped again under another key without touching the
@@ -27,6 +28,7 @@ namespace driveprep::keywrap {
 enum class Purpose {
   kRecoveryPassword,  // "bitlocker-recovery-password"
   kVolumeKey,         // "bitlocker-volume-key"
+  kVolumeMetadata,    // "bitlocker-volume-metadata"
 };
 std::string_view to_string(Purpose purpose);
 
@@ -41,11 +43,13 @@ struct Binding {
 };
 
 // What the envelope holds. `value` is text: the recovery password with its hyphens, or the volume
-// key in base64url. Printable ASCII without '"' and '\', at most 1024 characters.
+// key or the backup of its metadata in base64url. Printable ASCII without '"' and '\', at most 1024
+// characters, for metadata 128 KiB.
 struct Payload {
   SecretBytes value;
-  Guid protector_id;  // of the BitLocker protector that the secret opens
-  FileTime created;   // whole seconds are kept
+  Guid
+      protector_id;  // of the BitLocker protector that the secret opens; for metadata of the volume
+  FileTime created;  // whole seconds are kept
 };
 
 struct Recipient {

@@ -28,6 +28,16 @@ void add_key_options(CLI::App& app, VolumeKeyOptions& key) {
   add("--drive", key.drive, "ID", "The drive's id in the job");
 }
 
+// The job whose key seals a backup, and the drive that it belongs to.
+void add_sealing_options(CLI::App& app, VolumeKeyOptions& key) {
+  app.add_option("--job", key.job, "The job whose key seals the backup")
+      ->type_name("JOB")
+      ->required();
+  app.add_option("--drive", key.drive, "The id of the drive that the backup is of")
+      ->type_name("ID")
+      ->required();
+}
+
 // A command with what all of them share.
 CLI::App* add_command(CLI::App& parent, VolumeOptions& options, const Described& described,
                       std::function<int()>& chosen, std::function<int()> command) {
@@ -43,7 +53,6 @@ CLI::App* add_command(CLI::App& parent, VolumeOptions& options, const Described&
                 "Look for the metadata of a volume without header\n"
                 "everywhere, not only where it is likely to be");
   app->add_flag("--json", options.json, "Result as one JSON document on standard output");
-  add_key_options(*app, options.key);
   app->footer(std::string("Writes:\n  ") + described.writes + "\n\nExample:\n  " +
               described.example);
   app->callback([&chosen, command = std::move(command)] { chosen = command; });
@@ -64,22 +73,26 @@ struct VolumeCommands {
   ProtectorOptions add;
   ProtectorOptions remove;
   ProtectorOptions change;
+  BackupOptions backup;
+  RestoreOptions restore;
 };
 
 void add_reading(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
                  std::function<int()>& chosen) {
-  add_command(app, c->info,
-              {"info",
-               "Tell what is there: state, cipher, protectors, health of\n"
-               "the metadata; needs no key, and tells more with one",
-               "nothing", "driveprep volume info disk0.img --json"},
-              chosen, [c] { return run_volume_info(c->info); });
+  CLI::App* info = add_command(app, c->info,
+                               {"info",
+                                "Tell what is there: state, cipher, protectors, health of\n"
+                                "the metadata; needs no key, and tells more with one",
+                                "nothing", "driveprep volume info disk0.img --json"},
+                               chosen, [c] { return run_volume_info(c->info); });
+  add_key_options(*info, c->info.key);
   CLI::App* unlock =
       add_command(app, c->unlock,
                   {"unlock", "Say whether a key opens the volume, and by which protector",
                    "nothing; exit status 0: it opens, 12: it does not",
                    "driveprep volume unlock --check disk0.img --bek-file KEY.BEK"},
                   chosen, [c] { return run_volume_unlock(c->unlock); });
+  add_key_options(*unlock, c->unlock.key);
   unlock->add_flag("--check", c->check, "Only say it; nothing is mounted or mapped")->required();
   add_override(*unlock, c->unlock);
   CLI::App* exporting =
@@ -89,6 +102,7 @@ void add_reading(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
                    "driveprep volume export /dev/sdb --output plain.img --job archive-2026\n"
                    "      --drive DISK0"},
                   chosen, [c] { return run_volume_export(c->exporting); });
+  add_key_options(*exporting, c->exporting.key);
   exporting->add_option("--output", c->exporting.output, "A new file; - is standard output")
       ->type_name("FILE")
       ->required();
@@ -121,15 +135,18 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
                    "driveprep volume protectors add disk0.img external-key --output /safe\n"
                    "      --job archive-2026 --drive DISK0"},
                   chosen, [c] { return run_protectors_add(c->add); });
+  add_key_options(*add, c->add.key);
   add->add_option("KIND", c->add.kind, "recovery-password, password or external-key")
       ->required()
       ->type_name("");
   add_output(*add, c->add);
-  add_command(*app, c->remove,
-              {"remove", "Take a protector away; at least one key stays", kWritesMetadata,
-               "driveprep volume protectors remove disk0.img 5f3c2a10 --bek-file KEY.BEK"},
-              chosen, [c] { return run_protectors_remove(c->remove); })
-      ->add_option("ID", c->remove.id, "The protector's id, or its first 8 digits")
+  CLI::App* remove =
+      add_command(*app, c->remove,
+                  {"remove", "Take a protector away; at least one key stays", kWritesMetadata,
+                   "driveprep volume protectors remove disk0.img 5f3c2a10 --bek-file KEY.BEK"},
+                  chosen, [c] { return run_protectors_remove(c->remove); });
+  add_key_options(*remove, c->remove.key);
+  remove->add_option("ID", c->remove.id, "The protector's id, or its first 8 digits")
       ->required()
       ->type_name("");
   CLI::App* change = add_command(
@@ -138,10 +155,41 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
        "driveprep volume protectors change disk0.img 5f3c2a10 --output new-key.txt\n"
        "      --recovery-password-file old-key.txt"},
       chosen, [c] { return run_protectors_change(c->change); });
+  add_key_options(*change, c->change.key);
   change->add_option("ID", c->change.id, "The protector's id, or its first 8 digits")
       ->required()
       ->type_name("");
   add_output(*change, c->change);
+}
+
+void add_backup(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
+                std::function<int()>& chosen) {
+  CLI::App* backup =
+      add_command(app, c->backup,
+                  {"backup-metadata",
+                   "Keep what brings the volume back when its header and\n"
+                   "metadata are destroyed, sealed under the key of a job",
+                   "JOB/drives/ID/volume-metadata.jwe.json, or the file of --output",
+                   "driveprep volume backup-metadata disk0.img --job archive-2026 --drive DISK0"},
+                  chosen, [c] { return run_backup_metadata(c->backup); });
+  add_sealing_options(*backup, c->backup.key);
+  backup->add_option("--output", c->backup.output, "A new file")->type_name("FILE");
+  CLI::App* restore =
+      add_command(app, c->restore,
+                  {"restore-metadata", "Write header and metadata back from a backup",
+                   "the header, the three copies of the metadata, and the relocated first\n"
+                   "  bytes of the file system",
+                   "driveprep volume restore-metadata disk0.img --job archive-2026 --drive DISK0\n"
+                   "      --confirm 5f3c2a10"},
+                  chosen, [c] { return run_restore_metadata(c->restore); });
+  add_sealing_options(*restore, c->restore.key);
+  restore->add_option("--input", c->restore.input, "The backup")->type_name("FILE");
+  restore
+      ->add_option("--confirm", c->restore.confirm,
+                   "Agree that this is the place: the GUID of the\nvolume, or its first 8 digits")
+      ->type_name("ID");
+  restore->add_flag("--replace", c->restore.replace,
+                    "Also over another volume, or over newer metadata");
 }
 
 }  // namespace
@@ -155,6 +203,7 @@ void add_volume_commands(CLI::App& app, std::function<int()>& command) {
       "Example:\n  driveprep volume info disk0.img");
   add_reading(*volume, commands, command);
   add_protectors(*volume, commands, command);
+  add_backup(*volume, commands, command);
 }
 
 }  // namespace driveprep::cli

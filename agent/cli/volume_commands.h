@@ -41,9 +41,22 @@ struct VolumeExportOptions : VolumeOptions {
   std::string output;
 };
 
+// The key of `key.job` seals; the backup is filed under the drive `key.drive`.
+struct BackupOptions : VolumeOptions {
+  std::string output;  // empty: in the job directory
+};
+
+struct RestoreOptions : VolumeOptions {
+  std::string input;     // as above
+  std::string confirm;   // the volume's GUID, or its first 8 digits
+  bool replace = false;  // also over a sound volume that says something else
+};
+
 int run_volume_info(const VolumeOptions& options);
 int run_volume_unlock(const VolumeOptions& options);
 int run_volume_export(const VolumeExportOptions& options);
+int run_backup_metadata(const BackupOptions& options);
+int run_restore_metadata(const RestoreOptions& options);
 int run_protectors_add(const ProtectorOptions& options);
 int run_protectors_remove(const ProtectorOptions& options);
 int run_protectors_change(const ProtectorOptions& options);

@@ -24,14 +24,15 @@ class Interface(harness.Case):
     incomplete = None
 
     def incomplete_job(self):
-        """A job whose drive is incomplete, for all tests: a source vanished while another was copied."""
+        """A job whose drive is incomplete, for all tests: a source vanished behind the plan."""
         if Interface.incomplete is None:
             tree = self.env.directory("tree")
-            harness.write_large(tree, "m/large", 128 * MIB, 1)
+            harness.write_large(tree, "m/large", 8 * MIB, 1)
             last = harness.write_file(tree, "z/last.txt", b"z")
-            job = self.make_job(sources=[(tree + "/", "archive/")], drives=[Drive(size=200 * MIB)])
+            job = self.make_job(sources=[(tree + "/", "archive/")], drives=[Drive()])
             process = job.start()
-            self.assertTrue(wait_until(lambda: written_bytes(job.image()) > 24 * MIB, process))
+            # The plan is made, and nothing has been read yet.
+            self.assertTrue(wait_until(lambda: written_bytes(job.image()) > 0, process))
             with harness.Stopped(process):
                 os.remove(last)
             job.result = self.env.wait(process)

@@ -10,7 +10,7 @@ import harness
 import volume as v
 from harness import MIB, Drive, need
 
-USAGE, REFUSED, VERIFICATION, KEY = 2, 3, 7, 12
+USAGE, REFUSED, NOT_CONFIRMED, KEY = 2, 3, 4, 12
 PASSWORD = "correct horse battery"
 
 
@@ -236,6 +236,61 @@ class VolumeCommands(harness.Case):
         self.assertTrue(after["header_lost"])
         self.assertEqual([copy["sound"] for copy in after["copies"]], [False, False, True])
         self.ok("unlock", "--check", image, "--recovery-password-file", "-", secret=key)
+
+    def test_a_volume_without_header_and_copies_comes_back_from_its_backup(self):
+        job = self.finished()
+        image, key = job.image(), job.key()
+        volume = v.Volume(image, 512)
+        sealing = ["--job", job.root, "--drive", "DISK0"]
+        told = self.document("info", image)
+        made = self.document("backup-metadata", image, *sealing)
+        self.assertEqual(os.stat(made["backup"]).st_mode & 0o777, 0o600)
+        self.error(USAGE, "output-exists", "backup-metadata", image, *sealing)
+        everything = [(0, 8192)] + [(copy["offset"], v.METADATA_SIZE) for copy in told["copies"]]
+        everything.append((told["metadata"]["relocated_offset"], 8192))
+        with open(image, "r+b") as file:
+            for offset, length in everything:
+                file.seek(volume.offset + offset)
+                file.write(os.urandom(length))
+        self.error(REFUSED, "not-bitlocker", "unlock", "--check", image, "--recovery-password-file", "-",
+                   secret=key)
+        destroyed = harness.digest_of(image)
+        self.error(NOT_CONFIRMED, "restore-not-confirmed", "restore-metadata", image, *sealing)
+        self.error(NOT_CONFIRMED, "restore-wrong-confirmation", "restore-metadata", image, *sealing,
+                   "--confirm", "00000000")
+        self.assertEqual(harness.digest_of(image), destroyed)
+        self.ok("restore-metadata", image, *sealing, "--confirm", made["volume_guid"][:8])
+        after = self.document("info", image)
+        self.assertEqual({name: after[name] for name in after if name != "target"},
+                         {name: told[name] for name in told if name != "target"})
+        self.ok("unlock", "--check", image, "--recovery-password-file", "-", secret=key)
+        harness.need_fuse()
+        self.assertEqual(v.outside_differences(image, 512, key, [(self.tree + "/", "archive/")],
+                                               self.env.directory("look")), [])
+
+    def test_a_backup_does_not_go_over_another_volume_or_newer_metadata(self):
+        job, other = self.finished(), self.finished()
+        sealing = ["--job", job.root, "--drive", "DISK0"]
+        made = self.document("backup-metadata", job.image(), *sealing)
+        confirm = ["--confirm", made["volume_guid"]]
+        before = harness.digest_of(other.image())
+        self.error(REFUSED, "restore-other-volume", "restore-metadata", other.image(), *sealing, *confirm)
+        self.assertEqual(harness.digest_of(other.image()), before)
+        (bek,) = [os.path.join(job.path("drives", "DISK0"), name)
+                  for name in os.listdir(job.path("drives", "DISK0")) if name.endswith(".BEK")]
+        self.ok("protectors", "remove", job.image(), self.protectors(job.image())["recovery-password"],
+                "--bek-file", bek)
+        self.error(REFUSED, "restore-older", "restore-metadata", job.image(), *sealing, *confirm)
+        self.ok("restore-metadata", job.image(), *sealing, *confirm, "--replace")
+        self.ok("unlock", "--check", job.image(), *sealing)
+        # An altered or foreign backup opens under no key.
+        with open(made["backup"], encoding="ascii") as file:
+            text = file.read()
+        broken = v.key_file_of(job.root, "broken.json", text.replace('"tag":"', '"tag":"AAAA', 1))
+        self.assertEqual(self.volume("restore-metadata", job.image(), *sealing, "--input", broken,
+                                     *confirm).returncode, KEY)
+        self.assertEqual(self.volume("restore-metadata", job.image(), "--job", job.root, "--drive",
+                                     "DISK1", "--input", made["backup"], *confirm).returncode, KEY)
 
     def test_export_is_the_volume_that_dislocker_sees(self):
         need("dislocker-file")

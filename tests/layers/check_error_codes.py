@@ -24,8 +24,9 @@ OTHER_WORDS = {
     # values in job.json, dataset.csv and envelopes
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
-    "bitlocker-volume-key",
-    # words of `volume info`
+    "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
+    # commands, words of `volume info`
+    "backup-metadata", "restore-metadata",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
     # kinds of error
     "journal-mismatch", "not-confirmed", "some-drives-failed",
