@@ -69,6 +69,9 @@ struct VolumeCommands {
   VolumeOptions info;
   VolumeOptions unlock;
   bool check = false;
+  VolumeLsOptions ls;
+  VolumeCatOptions cat;
+  ExtractOptions extract;
   VolumeExportOptions exporting;
   ProtectorOptions add;
   ProtectorOptions remove;
@@ -107,6 +110,49 @@ void add_reading(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
       ->type_name("FILE")
       ->required();
   add_override(*exporting, c->exporting);
+}
+
+void add_files(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
+               std::function<int()>& chosen) {
+  CLI::App* ls = add_command(app, c->ls,
+                             {"ls", "List the files of the NTFS inside", "nothing",
+                              "driveprep volume ls disk0.img archive -R --job archive-2026\n"
+                              "      --drive DISK0"},
+                             chosen, [c] { return run_volume_ls(c->ls); });
+  ls->add_option("PATH", c->ls.path, "On the volume, '/' or '\\' between names")->type_name("");
+  ls->add_flag("-R,--recursive", c->ls.recursive, "All that is below, too");
+  ls->add_flag("--all", c->ls.metafiles, "The files of the file system itself, too");
+  add_override(*ls, c->ls);
+  add_key_options(*ls, c->ls.key);
+
+  CLI::App* cat = add_command(
+      app, c->cat,
+      {"cat", "Write the content of one file", "standard output, or the new file of --output",
+       "driveprep volume cat disk0.img DriveManifest.xml --bek-file KEY.BEK"},
+      chosen, [c] { return run_volume_cat(c->cat); });
+  cat->add_option("PATH", c->cat.path, "On the volume")->required()->type_name("");
+  cat->add_option("--output", c->cat.output, "A new file; - is standard output")->type_name("FILE");
+  add_override(*cat, c->cat);
+  add_key_options(*cat, c->cat.key);
+
+  CLI::App* extract =
+      add_command(app, c->extract,
+                  {"extract",
+                   "Copy files and directories out, with their times, and\n"
+                   "compare them with the drive manifest if there is one",
+                   "files and directories below the directory of --output",
+                   "driveprep volume extract disk0.img --output /srv/back --job archive-2026\n"
+                   "      --drive DISK0"},
+                  chosen, [c] { return run_volume_extract(c->extract); });
+  extract->add_option("PATH", c->extract.path, "On the volume; without it everything")
+      ->type_name("");
+  extract->add_option("--output", c->extract.output, "A directory; made if missing")
+      ->type_name("DIR")
+      ->required();
+  extract->add_flag("--overwrite", c->extract.overwrite, "Replace files that are there");
+  extract->add_flag("--no-verify", c->extract.no_verify, "Do not compare with the manifest");
+  add_override(*extract, c->extract);
+  add_key_options(*extract, c->extract.key);
 }
 
 void add_output(CLI::App& app, ProtectorOptions& options) {
@@ -202,6 +248,7 @@ void add_volume_commands(CLI::App& app, std::function<int()>& command) {
       "Keys come from a file, standard input or the terminal, never from an argument.\n\n"
       "Example:\n  driveprep volume info disk0.img");
   add_reading(*volume, commands, command);
+  add_files(*volume, commands, command);
   add_protectors(*volume, commands, command);
   add_backup(*volume, commands, command);
 }

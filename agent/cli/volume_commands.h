@@ -41,6 +41,24 @@ struct VolumeExportOptions : VolumeOptions {
   std::string output;
 };
 
+struct VolumeLsOptions : VolumeOptions {
+  std::string path;  // on the volume; empty: the root
+  bool recursive = false;
+  bool metafiles = false;  // those of the file system, too
+};
+
+struct VolumeCatOptions : VolumeOptions {
+  std::string path;
+  std::string output = "-";
+};
+
+struct ExtractOptions : VolumeOptions {
+  std::string path;
+  std::string output;
+  bool overwrite = false;
+  bool no_verify = false;
+};
+
 // The key of `key.job` seals; the backup is filed under the drive `key.drive`.
 struct BackupOptions : VolumeOptions {
   std::string output;  // empty: in the job directory
@@ -54,6 +72,9 @@ struct RestoreOptions : VolumeOptions {
 
 int run_volume_info(const VolumeOptions& options);
 int run_volume_unlock(const VolumeOptions& options);
+int run_volume_ls(const VolumeLsOptions& options);
+int run_volume_cat(const VolumeCatOptions& options);
+int run_volume_extract(const ExtractOptions& options);
 int run_volume_export(const VolumeExportOptions& options);
 int run_backup_metadata(const BackupOptions& options);
 int run_restore_metadata(const RestoreOptions& options);

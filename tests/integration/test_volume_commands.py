@@ -10,7 +10,7 @@ import harness
 import volume as v
 from harness import MIB, Drive, need
 
-USAGE, REFUSED, NOT_CONFIRMED, KEY = 2, 3, 4, 12
+USAGE, REFUSED, NOT_CONFIRMED, VERIFICATION, KEY = 2, 3, 4, 7, 12
 PASSWORD = "correct horse battery"
 
 
@@ -291,6 +291,69 @@ class VolumeCommands(harness.Case):
                                      *confirm).returncode, KEY)
         self.assertEqual(self.volume("restore-metadata", job.image(), "--job", job.root, "--drive",
                                      "DISK1", "--input", made["backup"], *confirm).returncode, KEY)
+
+    def data_of(self, file):
+        """(begin, length) of what a sparse file holds."""
+        at, size = 0, os.fstat(file.fileno()).st_size
+        while at < size:
+            try:
+                begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return
+            at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            yield begin, at - begin
+
+    def test_files_are_listed_shown_and_extracted_and_compared_with_the_manifest(self):
+        job = self.finished(cipher="xts-aes-256")
+        image = job.image()
+        key = ["--job", job.root, "--drive", "DISK0"]
+        listed = self.document("ls", image, "-R", *key)
+        files = {entry["path"]: entry for entry in listed["entries"] if entry["kind"] == "file"}
+        below = "job-a/archive/"
+        wanted = {name: os.path.join(self.tree, name) for name in harness.files_below(self.tree)}
+        for name, path in wanted.items():
+            self.assertEqual(files[below + name]["size"], os.stat(path).st_size, name)
+        shown = self.ok("ls", image, *key).stdout.decode()
+        self.assertIn("DriveManifest.xml", shown)
+        name, path = next(iter(wanted.items()))
+        with open(path, "rb") as file:
+            content = file.read()
+        self.assertEqual(self.ok("cat", image, below + name, *key).stdout, content)
+        self.assertEqual(self.ok("cat", image, (below + name).replace("/", "\\"), *key).stdout, content)
+        self.error(USAGE, "no-such-file", "cat", image, "nowhere", *key)
+
+        out = os.path.join(job.root, "out")
+        told = self.document("extract", image, "--output", out, *key)
+        self.assertEqual((told["ok"], told["failed"], told["differing"]), (True, 0, 0))
+        self.assertEqual(told["manifest"]["compared"], len(wanted))
+        for name, path in wanted.items():
+            copy = os.path.join(out, below + name)
+            self.assertEqual(v.sha256(copy), v.sha256(path), name)
+            self.assertEqual(os.stat(copy).st_mtime_ns // 100, os.stat(path).st_mtime_ns // 100, name)
+        again = self.volume("extract", image, "--output", out, "--json", *key)
+        self.assertNotEqual(again.returncode, 0)
+        self.ok("extract", image, below + "1", "--output", out + "2", "--overwrite", *key)
+
+    def test_a_changed_block_is_told_by_file_and_place_when_it_is_extracted(self):
+        harness.write_large(self.tree, "large.bin", 9 * MIB, 1)
+        self.addCleanup(os.remove, os.path.join(self.tree, "large.bin"))
+        job = self.finished()
+        image = job.image()
+        # The longest piece of the sparse image is the large file's.
+        with open(image, "r+b") as file:
+            begin, length = max(self.data_of(file), key=lambda extent: extent[1])
+            self.assertGreaterEqual(length, 9 * MIB)
+            file.seek((begin + length // 2) // 4096 * 4096)
+            file.write(os.urandom(4096))
+        out = os.path.join(job.root, "out")
+        done = self.volume("extract", image, "--output", out, "--json", "--job", job.root, "--drive", "DISK0")
+        told = json.loads(done.stdout)
+        self.assertEqual(done.returncode, VERIFICATION, done)
+        self.assertFalse(told["ok"])
+        (problem,) = [entry for entry in told["problems"] if entry["kind"] == "differs"]
+        self.assertEqual(problem["path"], "job-a/archive/large.bin")
+        self.assertEqual(problem["offset"] % (4 * MIB), 0)
+        self.assertEqual(told["manifest"]["differing_blocks"], 1)
 
     def test_export_is_the_volume_that_dislocker_sees(self):
         need("dislocker-file")

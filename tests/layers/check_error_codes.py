@@ -26,7 +26,7 @@ OTHER_WORDS = {
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
     "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
     # commands, words of `volume info`
-    "backup-metadata", "restore-metadata",
+    "backup-metadata", "restore-metadata", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
     # kinds of error
     "journal-mismatch", "not-confirmed", "some-drives-failed",
