@@ -22,7 +22,7 @@ class Change {
   explicit Change(const ProtectorOptions& options)
       : options_(options),
         volume_(options, volume::Access::kWrite),
-        opened_(open_for_change()),
+        opened_(open_examined(volume_, options_)),
         edit_(opened_, volume_.facts) {}
 
   const bitlocker::Metadata& metadata() const { return opened_.metadata; }
@@ -47,6 +47,8 @@ class Change {
   void write() {
     const Bytes metadata = std::move(edit_).seal();
     if (new_key_) hand_out();
+    // From here on the key may be the one that opens what is there, even if a write fails.
+    if (file_) file_->keep();
     bitlocker::write_metadata(volume_.target.volume(), opened_.layout, metadata);
     const bitlocker::VolumeFacts now =
         bitlocker::examine(volume_.device(), {.metadata_offsets = opened_.layout.metadata});
@@ -58,7 +60,6 @@ class Change {
                       (copy.sound() ? std::string() : ": " + copy.fault),
                   "Do not trust this drive; copy what is on it.");
     }
-    if (file_) file_->keep();
   }
 
   void report(const char* done, const std::optional<Guid>& added,
@@ -80,15 +81,6 @@ class Change {
   }
 
  private:
-  bitlocker::OpenedVolume open_for_change() const {
-    if (options_.accept_wrong_integrity) {
-      throw Error(ErrorKind::kUsage, "arguments",
-                  "metadata with a wrong integrity hash is read on request, never changed",
-                  "Leave --accept-wrong-integrity out.");
-    }
-    return open_examined(volume_, options_);
-  }
-
   struct NewKey {
     SecretBytes content;
     std::filesystem::path file;  // empty or "-": standard output

@@ -5,8 +5,8 @@
 
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
-#include "agent/cli/stop_signals.h"
 #include "agent/prepare/drive_preparation.h"
+#include "agent/report/progress_display.h"
 #include "agent/volume/key_input.h"
 #include "bitlocker/protector.h"
 
@@ -81,10 +81,25 @@ std::optional<Credential> given_key(const VolumeKeyOptions& options) {
 
 ExaminedVolume::ExaminedVolume(const VolumeOptions& options, volume::Access access)
     : target({options.target, options.partition}, access) {
-  const CleanStop clean_stop;
   bitlocker::ExamineOptions how;
-  how.search = options.search ? bitlocker::Search::kEverywhere : bitlocker::Search::kLikely;
-  how.on_progress = [](std::uint64_t, std::uint64_t) { return !stop_requested(); };
+  if (!options.search) {
+    how.search = bitlocker::Search::kLikely;
+    facts = bitlocker::examine(target.volume(), how);
+    return;
+  }
+  // Takes as long as reading the drive.
+  report::DriveProgress progress("volume");
+  progress.begin(report::Phase::kSearching, target.volume().size());
+  std::uint64_t shown = 0;
+  how.search = bitlocker::Search::kEverywhere;
+  how.on_progress = [&](std::uint64_t done, std::uint64_t) {
+    progress.add_bytes(done - shown);
+    shown = done;
+    return true;
+  };
+  const report::ProgressDisplay display({&progress}, options.json
+                                                         ? report::ProgressStyle::kJson
+                                                         : report::progress_style_for_stderr());
   facts = bitlocker::examine(target.volume(), how);
 }
 

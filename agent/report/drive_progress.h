@@ -20,6 +20,7 @@ enum class Phase {
   kVerifying,
   kSealing,
   // Of a volume, whoever made it:
+  kSearching,
   kExporting,
   kExtracting,
   // How it ended:
@@ -29,7 +30,7 @@ enum class Phase {
   kFailed,
 };
 
-inline constexpr std::size_t kPhases = 13;
+inline constexpr std::size_t kPhases = 14;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 
