@@ -6,14 +6,14 @@
 #include "bitlocker/open.h"
 #include "drive/block/file_device.h"
 #include "made_volume.h"
-#include "windows_volumes.h"
+#include "tests/support/windows_volumes.h"
 
 namespace driveprep::bitlocker {
 namespace {
 
 TEST_CASE(
     "the volume header differs from Windows' only in boot code, messages and the zeros there") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     if (volume.name.find("togo") != std::string::npos || volume.name.ends_with("-eow")) continue;
     INFO(volume.name);
     const auto partition = block::open_image_read_only(volume.image.string(), SectorSize(512));

@@ -1,4 +1,5 @@
-#include "windows_volumes.h"
+#include "bitlocker/open.h"
+#include "tests/support/windows_volumes.h"
 
 #include <functional>
 
@@ -14,7 +15,7 @@
 namespace driveprep::bitlocker {
 namespace {
 
-std::unique_ptr<block::FileDevice> open_image(const WindowsVolume& volume) {
+std::unique_ptr<block::FileDevice> open_image(const test::WindowsVolume& volume) {
   return block::open_image_read_only(volume.image.string(), SectorSize(512));
 }
 
@@ -73,7 +74,7 @@ RecoveredKeys keys_by_recovery_password(const Metadata& metadata, const std::str
 }
 
 TEST_CASE("every metadata copy of every Windows volume survives parse and serialise") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     INFO(volume.name);
     const auto partition = open_image(volume);
     for (const RawCopy& copy : raw_copies(*partition)) {
@@ -87,7 +88,7 @@ TEST_CASE("every metadata copy of every Windows volume survives parse and serial
 }
 
 TEST_CASE("with the volume master key the whole metadata of a Windows volume is regenerated") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     INFO(volume.name);
     const auto partition = open_image(volume);
     std::optional<RecoveredKeys> found;
@@ -129,7 +130,7 @@ TEST_CASE("with the volume master key the whole metadata of a Windows volume is 
 }
 
 // Cipher, sector size and places that an opened volume tells.
-void check_facts(const WindowsVolume& volume, const OpenedVolume& opened) {
+void check_facts(const test::WindowsVolume& volume, const OpenedVolume& opened) {
   CHECK(opened.layout.sector_size.bytes() == (volume.name.ends_with("-4k") ? 4096 : 512));
   const std::string cipher = volume.fact("CIPHER");
   CHECK(is_xts(opened.cipher->cipher()) == (cipher == "aes-xts-plain64"));
@@ -142,7 +143,7 @@ void check_facts(const WindowsVolume& volume, const OpenedVolume& opened) {
 }
 
 TEST_CASE("every credential opens its Windows volume and the plaintext has the published hash") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     if (volume.fact("SHA256SUM").empty()) continue;
     INFO(volume.name);
     const auto partition = open_image(volume);
@@ -164,7 +165,7 @@ TEST_CASE("every credential opens its Windows volume and the plaintext has the p
     }
     if (const std::string id = volume.fact("SK_VMK_GUID"); !id.empty()) {
       const OpenedVolume opened =
-          open_volume(*partition, ExternalKeyCredential{windows_external_key()});
+          open_volume(*partition, ExternalKeyCredential{test::windows_external_key()});
       CHECK(opened.protector.lower() == id);
       CHECK(opened.vmk == by_recovery.vmk);
     }
@@ -172,7 +173,7 @@ TEST_CASE("every credential opens its Windows volume and the plaintext has the p
 }
 
 TEST_CASE("a volume that Windows has not finished encrypting is refused and named") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     if (!volume.name.ends_with("-eow")) continue;
     const auto partition = open_image(volume);
     CHECK(error_code([&] {
@@ -182,7 +183,7 @@ TEST_CASE("a volume that Windows has not finished encrypting is refused and name
 }
 
 TEST_CASE("wrong keys do not open a Windows volume") {
-  for (const WindowsVolume& volume : windows_volumes()) {
+  for (const test::WindowsVolume& volume : test::windows_volumes()) {
     if (!volume.name.ends_with("xts-256")) continue;
     const auto partition = open_image(volume);
     CHECK(error_code([&] { open_volume(*partition, RecoveryPassword::random()); }) ==
@@ -191,7 +192,7 @@ TEST_CASE("wrong keys do not open a Windows volume") {
             open_volume(*partition, PasswordCredential{SecretBytes::copy_of("Anaconda")});
           }) == "key-does-not-open");
     CHECK(error_code([&] {
-            open_volume(*partition, ExternalKeyCredential{windows_external_key()});
+            open_volume(*partition, ExternalKeyCredential{test::windows_external_key()});
           }) == "no-such-protector");
     CHECK(error_code([&] { open_volume(*partition, ClearKeyCredential{}); }) ==
           "no-such-protector");
@@ -199,8 +200,8 @@ TEST_CASE("wrong keys do not open a Windows volume") {
 }
 
 TEST_CASE("the external key file of Windows survives parse and serialise") {
-  if (windows_volumes().empty()) return;
-  const SecretBytes file = windows_external_key();
+  if (test::windows_volumes().empty()) return;
+  const SecretBytes file = test::windows_external_key();
   const ExternalKey key = parse_external_key(file);
   CHECK(serialise_external_key(key) == file);
   CHECK(external_key_file_name(key.protector) == "4381F759-C4F8-4DE0-BB61-FC33A831BDA5.BEK");

@@ -5,15 +5,15 @@
 #include "bitlocker/open.h"
 #include "drive/block/file_device.h"
 #include "tests/support/scratch.h"
-#include "tests/unit/bitlocker/windows_volumes.h"
+#include "tests/support/windows_volumes.h"
 
 using namespace driveprep;
 using driveprep::test::error_of;
 
-// Of these volumes hardly more is kept than BitLocker's own structures: what else they hold decrypts
-// to noise, a $MFT in which the second record is none.
+// Of these volumes hardly more is kept than BitLocker's own structures: what else they hold
+// decrypts to noise, a $MFT in which the second record is none.
 TEST_CASE("a volume made by Windows without its file system is refused, not believed") {
-  for (const bitlocker::WindowsVolume& windows : bitlocker::windows_volumes()) {
+  for (const test::WindowsVolume& windows : test::windows_volumes()) {
     if (windows.fact("RP").empty() || windows.fact("SHA256SUM").empty()) continue;
     CAPTURE(windows.name);
     const auto image = block::open_image_read_only(windows.image, SectorSize(512));

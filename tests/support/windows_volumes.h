@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "bitlocker/open.h"
+#include "base/secret_bytes.h"
 
-namespace driveprep::bitlocker {
+namespace driveprep::test {
 
 struct WindowsVolume {
   std::string name;  // "bitlk-aes-xts-256"
@@ -28,4 +28,4 @@ const std::vector<WindowsVolume>& windows_volumes();
 // The external key file of the startup-key volume.
 SecretBytes windows_external_key();
 
-}  // namespace driveprep::bitlocker
+}  // namespace driveprep::test

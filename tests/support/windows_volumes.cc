@@ -1,4 +1,4 @@
-#include "windows_volumes.h"
+#include "tests/support/windows_volumes.h"
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -9,7 +9,7 @@
 #include "base/subprocess.h"
 #include "tests/support/scratch.h"
 
-namespace driveprep::bitlocker {
+namespace driveprep::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,7 +58,7 @@ class UnpackedVolumes {
     }
   }
 
-  std::optional<test::ScratchDirectory> temporary_;
+  std::optional<ScratchDirectory> temporary_;
   fs::path directory_;
   std::vector<WindowsVolume> volumes_;
 };
@@ -86,4 +86,4 @@ SecretBytes windows_external_key() {
   return {};
 }
 
-}  // namespace driveprep::bitlocker
+}  // namespace driveprep::test
