@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "base/utf16.h"
+#include "base/zeros.h"
 #include "bitlocker/layout.h"
 
 namespace driveprep::bitlocker {
@@ -29,10 +30,6 @@ std::size_t dataset_size(const Metadata& metadata) {
   std::size_t size = kDatasetHeader + metadata.entries_tail.size();
   for (const Entry& entry : metadata.entries) size += entry.size();
   return size;
-}
-
-bool all_zero(ByteView bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
 // Up to the last byte that is not zero.

@@ -195,8 +195,7 @@ OpenedVolume open_copy(const block::ReadableDevice& partition, const Metadata& m
   volume.metadata = metadata;
   volume.volume_id = metadata.volume_id;
   volume.protector = unlocked.protector;
-  volume.has_clear_key = std::ranges::count(protectors(metadata.entries), ProtectorClass::kClearKey,
-                                            &ProtectorFacts::kind) != 0;
+  volume.has_clear_key = has_clear_key(metadata.entries);
   volume.vmk = std::move(unlocked.vmk);
   return volume;
 }

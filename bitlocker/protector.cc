@@ -1,5 +1,6 @@
 #include "bitlocker/protector.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
@@ -60,6 +61,12 @@ std::vector<ProtectorFacts> protectors(std::span<const Entry> entries) {
     if (const auto facts = protector_facts(entry)) result.push_back(*facts);
   }
   return result;
+}
+
+bool has_clear_key(std::span<const Entry> entries) {
+  return std::ranges::any_of(protectors(entries), [](const ProtectorFacts& facts) {
+    return facts.kind == ProtectorClass::kClearKey;
+  });
 }
 
 std::string protector_name(ProtectorClass kind) {

@@ -50,6 +50,8 @@ struct ProtectorFacts {
 std::optional<ProtectorFacts> protector_facts(const Entry& entry);
 // The protectors among these entries, in their order.
 std::vector<ProtectorFacts> protectors(std::span<const Entry> entries);
+// Whether one of them lies open: anybody can read the volume.
+bool has_clear_key(std::span<const Entry> entries);
 // "recovery password", "external key", ... and "unknown (class 0x....)".
 std::string protector_name(ProtectorClass kind);
 

@@ -53,11 +53,9 @@ State state_of(const bitlocker::VolumeFacts& facts, const Metadata* metadata) {
   if (facts.header.kind == VolumeKind::kConverting || !metadata->is_finished()) {
     return {"converting", "Windows has not finished encrypting or decrypting it"};
   }
-  const auto found = bitlocker::protectors(metadata->entries);
-  const bool open = std::ranges::any_of(found, [](const bitlocker::ProtectorFacts& protector) {
-    return protector.kind == bitlocker::ProtectorClass::kClearKey;
-  });
-  if (open) return {"suspended", "encrypted, but a key lies open on it: anybody can read it"};
+  if (bitlocker::has_clear_key(metadata->entries)) {
+    return {"suspended", "encrypted, but a key lies open on it: anybody can read it"};
+  }
   return {"encrypted", "encrypted"};
 }
 

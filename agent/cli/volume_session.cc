@@ -34,10 +34,7 @@ Credential envelope_key(const std::string& job_directory, const std::string& dri
 
 bool has_clear_key(const bitlocker::VolumeFacts& facts) {
   const bitlocker::CopyFacts* copy = facts.newest();
-  if (copy == nullptr) return false;
-  const auto found = bitlocker::protectors(copy->metadata->entries);
-  return std::ranges::find(found, ProtectorClass::kClearKey, &bitlocker::ProtectorFacts::kind) !=
-         found.end();
+  return copy != nullptr && bitlocker::has_clear_key(copy->metadata->entries);
 }
 
 void warn_of_damage(const ExaminedVolume& volume) {

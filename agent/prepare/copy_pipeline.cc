@@ -4,15 +4,12 @@
 #include <utility>
 
 #include "base/md5_lanes.h"
+#include "base/zeros.h"
 
 namespace driveprep::prepare {
 namespace {
 
 constexpr std::size_t kWriters = 2;  // keeps the drive busy while one write is being set up
-
-bool all_zero(ByteView bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
-}
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/posix.h"
+#include "base/zeros.h"
 #include "drive/block/aligned_buffer.h"
 
 namespace driveprep::volume {
@@ -18,11 +19,6 @@ namespace {
 
 constexpr std::size_t kChunk = 2 * kMiB;
 constexpr std::size_t kMostThreads = 8;
-
-bool all_zero(ByteView bytes) {
-  return bytes.empty() || (bytes.front() == std::byte{0} &&
-                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
 
 // Each thread takes the next piece, reads it, and waits for its turn to write.
 class Exporter {

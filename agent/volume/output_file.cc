@@ -15,18 +15,13 @@
 #include "base/posix.h"
 #include "base/system_error.h"
 #include "base/units.h"
+#include "base/zeros.h"
 
 namespace driveprep::volume {
 namespace {
 
 // A hole of less costs more in extents than it saves.
 constexpr std::size_t kHole = 64 * kKiB;
-
-bool all_zeros(ByteView bytes) {
-  // The first is zero, and each one equals the one before it.
-  return bytes.empty() || (bytes[0] == std::byte{0} &&
-                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
 
 std::string temporary_name() {
   std::array<std::byte, 8> random{};
@@ -71,8 +66,8 @@ void OutputFile::write(std::uint64_t offset, ByteView data) {
         return data.subspan(from, std::min(data.size() - from, kHole - (offset + from) % kHole));
       };
       std::size_t count = block(0).size();
-      const bool hole = all_zeros(block(0));
-      while (count < data.size() && all_zeros(block(count)) == hole) count += block(count).size();
+      const bool hole = all_zero(block(0));
+      while (count < data.size() && all_zero(block(count)) == hole) count += block(count).size();
       if (!hole) posix::pwrite_all(fd_.get(), offset, data.first(count), name_, ErrorKind::kWrite);
       offset += count;
       data = data.subspan(count);

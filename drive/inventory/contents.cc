@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/posix.h"
+#include "base/zeros.h"
 #include "drive/block/aligned_buffer.h"
 #include "drive/inventory/signatures.h"
 
@@ -18,10 +19,6 @@ constexpr std::uint64_t kSampleStride = 64 * kMiB;
 // 1 GiB of samples takes seconds on a slow disk, whatever its size.
 constexpr std::uint64_t kMostSamples = 1024;
 constexpr std::size_t kPiece = 64 * kKiB;
-
-bool all_zero(ByteView bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
-}
 
 // Where the file system holds data for the file; at most `most` extents, and `complete` tells
 // whether that was all. A file system that cannot tell says: everything is data.

@@ -6,6 +6,7 @@
 #include "base/atomic_file.h"
 #include "base/guid.h"
 #include "base/system_error.h"
+#include "base/zeros.h"
 #include "drive/block/aligned_buffer.h"
 #include "drive/layout/gpt.h"
 
@@ -25,10 +26,6 @@ using Signatures = inventory::Signatures;
 Signatures probe(const block::FileDevice& device) {
   return inventory::probe_signatures(device.fd(), device.size(), device.sector_size(),
                                      device.name());
-}
-
-bool all_zero(ByteView bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
 
 // A boot sector names the places of the three metadata copies after a GUID: at 0xA0 on a volume
