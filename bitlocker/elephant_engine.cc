@@ -4,6 +4,7 @@
 // key is AES(k2, offset) followed by AES(k2, offset with 0x80 in its last byte).
 #include <array>
 #include <bit>
+#include <utility>
 #include <vector>
 
 #include "bitlocker/aes_block.h"
@@ -41,8 +42,8 @@ void undo_diffuser_a(Words& d) {
 
 class ElephantEngine : public SectorEngine {
  public:
-  ElephantEngine(ByteView data_key, ByteView sector_key, SectorSize sector_size)
-      : cbc_(make_cbc_engine(data_key, sector_size)),
+  ElephantEngine(std::unique_ptr<SectorEngine> cbc, ByteView sector_key, SectorSize sector_size)
+      : cbc_(std::move(cbc)),
         sector_key_(sector_key, AesEcb::Direction::kEncrypt),
         words_(sector_size.bytes() / sizeof(std::uint32_t)),
         sector_(sector_size.bytes()) {}
@@ -95,11 +96,9 @@ class ElephantEngine : public SectorEngine {
 
 }  // namespace
 
-std::unique_ptr<SectorEngine> make_elephant_engine(Cipher cipher, ByteView fvek,
-                                                   SectorSize sector_size) {
-  const std::size_t key_size = cipher == Cipher::kAesCbc128Elephant ? 16 : 32;
-  return std::make_unique<ElephantEngine>(fvek.first(key_size), fvek.subspan(32, key_size),
-                                          sector_size);
+std::unique_ptr<SectorEngine> make_elephant_engine(std::unique_ptr<SectorEngine> cbc,
+                                                   ByteView sector_key, SectorSize sector_size) {
+  return std::make_unique<ElephantEngine>(std::move(cbc), sector_key, sector_size);
 }
 
 }  // namespace driveprep::bitlocker

@@ -9,6 +9,11 @@
 namespace driveprep::bitlocker {
 namespace {
 
+std::unique_ptr<SectorEngine> make_fastest_cbc(ByteView key, SectorSize sector_size) {
+  if (std::unique_ptr<SectorEngine> fast = make_cbc_aesni_engine(key, sector_size)) return fast;
+  return make_cbc_engine(key, sector_size);
+}
+
 std::unique_ptr<SectorEngine> make_engine(Cipher cipher, const SecretBytes& fvek,
                                           SectorSize sector_size) {
   if (fvek.size() != fvek_size(cipher)) {
@@ -18,9 +23,12 @@ std::unique_ptr<SectorEngine> make_engine(Cipher cipher, const SecretBytes& fvek
                     std::to_string(fvek_size(cipher)));
   }
   if (has_elephant_diffuser(cipher)) {
-    return make_elephant_engine(cipher, fvek.span(), sector_size);
+    // The two keys lie 32 bytes apart, whatever their length.
+    const std::size_t key_size = cipher == Cipher::kAesCbc128Elephant ? 16 : 32;
+    return make_elephant_engine(make_fastest_cbc(fvek.span().first(key_size), sector_size),
+                                fvek.span().subspan(32, key_size), sector_size);
   }
-  if (!is_xts(cipher)) return make_cbc_engine(fvek.span(), sector_size);
+  if (!is_xts(cipher)) return make_fastest_cbc(fvek.span(), sector_size);
   const std::size_t half = fvek.size() / 2;
   if (SecretBytes::copy_of(fvek.span().first(half)) ==
       SecretBytes::copy_of(fvek.span().subspan(half))) {

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/units.h"
-#include "bitlocker/cipher.h"
 
 namespace driveprep::bitlocker {
 
@@ -24,9 +23,12 @@ class SectorEngine {
 std::unique_ptr<SectorEngine> make_xts_engine(ByteView fvek, SectorSize sector_size);
 // The same through the AES instructions of the processor; null where it has none.
 std::unique_ptr<SectorEngine> make_xts_aesni_engine(ByteView fvek, SectorSize sector_size);
+// `key`: 16 or 32 bytes.
 std::unique_ptr<SectorEngine> make_cbc_engine(ByteView key, SectorSize sector_size);
-// Decrypts only.
-std::unique_ptr<SectorEngine> make_elephant_engine(Cipher cipher, ByteView fvek,
-                                                   SectorSize sector_size);
+// The same through the AES instructions of the processor; null where it has none.
+std::unique_ptr<SectorEngine> make_cbc_aesni_engine(ByteView key, SectorSize sector_size);
+// Decrypts only, the CBC part with `cbc`. `sector_key`: 16 or 32 bytes.
+std::unique_ptr<SectorEngine> make_elephant_engine(std::unique_ptr<SectorEngine> cbc,
+                                                   ByteView sector_key, SectorSize sector_size);
 
 }  // namespace driveprep::bitlocker
