@@ -7,6 +7,7 @@
 #include "bitlocker/layout.h"
 #include "bitlocker/metadata.h"
 #include "bitlocker/relocation.h"
+#include "bitlocker/volume_header.h"
 #include "drive/block/aligned_buffer.h"
 
 namespace driveprep::bitlocker {
@@ -60,9 +61,11 @@ MetadataBackup back_up_metadata(const block::ReadableDevice& partition, const Vo
                 "none of the three metadata copies of " + partition.name() + " is usable",
                 "Restore them from an earlier backup.");
   }
-  if (facts.header.kind == VolumeKind::kNone) {
+  if (facts.header.kind == VolumeKind::kNone || facts.header.metadata != copy->metadata->offsets) {
     throw Error(ErrorKind::kRefused, "bitlocker-header-lost",
-                "the header of the volume on " + partition.name() + " is lost",
+                "the header of the volume on " + partition.name() +
+                    (facts.header.kind == VolumeKind::kNone ? " is lost"
+                                                            : " does not lead to its metadata"),
                 "Restore it from an earlier backup, or export the volume.");
   }
   const std::uint64_t sector = std::max<std::uint64_t>(sector_size_of(*copy->metadata), 512);
@@ -112,6 +115,8 @@ MetadataBackup parse_metadata_backup(const SecretBytes& bytes) {
   try {
     const Metadata parsed = parse_metadata(backup.metadata.span());
     check(crc_matches(parsed, backup.metadata.span()), "the checksum of its metadata is wrong");
+    check(parse_volume_header(backup.header.span()).metadata == parsed.offsets,
+          "its header does not lead to its metadata");
     const std::uint64_t sector = sector_size_of(parsed);
     check(relocated == 0 || parsed.relocated_sectors * sector == relocated,
           "its parts contradict each other");

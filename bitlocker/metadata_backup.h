@@ -33,8 +33,8 @@ struct MetadataBackup {
   Guid volume_id() const;
 };
 
-// Throws kRefused "not-bitlocker", "bitlocker-header-lost"; kVerification
-// "bitlocker-metadata-damaged" when no copy is sound.
+// Throws kRefused "not-bitlocker", "bitlocker-header-lost" (also when it does not lead to all
+// copies); kVerification "bitlocker-metadata-damaged" when no copy is sound.
 MetadataBackup back_up_metadata(const block::ReadableDevice& partition, const VolumeFacts& facts);
 
 SecretBytes serialise(const MetadataBackup& backup);
@@ -42,8 +42,9 @@ SecretBytes serialise(const MetadataBackup& backup);
 MetadataBackup parse_metadata_backup(const SecretBytes& bytes);
 
 // Writes the copies, the last one first, then the relocated part, then the header; each is durable
-// before the next is begun. Throws kRefused "metadata-backup-size" when the partition has another
-// size, and kVerification "metadata-restore-differs" when the volume is not whole afterwards.
+// before the next is begun: interrupted anywhere, it can be run again. Throws kRefused
+// "metadata-backup-size" when the partition has another size, and kVerification
+// "metadata-restore-differs" when the volume is not whole afterwards.
 void restore_metadata(block::BlockDevice& partition, const MetadataBackup& backup);
 
 }  // namespace driveprep::bitlocker

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "made_volume.h"
+#include "power_cut.h"
 
 namespace driveprep::bitlocker {
 namespace {
@@ -54,32 +55,6 @@ std::string code_of(const std::function<void()>& action) {
   }
   return "nothing thrown";
 }
-
-// Lets a number of writes pass; of the next one only the first sectors reach the medium.
-class PowerCut : public block::BlockDevice {
- public:
-  PowerCut(block::BlockDevice& device, std::size_t writes, std::uint64_t sectors)
-      : device_(device), left_(writes), torn_(sectors * 512) {}
-
-  std::uint64_t size() const override { return device_.size(); }
-  SectorSize sector_size() const override { return device_.sector_size(); }
-  std::string name() const override { return device_.name(); }
-  void read(std::uint64_t offset, MutableByteView out) const override { device_.read(offset, out); }
-  void write(std::uint64_t offset, ByteView data) override {
-    if (left_ == 0) {
-      device_.write(offset, data.first(std::min<std::uint64_t>(torn_, data.size())));
-      throw Error(ErrorKind::kWrite, "power-cut", "the power is gone");
-    }
-    --left_;
-    device_.write(offset, data);
-  }
-  void flush() override { device_.flush(); }
-
- private:
-  block::BlockDevice& device_;
-  std::size_t left_;
-  std::uint64_t torn_;
-};
 
 }  // namespace
 
@@ -177,15 +152,17 @@ TEST_CASE("more protectors than fit are refused, and nothing is lost") {
 
 TEST_CASE("a power cut at every write of a change leaves the old or the new keys") {
   for (std::size_t writes = 0; writes <= 3; ++writes) {
-    for (const std::uint64_t sectors : {0, 1, 2, 3, 127}) {
-      INFO("power gone after " << writes << " writes and " << sectors << " sectors");
+    for (const Torn torn : {Torn{0, 0}, Torn{0, 1}, Torn{0, 2}, Torn{0, 3}, Torn{0, 127},
+                            Torn{1, 127}, Torn{2, 1}, Torn{3, 125}}) {
+      INFO("power gone after " << writes << " writes, and of the next there are " << torn.count
+                               << " sectors from " << torn.first);
       Edited volume;
       const OpenedVolume opened = volume.open(by(volume.first_file()));
       ExternalKeyFile added;
       ProtectorEdit edit(opened, volume.facts());
       edit.add_external_key(added);
       edit.remove(*volume.made.created.external_key_protector);
-      PowerCut device(volume.made.partition, writes, sectors);
+      PowerCut device(volume.made.partition, writes, torn);
       const Bytes metadata = std::move(edit).seal();
       try {
         write_metadata(device, volume.made.layout, metadata);
@@ -219,7 +196,7 @@ TEST_CASE("a key that only older metadata knows changes nothing") {
   ProtectorEdit edit(opened, volume.facts());
   edit.add_external_key(added);
   edit.remove(*volume.made.created.external_key_protector);
-  PowerCut device(volume.made.partition, 1, 0);
+  PowerCut device(volume.made.partition, 1, {});
   CHECK_THROWS(write_metadata(device, volume.made.layout, std::move(edit).seal()));
   const OpenedVolume by_old = volume.open(by(volume.first_file()));
   CHECK(code_of([&] { ProtectorEdit(by_old, volume.facts()); }) == "protector-change-interrupted");
