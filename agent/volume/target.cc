@@ -54,6 +54,16 @@ SectorSize block_device_sector(int fd) {
   return SectorSize(static_cast<std::uint64_t>(bytes));
 }
 
+// The kernel opens a write-protected disk for writing and fails the writes.
+void check_writable(int fd, const std::string& path) {
+  int read_only = 0;
+  if (::ioctl(fd, BLKROGET, &read_only) != 0) throw cannot_open(path, Access::kWrite, errno);
+  if (read_only == 0) return;
+  throw Error(ErrorKind::kRefused, "target-not-writable", path + " is write-protected",
+              "Take the protection away: a switch on the drive, a write blocker in front of it, or "
+              "blockdev --setrw.");
+}
+
 bool looks_like_bitlocker(const block::FileDevice& device, const ByteRange& range) {
   if (range.length < kHeaderSize) return false;
   Bytes sector(kHeaderSize);
@@ -114,6 +124,7 @@ void Target::open(Access access) {
     throw Error(ErrorKind::kBusy, "target-busy", path + " changed while it was opened",
                 "Try again.");
   }
+  if (disk && access == Access::kWrite) check_writable(fd.get(), path);
   const std::uint64_t size =
       disk ? block_device_size(fd.get(), path) : static_cast<std::uint64_t>(status.st_size);
   if (size == 0) {
