@@ -12,8 +12,10 @@
 #include "base/bytes.h"
 
 // Every function that touches a block carries this: the rest of the program runs without AES
-// instructions, too.
-#define DRIVEPREP_AESNI [[gnu::target("aes,sse4.1")]]
+// instructions, too. Of AVX only the three-operand forms are used: a tenth faster, because no block
+// has to be copied before it is changed. What has AES instructions and not these (Westmere, small
+// Atoms) takes the portable engines.
+#define DRIVEPREP_AESNI [[gnu::target("aes,avx")]]
 // Only unrolled do the blocks stay in registers; -O2 alone leaves them in memory, at a quarter of
 // the speed.
 #define DRIVEPREP_UNROLL _Pragma("GCC unroll 8")
@@ -22,7 +24,7 @@ namespace driveprep::bitlocker::aesni {
 
 // Whether this processor has the instructions.
 inline bool available() {
-  return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("sse4.1") != 0;
+  return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("avx") != 0;
 }
 
 inline constexpr std::size_t kBlock = 16;

@@ -37,9 +37,10 @@ UniqueFd open_direct(int fd) {
 
 }  // namespace
 
-FileDevice::FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector)
+FileDevice::FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector,
+                       PageCache cache)
     : fd_(std::move(fd)),
-      direct_fd_(open_direct(fd_.get())),
+      direct_fd_(cache == PageCache::kBypass ? open_direct(fd_.get()) : UniqueFd()),
       name_(std::move(name)),
       size_(size),
       sector_(sector) {}

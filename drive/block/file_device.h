@@ -9,13 +9,17 @@
 
 namespace driveprep::block {
 
-// Reads and writes one file descriptor. Aligned transfers go through a second, O_DIRECT descriptor
-// where the file system allows it, so that they neither fill nor come out of the page cache.
+enum class PageCache { kBypass, kUse };
+
+// Reads and writes one file descriptor. With kBypass aligned transfers go through a second, O_DIRECT
+// descriptor where the file system allows it, so that they neither fill nor come out of the page
+// cache.
 class FileDevice : public BlockDevice {
  public:
   // `fd`: open for reading and writing (or reading only: then write is an internal error).
   // `size`: bytes; `sector`: what an image file cannot tell itself.
-  FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector);
+  FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector,
+             PageCache cache = PageCache::kBypass);
 
   std::uint64_t size() const override { return size_; }
   SectorSize sector_size() const override { return sector_; }

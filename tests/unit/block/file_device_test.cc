@@ -86,6 +86,18 @@ TEST_CASE("the page cache is bypassed where the file system allows it, and the d
   if (!allowed) WARN("this file system knows no direct input");
 }
 
+TEST_CASE("a device that is to use the page cache reads the same through it") {
+  test::ScratchDirectory scratch(std::filesystem::current_path());
+  const auto path = scratch.image("disk0.img", kSize);
+  const FileDevice cached(posix::open(path, O_RDONLY, ErrorKind::kBusy), path.string(), kSize,
+                          SectorSize(512), PageCache::kUse);
+  CHECK_FALSE(cached.bypasses_cache());
+  open_device(path).write(4096, Bytes(4096, std::byte{7}));
+  AlignedBuffer page(4096);
+  cached.read(4096, page.span());
+  CHECK(std::ranges::all_of(page.span(), [](std::byte b) { return b == std::byte{7}; }));
+}
+
 TEST_CASE("nothing is written past the end, so an image never grows") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);
