@@ -132,7 +132,8 @@ void Target::open(Access access) {
                 "Check that this is the right drive, and that its medium is there.");
   }
   const SectorSize sector = disk ? block_device_sector(fd.get()) : SectorSize(512);
-  // Files are often in memory already, just copied or made; a disk would only push other things out.
+  // Files are often in memory already, just copied or made; a disk would only push other things
+  // out.
   const bool cached = access == Access::kRead && !disk;
   device_ = std::make_unique<block::FileDevice>(
       std::move(fd), path, size, sector,

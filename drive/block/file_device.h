@@ -11,9 +11,9 @@ namespace driveprep::block {
 
 enum class PageCache { kBypass, kUse };
 
-// Reads and writes one file descriptor. With kBypass aligned transfers go through a second, O_DIRECT
-// descriptor where the file system allows it, so that they neither fill nor come out of the page
-// cache.
+// Reads and writes one file descriptor. With kBypass aligned transfers go through a second,
+// O_DIRECT descriptor where the file system allows it, so that they neither fill nor come out of
+// the page cache.
 class FileDevice : public BlockDevice {
  public:
   // `fd`: open for reading and writing (or reading only: then write is an internal error).

@@ -1,14 +1,16 @@
 // How fast sectors are encrypted and decrypted on one core, as JSON for tests/bench/run:
 //
-//    sector_cipher_bench SECONDS
+//    sector_cipher_bench SECONDS CIPHER
 //
-// {"xts-aes-128 encrypt": {"ours": BYTES_PER_SECOND}, ..., "aes-cbc-256 decrypt": {..., "evp":
-// ...}}
+// {"encrypt": {"ours": BYTES_PER_SECOND}, "decrypt": {"ours": ...}}, and for CBC in each also
+// "sectors" and "run", {"rate": BYTES_PER_SECOND, "ratio": OURS_TO_THEIRS}.
 //
-// "ours" is SectorCipher over runs of 1 MiB of 512-byte sectors, in place. "evp" is what a program
-// does that takes libcrypto's CBC for one sector after the other: a new IV, then the sector; the
-// IVs are not even computed. Both take turns of 10 ms, and the median turn counts: SECONDS is the
-// time of all turns of one figure.
+// "ours" is SectorCipher over runs of 1 MiB of 512-byte sectors, in place. "sectors" is what a
+// program does that takes libcrypto's CBC for one sector after the other: a new IV, then the
+// sector; the IVs are not even computed. "run" is libcrypto's CBC over all of the run at once,
+// which is not what a volume wants and the fastest that it can do. They take turns of 10 ms, and
+// medians count: of the rates, and of the ratios of neighbouring turns. SECONDS is the time of all
+// turns of one figure.
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -66,7 +68,8 @@ Pass ours(Cipher cipher, bool encrypt) {
   };
 }
 
-Pass sector_by_sector(Cipher cipher, bool encrypt) {
+// libcrypto's CBC, a new IV for every `piece` bytes.
+Pass evp(Cipher cipher, bool encrypt, std::size_t piece) {
   const std::shared_ptr<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
   const SecretBytes key = key_for(cipher);
   const EVP_CIPHER* mode = key.size() == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
@@ -76,42 +79,51 @@ Pass sector_by_sector(Cipher cipher, bool encrypt) {
   require(begin(context.get(), mode, nullptr, uchars(key.span()), no_iv.data()) == 1 &&
               EVP_CIPHER_CTX_set_padding(context.get(), 0) == 1,
           "AES key setup failed in libcrypto");
-  return [context, begin, update](Bytes& data) {
-    std::array<unsigned char, 16> iv{};
-    for (std::size_t at = 0; at < data.size(); at += kSector) {
-      const MutableByteView sector = std::span(data).subspan(at, kSector);
-      ++iv[at / kSector % iv.size()];
+  return [context, begin, update, piece, iv = no_iv](Bytes& data) mutable {
+    for (std::size_t at = 0; at < data.size(); at += piece) {
+      const MutableByteView part = std::span(data).subspan(at, piece);
+      ++iv[0];
       int length = 0;
       require(begin(context.get(), nullptr, nullptr, nullptr, iv.data()) == 1 &&
-                  update(context.get(), uchars(sector), &length, uchars(ByteView(sector)),
-                         static_cast<int>(kSector)) == 1 &&
-                  length == static_cast<int>(kSector),
+                  update(context.get(), uchars(part), &length, uchars(ByteView(part)),
+                         static_cast<int>(piece)) == 1 &&
+                  length == static_cast<int>(piece),
               "AES failed in libcrypto");
     }
   };
 }
 
-void measure(double seconds) {
+struct Peer {
+  const char* name;
+  Pass pass;
+  std::vector<double> rates{};
+  std::vector<double> ratios{};
+};
+
+void measure(double seconds, Cipher cipher) {
   const auto turns = std::max<std::size_t>(3, static_cast<std::size_t>(seconds / kTurn));
   Bytes data(kRun, std::byte{0x5A});
-  const char* separator = "{";
-  for (const Cipher cipher :
-       {Cipher::kXtsAes128, Cipher::kXtsAes256, Cipher::kAesCbc128, Cipher::kAesCbc256}) {
-    for (const bool encrypt : {true, false}) {
-      const Pass mine = ours(cipher, encrypt);
-      const Pass evp = is_xts(cipher) ? Pass() : sector_by_sector(cipher, encrypt);
-      std::vector<double> my_rates;
-      std::vector<double> evp_rates;
-      for (std::size_t turn = 0; turn < turns; ++turn) {
-        my_rates.push_back(one_turn(mine, data));
-        if (evp) evp_rates.push_back(one_turn(evp, data));
-      }
-      std::cout << separator << '"' << to_string(cipher) << (encrypt ? " encrypt" : " decrypt")
-                << "\": {\"ours\": " << median(my_rates);
-      if (evp) std::cout << ", \"evp\": " << median(evp_rates);
-      std::cout << '}';
-      separator = ",\n ";
+  for (const bool encrypt : {true, false}) {
+    const Pass mine = ours(cipher, encrypt);
+    std::vector<Peer> peers;
+    if (!is_xts(cipher)) {
+      peers.push_back({"sectors", evp(cipher, encrypt, kSector)});
+      peers.push_back({"run", evp(cipher, encrypt, kRun)});
     }
+    std::vector<double> rates;
+    for (std::size_t turn = 0; turn < turns; ++turn) {
+      rates.push_back(one_turn(mine, data));
+      for (Peer& peer : peers) {
+        peer.rates.push_back(one_turn(peer.pass, data));
+        peer.ratios.push_back(rates.back() / peer.rates.back());
+      }
+    }
+    std::cout << (encrypt ? "{\"encrypt" : ",\n \"decrypt") << "\": {\"ours\": " << median(rates);
+    for (const Peer& peer : peers) {
+      std::cout << ", \"" << peer.name << "\": {\"rate\": " << median(peer.rates)
+                << ", \"ratio\": " << median(peer.ratios) << '}';
+    }
+    std::cout << '}';
   }
   std::cout << "}\n";
 }
@@ -120,5 +132,11 @@ void measure(double seconds) {
 }  // namespace driveprep::bitlocker
 
 int main(int count, char** words) {
-  driveprep::bitlocker::measure(count > 1 ? std::atof(words[1]) : 1.0);
+  const auto cipher = driveprep::bitlocker::cipher_from_name(count == 3 ? words[2] : "");
+  const double seconds = count == 3 ? std::atof(words[1]) : 0;
+  if (!cipher || seconds <= 0) {
+    std::cerr << "usage: sector_cipher_bench SECONDS CIPHER\n";
+    return 2;
+  }
+  driveprep::bitlocker::measure(seconds, *cipher);
 }
