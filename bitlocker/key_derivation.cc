@@ -82,11 +82,19 @@ SecretBytes recovery_password_hash(const RecoveryPassword& password) {
 
 SecretBytes stretch(const SecretBytes& hash, ByteView salt, std::uint64_t rounds) {
   require(hash.size() == kHashSize && salt.size() == kSaltSize, "stretching wants 32 and 16 bytes");
+  // The message of a round is always 88 bytes long: with SHA-256's own padding already behind it,
+  // it is two whole blocks, which go through without being buffered and finished again.
   constexpr std::size_t kCounter = 2 * kHashSize + kSaltSize;
-  SecretBytes state(kCounter + sizeof(std::uint64_t));
+  constexpr std::size_t kMessage = kCounter + sizeof(std::uint64_t);
+  constexpr std::size_t kBlocks = 2 * SHA256_CBLOCK;
+  static_assert(kMessage * 8 == 0x02C0);
+  SecretBytes state(kBlocks);
   const MutableByteView bytes = state.span();
   std::copy(hash.span().begin(), hash.span().end(), bytes.begin() + kHashSize);
   std::copy(salt.begin(), salt.end(), bytes.begin() + 2 * kHashSize);
+  bytes[kMessage] = std::byte{0x80};
+  bytes[kBlocks - 2] = std::byte{0x02};
+  bytes[kBlocks - 1] = std::byte{0xC0};
 
   SHA256_CTX context;
   for (std::uint64_t round = 0; round < rounds; ++round) {
@@ -94,8 +102,10 @@ SecretBytes stretch(const SecretBytes& hash, ByteView salt, std::uint64_t rounds
       bytes[kCounter + i] = static_cast<std::byte>(round >> 8 * i & 0xFF);
     }
     SHA256_Init(&context);
-    SHA256_Update(&context, bytes.data(), bytes.size());
-    SHA256_Final(uchars(bytes), &context);
+    SHA256_Update(&context, bytes.data(), kBlocks);
+    for (std::size_t i = 0; i < kHashSize; ++i) {
+      bytes[i] = static_cast<std::byte>(context.h[i / 4] >> (24 - 8 * (i % 4)) & 0xFF);
+    }
   }
   OPENSSL_cleanse(&context, sizeof context);
   state.truncate(kHashSize);
