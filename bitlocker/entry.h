@@ -19,6 +19,7 @@ enum class Role : std::uint16_t {
   kFvek = 0x03,
   kExternalKey = 0x06,
   kDescription = 0x07,
+  kPublicKey = 0x0C,  // of a certificate
   kRelocation = 0x0F,
   kRecoveryKeyEscrow = 0x12,
   kRecoveryKekEscrow = 0x13,
@@ -35,6 +36,9 @@ enum class ValueType : std::uint16_t {
   kProtector = 0x08,
   kExternalKey = 0x09,
   kUpdate = 0x0A,
+  kRsaBlob = 0x0C,
+  kPublicKey = 0x0D,
+  kKeyInfo = 0x0E,
   kRelocation = 0x0F,
   kBackupInfo = 0x15,
   kGuid = 0x17,

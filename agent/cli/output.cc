@@ -1,17 +1,92 @@
 #include "agent/cli/output.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <optional>
+#include <sstream>
 
 #include "base/human_text.h"
 #include "base/utf16.h"
 
 namespace driveprep::cli {
 
+namespace {
+
+// What a terminal may take for an order: C1 controls, and marks that change the direction of
+// writing.
+bool acts_on_terminal(char16_t unit) {
+  return (unit >= 0x7F && unit < 0xA0) || changes_direction(unit);
+}
+
+void append_escaped(std::u16string& out, const char* format, unsigned value) {
+  std::array<char, 8> escaped{};
+  std::snprintf(escaped.data(), escaped.size(), format, value);
+  for (const char* c = escaped.data(); *c != 0; ++c) out += static_cast<char16_t>(*c);
+}
+
+// Within strings, which is where such characters are.
+std::string safe_json_line(const std::string& line) {
+  const std::u16string units = utf16_from_utf8(line).value();
+  std::u16string safe;
+  for (const char16_t unit : units) {
+    if (acts_on_terminal(unit)) {
+      append_escaped(safe, "\\u%04x", unit);
+    } else {
+      safe += unit;
+    }
+  }
+  return utf8_from_utf16(safe).value();
+}
+
+bool is_ascii(const std::string& text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x7F; });
+}
+
+// What is no text at all is shown as far as it is ASCII.
+std::u16string ascii_of(const std::string& text) {
+  std::u16string units;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    units += byte < 0x80 ? static_cast<char16_t>(byte) : u'?';
+  }
+  return units;
+}
+
+bool is_high_surrogate(char16_t unit) { return unit >= 0xD800 && unit < 0xDC00; }
+bool is_low_surrogate(char16_t unit) { return unit >= 0xDC00 && unit < 0xE000; }
+
+enum class LineFeeds { kKeep, kEscape };
+
+std::string shown_text(const std::string& text, LineFeeds line_feeds) {
+  const std::optional<std::u16string> decoded = utf16_from_wtf8(text);
+  const std::u16string units = decoded ? *decoded : ascii_of(text);
+  std::u16string shown;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const char16_t unit = units[i];
+    const bool kept_line_feed = unit == u'\n' && line_feeds == LineFeeds::kKeep;
+    if (is_high_surrogate(unit) && i + 1 < units.size() && is_low_surrogate(units[i + 1])) {
+      shown.append(units, i++, 2);
+    } else if ((unit < 0x20 && !kept_line_feed) || unit == 0x7F) {
+      append_escaped(shown, "\\x%02x", unit);
+    } else if (acts_on_terminal(unit) || is_high_surrogate(unit) || is_low_surrogate(unit)) {
+      append_escaped(shown, "\\u%04x", unit);
+    } else {
+      shown += unit;
+    }
+  }
+  return utf8_from_utf16(shown).value();
+}
+
+}  // namespace
+
 void print_json(const nlohmann::ordered_json& document) {
   // Names out of file systems need not be UTF-8.
-  print(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  std::istringstream text(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  for (std::string line; std::getline(text, line);) {
+    std::fprintf(stdout, "%s\n", is_ascii(line) ? line.c_str() : safe_json_line(line).c_str());
+  }
+  std::fflush(stdout);
 }
 
 void print(const std::string& text) {
@@ -21,7 +96,8 @@ void print(const std::string& text) {
 
 void flush_output() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
-  throw Error(ErrorKind::kWrite, "output-failed", "the result could not be written to standard output",
+  throw Error(ErrorKind::kWrite, "output-failed",
+              "the result could not be written to standard output",
               "Look where standard output goes; driveprep status tells what was done.");
 }
 
@@ -66,30 +142,8 @@ void print_error(const Error& error) {
        ")");
 }
 
-std::string printable(const std::string& text) {
-  const std::optional<std::u16string> units = utf16_from_utf8(text);
-  std::u16string shown;
-  const auto escape = [&shown](const char* format, unsigned value) {
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, format, value);
-    for (const char* c = escaped; *c != 0; ++c) shown += static_cast<char16_t>(*c);
-  };
-  // What is no UTF-8 is shown as far as it is ASCII.
-  const std::size_t length = units ? units->size() : text.size();
-  for (std::size_t i = 0; i < length; ++i) {
-    const char16_t unit =
-        units ? (*units)[i] : static_cast<char16_t>(static_cast<unsigned char>(text[i]));
-    if ((unit < 0x20 && unit != '\n') || unit == 0x7F) {
-      escape("\\x%02x", unit);
-    } else if (!units && unit >= 0x80) {
-      shown += u'?';
-    } else if ((unit >= 0x80 && unit < 0xA0) || changes_direction(unit)) {
-      escape("\\u%04x", unit);
-    } else {
-      shown += unit;
-    }
-  }
-  return utf8_from_utf16(shown).value();
-}
+std::string printable(const std::string& text) { return shown_text(text, LineFeeds::kKeep); }
+
+std::string printable_line(const std::string& text) { return shown_text(text, LineFeeds::kEscape); }
 
 }  // namespace driveprep::cli

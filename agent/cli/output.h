@@ -9,7 +9,8 @@
 
 namespace driveprep::cli {
 
-// One JSON document, indented, with a line feed.
+// One JSON document, indented, with a line feed. A terminal takes no harm from it: what would change
+// its state or the direction of writing is escaped. What is no UTF-8 is replaced by U+FFFD.
 void print_json(const nlohmann::ordered_json& document);
 void print(const std::string& text);  // a line feed is added
 // At the end: throws kWrite "output-failed" when standard output did not take everything.
@@ -26,5 +27,7 @@ void print_error(const Error& error);
 
 // Text of names out of files: control characters and terminal escapes are made visible.
 std::string printable(const std::string& text);
+// The same for what has to stay on one line: line feeds are made visible, too.
+std::string printable_line(const std::string& text);
 
 }  // namespace driveprep::cli

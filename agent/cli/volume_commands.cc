@@ -166,6 +166,12 @@ void add_output(CLI::App& app, ProtectorOptions& options) {
       ->type_name("FILE");
 }
 
+void add_giving_up(CLI::App& app, ProtectorOptions& options) {
+  app.add_flag("--give-up-envelope", options.give_up_envelope,
+               "Also the key that --job and --drive open the\n"
+               "volume with: the job cannot open it any more");
+}
+
 constexpr const char* kWritesMetadata =
     "the metadata of the volume, one copy after the other: at every moment one\n"
     "  of them is whole";
@@ -195,6 +201,7 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
   remove->add_option("ID", c->remove.id, "The protector's id, or its first 8 digits")
       ->required()
       ->type_name("");
+  add_giving_up(*remove, c->remove);
   CLI::App* change = add_command(
       *app, c->change,
       {"change", "Put a new key in the place of an old one of the same kind", kWritesMetadata,
@@ -206,6 +213,7 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
       ->required()
       ->type_name("");
   add_output(*change, c->change);
+  add_giving_up(*change, c->change);
 }
 
 void add_backup(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,

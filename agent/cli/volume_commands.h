@@ -35,6 +35,7 @@ struct ProtectorOptions : VolumeOptions {
   std::string id;                 // remove, change
   std::string new_password_file;  // "-": standard input; empty: the terminal is asked
   std::string output;             // where a new recovery password or key file goes
+  bool give_up_envelope = false;  // also the protector whose key the envelope of `key.job` holds
 };
 
 struct VolumeExportOptions : VolumeOptions {

@@ -6,7 +6,9 @@
 #include "agent/volume/copy_out.h"
 #include "agent/volume/extract.h"
 #include "agent/volume/list_files.h"
+#include "base/encoding.h"
 #include "base/human_text.h"
+#include "base/utf16.h"
 #include "bitlocker/encrypted_device.h"
 
 namespace driveprep::cli {
@@ -39,8 +41,15 @@ std::string_view kind_word(ntfs::EntryKind kind) {
   return "file";
 }
 
+// A name that is no Unicode has to come back exactly, too: as the bytes that `volume cat` takes.
+ordered_json path_bytes(const std::string& path) {
+  if (utf16_from_utf8(path)) return nullptr;
+  return base64url(as_bytes(path));
+}
+
 ordered_json entry_json(const std::string& path, const ntfs::Entry& entry) {
   return {{"path", path},
+          {"path_base64url", path_bytes(path)},
           {"kind", kind_word(entry.kind)},
           {"size", entry.size},
           {"modified", FileTime{entry.times.modification}.iso8601()},
@@ -56,7 +65,7 @@ std::string entry_line(const std::string& path, const ntfs::Entry& entry) {
   std::string size = entry.is_directory() ? "-" : human_count(entry.size);
   if (size.size() < 15) size.insert(0, 15 - size.size(), ' ');
   std::string line =
-      FileTime{entry.times.modification}.iso8601() + "  " + size + "  " + printable(path);
+      FileTime{entry.times.modification}.iso8601() + "  " + size + "  " + printable_line(path);
   if (entry.is_directory()) line += "/";
   if (entry.kind != ntfs::EntryKind::kFile && !entry.is_directory()) {
     line += "  (" + std::string(kind_word(entry.kind)) + ")";
@@ -151,7 +160,7 @@ int run_volume_ls(const VolumeLsOptions& options) {
   };
   request.on_problem = [&](const std::string& path, const Error& error) {
     if (options.json) problems.push_back(problem_json(path, error.code(), error.what()));
-    note("driveprep: " + printable(path) + ": " + printable(error.what()));
+    note("driveprep: " + printable_line(path) + ": " + printable_line(error.what()));
   };
   const volume::ListTotals totals = volume::list_files(files.tree, request);
   if (options.json) {
@@ -169,10 +178,24 @@ int run_volume_ls(const VolumeLsOptions& options) {
 }
 
 int run_volume_cat(const VolumeCatOptions& options) {
+  if (options.output == "-" && options.json) {
+    throw Error(ErrorKind::kUsage, "output-needed",
+                "standard output cannot take both the file and the JSON result",
+                "Name a file: --output FILE.");
+  }
   OpenedFiles files(options);
   ContentOutput output(options.output);
-  volume::copy_out(files.tree, options.path, output.fd(), output.name());
+  const std::uint64_t bytes =
+      volume::copy_out(files.tree, options.path, output.fd(), output.name());
   output.keep();
+  if (options.json) {
+    ordered_json document = volume_head(files.volume);
+    document.update({{"volume_guid", files.opened.volume_id.lower()},
+                     {"path", options.path},
+                     {"output", output.name()},
+                     {"bytes", bytes}});
+    print_json(document);
+  }
   return 0;
 }
 
@@ -210,7 +233,7 @@ int run_volume_extract(const ExtractOptions& options) {
   if (options.json) {
     print_json(report_json(files, options, report));
   } else {
-    for (const std::string& text : notes) note("driveprep: " + printable(text));
+    for (const std::string& text : notes) note("driveprep: " + printable_line(text));
     print(report_text(options, report));
   }
   if (report.stopped) return stop_exit_status();

@@ -5,6 +5,7 @@
 #include "agent/cli/output.h"
 #include "agent/cli/volume_session.h"
 #include "base/human_text.h"
+#include "bitlocker/other_entries.h"
 #include "bitlocker/protector.h"
 #include "bitlocker/relocation.h"
 
@@ -74,18 +75,6 @@ std::string_view integrity_word(bitlocker::Integrity integrity) {
   return "absent";
 }
 
-// One that the specification knows at the top of the metadata.
-bool is_known(const bitlocker::Entry& entry) {
-  using bitlocker::Role;
-  switch (entry.role) {
-    case Role::kProtector: return bitlocker::protector_facts(entry).has_value();
-    case Role::kFvek:
-    case Role::kDescription:
-    case Role::kRelocation: return true;
-    default: return false;
-  }
-}
-
 struct Report {
   const ExaminedVolume& volume;
   const std::optional<bitlocker::OpenedVolume>& opened;
@@ -125,11 +114,12 @@ ordered_json protectors_json(const Metadata& metadata) {
 
 ordered_json other_entries_json(const Metadata& metadata) {
   ordered_json list = ordered_json::array();
-  for (const bitlocker::Entry& entry : metadata.entries) {
-    if (is_known(entry)) continue;
+  for (const bitlocker::OtherEntry& entry : bitlocker::other_entries(metadata)) {
     list.push_back({{"role", static_cast<unsigned>(entry.role)},
                     {"type", static_cast<unsigned>(entry.type)},
-                    {"size", entry.size()}});
+                    {"size", entry.size},
+                    {"protector", entry.protector ? ordered_json(entry.protector->lower())
+                                                  : ordered_json(nullptr)}});
   }
   return list;
 }
@@ -194,7 +184,7 @@ void print_as_text(const Report& report) {
     row("Size", size_text(metadata->encrypted_size));
     row("Sector size", std::to_string(bitlocker::sector_size_of(*metadata)) + " bytes");
     row("Volume GUID", metadata->volume_id.lower());
-    row("Description", printable(metadata->description()));
+    row("Description", printable_line(metadata->description()));
     row("Created", metadata->created.iso8601());
     row("Next nonce", std::to_string(metadata->next_nonce));
   }
@@ -218,11 +208,10 @@ void print_as_text(const Report& report) {
                     protector.changed.iso8601()});
   }
   print("\n" + table(rows));
-  for (const bitlocker::Entry& entry : report.metadata->entries) {
-    if (is_known(entry)) continue;
+  for (const bitlocker::OtherEntry& entry : bitlocker::other_entries(*report.metadata)) {
     print("  not understood, left alone: entry of role " + hex(static_cast<unsigned>(entry.role)) +
-          ", type " + hex(static_cast<unsigned>(entry.type)) + ", " + std::to_string(entry.size()) +
-          " bytes");
+          ", type " + hex(static_cast<unsigned>(entry.type)) + ", " + std::to_string(entry.size) +
+          " bytes" + (entry.protector ? ", in protector " + entry.protector->lower() : ""));
   }
 }
 

@@ -40,7 +40,10 @@ class Change {
                 "Add a recovery password, a password or an external key.");
   }
 
-  void remove(const Guid& id) { edit_.remove(id); }
+  void remove(const Guid& id) {
+    check_envelope(id);
+    edit_.remove(id);
+  }
 
   // The new key goes out first: once the volume has it, it must not get lost. Then the three
   // copies, and a look at what stands there now.
@@ -81,6 +84,18 @@ class Change {
   }
 
  private:
+  // The key in the envelope is the one that the service and the job's other commands know. Whether
+  // it is the one to go can be told only when it has opened the volume.
+  void check_envelope(const Guid& id) const {
+    if (options_.key.job.empty() || id != opened_.protector || options_.give_up_envelope) return;
+    throw Error(ErrorKind::kRefused, "protector-in-envelope",
+                "protector " + id.lower() + " is the one whose key is in the envelope of drive " +
+                    options_.key.drive +
+                    ": without it neither this job nor the service could open the volume",
+                "Leave it and add another key with protectors add; or, for a drive that is not "
+                "shipped, give --give-up-envelope and keep another key of the volume yourself.");
+  }
+
   struct NewKey {
     SecretBytes content;
     std::filesystem::path file;  // empty or "-": standard output

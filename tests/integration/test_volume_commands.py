@@ -1,5 +1,6 @@
 """driveprep volume: what it tells, opens and changes, judged by cryptsetup, dislocker and libbde."""
 
+import base64
 import hashlib
 import json
 import os
@@ -372,6 +373,82 @@ class VolumeCommands(harness.Case):
             self.assertEqual(hashlib.sha256(piped).hexdigest(), v.sha256(ours))
             self.error(USAGE, "output-exists", "export", job.image(), "--output", ours,
                        "--recovery-password-file", "-", secret=job.key())
+
+    def test_names_that_are_no_unicode_or_orders_to_a_terminal_do_no_harm(self):
+        harness.need_fuse()
+        job = self.finished()
+        image, scratch = job.image(), self.env.directory("odd")
+        lone = b"lone\xed\xa0\x80end"
+        odd = [lone, b"esc\x1b[31mred", b"new\nline", "right\u202egpj.exe".encode(),
+               "c1\u009b31m".encode(), "Gr\u00fc\u00dfe \U0001f4be".encode()]
+        with v.dislocker(image, v.Volume(image, 512).offset, ["-p" + job.key()],
+                         os.path.join(scratch, "plain"), read_only=False) as plain:
+            with v.ntfs(os.path.join(plain, "dislocker-file"), os.path.join(scratch, "files"),
+                        read_only=False) as files:
+                for name in odd:
+                    with open(os.path.join(files.encode(), name), "wb") as file:
+                        file.write(b"content of " + name)
+        key = ["--job", job.root, "--drive", "DISK0"]
+        raw = self.ok("ls", image, "--json", *key).stdout
+        entries = json.loads(raw.decode())["entries"]  # strict UTF-8
+        self.assertEqual([byte for byte in raw if byte < 32 and byte != 10], [])
+        for order in ("\u202e", "\u009b", "\x7f"):
+            self.assertNotIn(order, raw.decode())
+        paths = {entry["path"]: entry["path_base64url"] for entry in entries}
+        for name in odd[1:]:
+            self.assertIsNone(paths[name.decode()], name)
+        ((path, spelt),) = [item for item in paths.items() if item[1] is not None]
+        self.assertRegex(path, "^lone\ufffd+end$")
+        self.assertEqual(base64.urlsafe_b64decode(spelt + "=="), lone)
+
+        shown = self.ok("ls", image, *key).stdout.decode()
+        lines = shown.splitlines()
+        self.assertEqual(len(lines), len(entries))
+        for text in ("lone\\ud800end", "esc\\x1b[31mred", "new\\x0aline", "right\\u202egpj.exe",
+                     "c1\\u009b31m", "Gr\u00fc\u00dfe \U0001f4be"):
+            self.assertTrue(any(line.endswith(text) for line in lines), (text, shown))
+        for name in odd:
+            self.assertEqual(self.ok("cat", image, name, *key).stdout, b"content of " + name)
+        out = os.path.join(job.root, "out")
+        self.volume("extract", image, "--output", out, "--no-verify", *key)
+        self.assertLessEqual(set(odd), set(os.listdir(out.encode())))
+        # In messages, too.
+        missing = self.volume("cat", image, b"no\x1b[31m", *key)
+        self.assertEqual(missing.returncode, USAGE)
+        self.assertNotIn(b"\x1b", missing.stderr)
+
+    def test_content_and_result_do_not_share_standard_output(self):
+        job = self.finished()
+        image, key = job.image(), ["--job", job.root, "--drive", "DISK0"]
+        self.error(USAGE, "output-needed", "cat", image, "DriveManifest.xml", *key)
+        self.error(USAGE, "output-needed", "cat", image, "DriveManifest.xml", "--output", "-", *key)
+        self.error(USAGE, "output-needed", "export", image, "--output", "-", *key)
+        manifest = os.path.join(job.root, "manifest.xml")
+        told = self.document("cat", image, "DriveManifest.xml", "--output", manifest, *key)
+        self.assertEqual((told["path"], told["output"]), ("DriveManifest.xml", manifest))
+        self.assertEqual(told["bytes"], os.stat(manifest).st_size)
+        self.assertEqual(self.ok("cat", image, "DriveManifest.xml", *key).stdout,
+                         v.read_at(manifest, 0, told["bytes"]))
+        plain = os.path.join(job.root, "plain.img")
+        told = self.document("export", image, "--output", plain, *key)
+        self.assertEqual((told["output"], told["bytes"]), (plain, os.stat(plain).st_size))
+
+    def test_the_key_in_the_envelope_is_not_given_up_unasked(self):
+        job = self.finished()
+        image, by_job = job.image(), ["--job", job.root, "--drive", "DISK0"]
+        sealed = job.status()["DISK0"]["volume"]["recovery_protector"]
+        before = harness.digest_of(image)
+        new = os.path.join(job.root, "new.txt")
+        self.error(REFUSED, "protector-in-envelope", "protectors", "remove", image, sealed, *by_job)
+        self.error(REFUSED, "protector-in-envelope", "protectors", "change", image, sealed,
+                   "--output", new, *by_job)
+        self.assertEqual(harness.digest_of(image), before)
+        self.assertFalse(os.path.exists(new))
+        # Other protectors go as before, and this one when that is said.
+        self.ok("protectors", "remove", image, self.protectors(image)["external-key"], *by_job)
+        self.ok("protectors", "change", image, sealed, "--output", new, "--give-up-envelope", *by_job)
+        self.error(KEY, "key-does-not-open", "unlock", "--check", image, *by_job)
+        self.ok("unlock", "--check", image, "--recovery-password-file", new)
 
     def test_what_is_no_volume_is_named(self):
         empty = self.env.path("empty.img")

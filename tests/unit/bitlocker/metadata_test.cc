@@ -4,6 +4,8 @@
 #include <random>
 
 #include "bitlocker/external_key.h"
+#include "bitlocker/other_entries.h"
+#include "bitlocker/protector.h"
 #include "made_volume.h"
 
 namespace driveprep::bitlocker {
@@ -30,6 +32,44 @@ TEST_CASE("unknown entries are kept byte for byte, at the top and nested") {
   const Metadata again = parse_metadata(block);
   CHECK(again == metadata);
   CHECK(same(serialise(again), block));
+}
+
+TEST_CASE("what is not understood is listed with its place, and nothing else") {
+  Metadata metadata = parse_metadata(sample_block());
+  CHECK(other_entries(metadata).empty());
+  const std::vector<ProtectorFacts> found = protectors(metadata.entries);
+  metadata.entries.insert(metadata.entries.begin(), opaque(0x77, 0x99, 45));
+  const auto protector = std::ranges::find_if(
+      metadata.entries, [](const Entry& entry) { return entry.role == Role::kProtector; });
+  protector->children.push_back(opaque(0x21, 0x18, 13));
+  Entry* stretch = nullptr;
+  for (Entry& child : protector->children) {
+    if (child.type == ValueType::kStretchKey) stretch = &child;
+  }
+  REQUIRE(stretch != nullptr);
+  stretch->children.push_back(opaque(0x14, 0x02, 20));  // the name of another way to stretch
+  Entry backup_info = opaque(0, 0x15, 0);
+  backup_info.fixed = Bytes(20);
+  protector->children.push_back(backup_info);
+  Entry cut;
+  cut.role = Role::kProtector;
+  cut.type = ValueType::kProtector;
+  cut.data = unhex("0011");
+  metadata.entries.push_back(cut);
+
+  const std::vector<OtherEntry> others = other_entries(parse_metadata(serialise(metadata)));
+  REQUIRE(others.size() == 4);
+  CHECK(static_cast<unsigned>(others[0].role) == 0x77);
+  CHECK(static_cast<unsigned>(others[0].type) == 0x99);
+  CHECK(others[0].size == 8 + 45);
+  CHECK_FALSE(others[0].protector);
+  CHECK(others[1].role == Role::kStretchingName);
+  CHECK(others[1].protector == found.front().id);
+  CHECK(static_cast<unsigned>(others[2].type) == 0x18);
+  CHECK(others[2].size == 8 + 13);
+  CHECK(others[2].protector == found.front().id);
+  CHECK(others[3].role == Role::kProtector);
+  CHECK_FALSE(others[3].protector);
 }
 
 TEST_CASE("rubbish after the last entry, nested rubbish and entries cut short are kept") {

@@ -7,6 +7,7 @@
 #include "bitlocker/encrypted_device.h"
 #include "bitlocker/external_key.h"
 #include "bitlocker/key_derivation.h"
+#include "bitlocker/other_entries.h"
 #include "bitlocker/protector.h"
 #include "bitlocker/volume_header.h"
 #include "drive/block/file_device.h"
@@ -86,6 +87,7 @@ TEST_CASE("every metadata copy of every Windows volume survives parse and serial
       CHECK(metadata.volume_id.lower() == volume.fact("GUID"));
       CHECK(metadata.integrity.has_value());
       CHECK_FALSE(metadata.description().empty());
+      CHECK(other_entries(metadata).empty());
     }
   }
 }
