@@ -4,15 +4,40 @@ import base64
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import unittest
+import zlib
 
 import harness
 import volume as v
 from harness import MIB, Drive, need
 
+UNKNOWN_ROLE, UNKNOWN_TYPE = 0x77, 0x99
 USAGE, REFUSED, NOT_CONFIRMED, VERIFICATION, KEY = 2, 3, 4, 7, 12
 PASSWORD = "correct horse battery"
+
+
+def with_unknown_entries(copy):
+    """A metadata copy with an entry that nobody knows in its first protector, and one at the top. The
+    CRC is right, the integrity hash is not."""
+    unknown = struct.pack("<HHHH", 13, UNKNOWN_ROLE, UNKNOWN_TYPE, 1) + b"12345"
+    end = struct.unpack_from("<H", copy, 8)[0] * 16
+    size = struct.unpack_from("<I", copy, 0x40)[0]
+    entries, out, protectors = copy[0x70:0x40 + size], unknown, 0
+    while entries:
+        length, role = struct.unpack_from("<HH", entries)
+        entry, entries = entries[:length], entries[length:]
+        if role == 2 and protectors == 0:
+            entry = struct.pack("<H", length + len(unknown)) + entry[2:] + unknown
+            protectors += 1
+        out += entry
+    size = 48 + len(out)
+    signed = copy[:0x40] + struct.pack("<IIII", size, 1, 48, size) + copy[0x50:0x70] + out
+    signed += bytes(-len(signed) % 16)
+    signed = signed[:8] + struct.pack("<H", len(signed) // 16) + signed[10:]
+    behind = struct.pack("<HHI", 0x10000 - len(signed), 2, zlib.crc32(signed)) + copy[end + 8:end + 88]
+    return (signed + behind).ljust(0x10000, b"\0")
 
 
 class VolumeCommands(harness.Case):
@@ -129,14 +154,16 @@ class VolumeCommands(harness.Case):
         self.assertEqual([copy["integrity"] for copy in more["copies"]], ["good"] * 3)
         self.assertEqual(more["opened_by"], self.protectors(job.image())["external-key"])
 
-    def test_info_has_the_form_of_its_schema(self):
+    def check_schema(self, told):
         try:
             import jsonschema
         except ImportError:
             self.skipTest("python3-jsonschema is not installed")
         docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs")
         with open(os.path.join(docs, "volume-info.schema.json"), encoding="utf-8") as file:
-            schema = json.load(file)
+            jsonschema.validate(told, json.load(file))
+
+    def test_info_has_the_form_of_its_schema(self):
         job = self.finished()
         empty = self.env.path("nothing.img")
         with open(empty, "wb") as file:
@@ -144,7 +171,29 @@ class VolumeCommands(harness.Case):
         for told in (self.document("info", job.image()), self.document("info", empty),
                      self.document("info", job.image(), "--recovery-password-file", "-",
                                    secret=job.key())):
-            jsonschema.validate(told, schema)
+            self.check_schema(told)
+
+    def test_info_tells_of_entries_that_nobody_knows_also_in_protectors(self):
+        job = self.finished()
+        image = job.image()
+        volume = v.Volume(image, 512)
+        with open(image, "r+b") as file:
+            for offset, copy in zip(volume.metadata_offsets, volume.copies):
+                file.seek(volume.offset + offset)
+                file.write(with_unknown_entries(copy))
+        told = self.document("info", image)
+        first = told["metadata"]["protectors"][0]["id"]
+        entry = {"role": UNKNOWN_ROLE, "type": UNKNOWN_TYPE, "size": 13}
+        self.assertEqual(told["metadata"]["other_entries"],
+                         [{**entry, "protector": None}, {**entry, "protector": first}])
+        text = self.ok("info", image).stdout.decode()
+        line = "entry of role 0x0077, type 0x0099, 13 bytes"
+        self.assertIn(line + "\n", text)
+        self.assertIn(f"{line}, in protector {first}\n", text)
+        # Nobody who held the key has put them there.
+        self.error(VERIFICATION, "bitlocker-integrity", "unlock", "--check", image, "--job", job.root,
+                   "--drive", "DISK0")
+        self.check_schema(told)
 
     def test_every_key_is_taken_from_file_input_descriptor_and_job(self):
         job = self.finished()
