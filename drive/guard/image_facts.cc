@@ -103,7 +103,7 @@ void look_through(int fd, bool we_hold_the_lock, ImageFacts& facts) {
     return;
   }
   facts.contents = fact_of(
-      [&] { return inventory::examine_contents(fd, identity.size, facts.request.sector, name); });
+      [&] { return inventory::examine_contents(fd, {0, identity.size}, facts.request.sector, name); });
   facts.disk_guid =
       fact_of([&] { return disk_guid_of(fd, name, identity.size, facts.request.sector); });
 }

@@ -27,20 +27,20 @@ struct Extents {
   bool complete = true;
 };
 
-Extents data_extents(int fd, std::uint64_t size, std::size_t most) {
+Extents data_extents(int fd, const ByteRange& area, std::size_t most) {
   Extents extents;
-  for (std::uint64_t at = 0; at < size;) {
+  for (std::uint64_t at = area.offset; at < area.end();) {
     if (extents.ranges.size() == most) {
       extents.complete = false;
       return extents;
     }
     const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
     if (data < 0 && errno == ENXIO) return extents;
-    if (data < 0) return {{{0, size}}, true};
+    if (data < 0) return {{area}, true};
     const off_t hole = ::lseek(fd, data, SEEK_HOLE);
     const std::uint64_t begin = static_cast<std::uint64_t>(data);
     const std::uint64_t end =
-        hole <= data ? size : std::min(static_cast<std::uint64_t>(hole), size);
+        hole <= data ? area.end() : std::min(static_cast<std::uint64_t>(hole), area.end());
     if (begin >= end) return extents;
     extents.ranges.push_back({begin, end - begin});
     at = end;
@@ -48,16 +48,16 @@ Extents data_extents(int fd, std::uint64_t size, std::size_t most) {
   return extents;
 }
 
-std::vector<ByteRange> sample(std::uint64_t size, const Extents& extents) {
-  std::vector<ByteRange> ranges = {{0, std::min(size, kSampledEnds)}};
+std::vector<ByteRange> sample(const ByteRange& area, const Extents& extents) {
+  std::vector<ByteRange> ranges = {{area.offset, std::min(area.length, kSampledEnds)}};
   for (const ByteRange& extent : extents.ranges) {
     ranges.push_back({extent.offset, std::min(extent.length, kSample)});
   }
-  const std::uint64_t stride = std::max(kSampleStride, round_up(size / kMostSamples, kMiB));
-  for (std::uint64_t at = stride; at < size; at += stride) {
-    ranges.push_back({at, std::min(kSample, size - at)});
+  const std::uint64_t stride = std::max(kSampleStride, round_up(area.length / kMostSamples, kMiB));
+  for (std::uint64_t at = area.offset + stride; at < area.end(); at += stride) {
+    ranges.push_back({at, std::min(kSample, area.end() - at)});
   }
-  if (size > kSampledEnds) ranges.push_back({size - kSampledEnds, kSampledEnds});
+  if (area.length > kSampledEnds) ranges.push_back({area.end() - kSampledEnds, kSampledEnds});
   std::ranges::sort(ranges);
   return ranges;
 }
@@ -65,14 +65,15 @@ std::vector<ByteRange> sample(std::uint64_t size, const Extents& extents) {
 // Digests every piece that is not all zeros: holes and written zeros are the same contents.
 class Scanner {
  public:
-  Scanner(int fd, std::uint64_t size, const std::string& name)
-      : fd_(fd), size_(size), name_(name) {}
+  Scanner(int fd, const ByteRange& area, const std::string& name)
+      : fd_(fd), area_(area), name_(name), looked_to_(area.offset) {}
 
   // Looks at whole pieces of a fixed grid, so that the same data in other extents, or with written
   // zeros around it, gives the same digest.
   void look_at(const ByteRange& range) {
-    const std::uint64_t end = std::min(round_up(range.end(), kPiece), size_);
-    std::uint64_t at = std::max(round_down(range.offset, kPiece), looked_to_);
+    const std::uint64_t base = area_.offset;
+    const std::uint64_t end = std::min(base + round_up(range.end() - base, kPiece), area_.end());
+    std::uint64_t at = std::max(base + round_down(range.offset - base, kPiece), looked_to_);
     for (; at < end; at += kPiece) {
       piece(at, static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - at)));
     }
@@ -106,29 +107,30 @@ class Scanner {
   }
 
   int fd_;
-  std::uint64_t size_;
+  ByteRange area_;
   const std::string& name_;
   block::AlignedBuffer buffer_{kPiece};
-  std::uint64_t looked_to_ = 0;
+  std::uint64_t looked_to_;
   std::optional<std::uint64_t> first_data_;
   Digest digest_{Digest::Algorithm::kSha256};
 };
 
 }  // namespace
 
-Contents examine_contents(int fd, std::uint64_t size, SectorSize sector, const std::string& name) {
+Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
+                          const std::string& name) {
   Contents contents;
-  contents.signatures = probe_signatures(fd, size, sector, name);
+  contents.signatures = probe_signatures(fd, area, sector, name);
 
   const struct stat status = posix::fstat(fd, name, ErrorKind::kBusy);
-  const Extents extents = data_extents(fd, size, kMostSamples);
+  const Extents extents = data_extents(fd, area, kMostSamples);
   std::uint64_t held = 0;
   for (const ByteRange& extent : extents.ranges) held += extent.length;
   const bool small = S_ISREG(status.st_mode) && extents.complete && held <= kReadAllLimit;
   contents.search = small ? Search::kComplete : Search::kSampled;
 
-  Scanner scanner(fd, size, name);
-  for (const ByteRange& range : small ? extents.ranges : sample(size, extents)) {
+  Scanner scanner(fd, area, name);
+  for (const ByteRange& range : small ? extents.ranges : sample(area, extents)) {
     scanner.look_at(range);
   }
   contents.first_data = scanner.first_data();

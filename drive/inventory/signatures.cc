@@ -129,7 +129,8 @@ void collect(blkid_probe probe, const ByteRange& area, const std::string& name,
               name + " shows more than " + std::to_string(kMostSignatures) + " signatures");
 }
 
-std::vector<Partition> partitions_of(blkid_probe probe, std::uint64_t size) {
+// Of a table on `area`; libblkid counts from where the probe begins.
+std::vector<Partition> partitions_of(blkid_probe probe, const ByteRange& area) {
   std::vector<Partition> partitions;
   blkid_partlist list = blkid_probe_get_partitions(probe);
   const int count = list == nullptr ? 0 : blkid_partlist_numof_partitions(list);
@@ -138,8 +139,9 @@ std::vector<Partition> partitions_of(blkid_probe probe, std::uint64_t size) {
     if (partition == nullptr) continue;
     ByteRange range{static_cast<std::uint64_t>(blkid_partition_get_start(partition)) * kBlkidUnit,
                     static_cast<std::uint64_t>(blkid_partition_get_size(partition)) * kBlkidUnit};
-    if (range.offset >= size) continue;
-    range.length = std::min(range.length, size - range.offset);
+    if (range.offset >= area.length) continue;
+    range.length = std::min(range.length, area.length - range.offset);
+    range.offset += area.offset;
     if (range.length > 0) partitions.push_back({blkid_partition_get_partno(partition), range});
   }
   return partitions;
@@ -150,16 +152,17 @@ std::vector<Partition> partitions_of(blkid_probe probe, std::uint64_t size) {
 std::vector<Partition> read_partitions(int fd, std::uint64_t size, SectorSize sector,
                                        const std::string& name) {
   if (size == 0) return {};
-  return partitions_of(open_probe(fd, {0, size}, sector, Tables::kLookFor, name).get(), size);
+  const ByteRange whole{0, size};
+  return partitions_of(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), whole);
 }
 
-Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector,
+Signatures probe_signatures(int fd, const ByteRange& area, SectorSize sector,
                             const std::string& name) {
   Signatures result;
-  if (size == 0) return result;
-  const ByteRange whole{0, size};
-  collect(open_probe(fd, whole, sector, Tables::kLookFor, name).get(), whole, name, result.found);
-  for (const Partition& partition : read_partitions(fd, size, sector, name)) {
+  if (area.length == 0) return result;
+  collect(open_probe(fd, area, sector, Tables::kLookFor, name).get(), area, name, result.found);
+  const Probe tables = open_probe(fd, area, sector, Tables::kLookFor, name);
+  for (const Partition& partition : partitions_of(tables.get(), area)) {
     result.partitions.push_back(partition.range);
   }
   // Inside a partition the end mark of a boot sector would pass for an MBR.

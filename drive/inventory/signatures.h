@@ -40,12 +40,13 @@ struct Signatures {
   bool empty() const { return found.empty() && partitions.empty(); }
 };
 
-// Every signature on the whole disk and inside each of its partitions, also those with a bad
+// Every signature on `area` as a whole, and inside each of its partitions, also those with a bad
 // checksum, a GPT whose protective MBR is gone, and several at one place.
-// `fd`: open for reading. `size`: bytes. `sector`: what an image file cannot tell itself.
-// Throws kBusy "probe-failed" when something cannot be read: an unreadable disk is not an empty
-// one.
-Signatures probe_signatures(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
+// `fd`: open for reading. `area`: the disk, or a partition of it. `sector`: what an image file
+// cannot tell itself. Throws kBusy "probe-failed" when something cannot be read: an unreadable disk
+// is not an empty one.
+Signatures probe_signatures(int fd, const ByteRange& area, SectorSize sector,
+                            const std::string& name);
 
 // A partition as a table names it.
 struct Partition {
@@ -78,10 +79,11 @@ struct Contents {
   }
 };
 
-// Looks at everything that the file system holds for the file, in up to 1024 extents and 1 GiB, so
+// Looks at everything that the file system holds for `area`, in up to 1024 extents and 1 GiB, so
 // that a sparse image costs nothing whatever its size; else at a sample. Holes and preallocated
 // space are zeros by what the file system says, and are not read.
-Contents examine_contents(int fd, std::uint64_t size, SectorSize sector, const std::string& name);
+Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
+                          const std::string& name);
 
 // "GPT, BitLocker volume 'X', NTFS": what is found, in words, each once.
 std::string describe(const Signatures& signatures);

@@ -23,9 +23,8 @@ constexpr int kMostRounds = 8;
 
 using Signatures = inventory::Signatures;
 
-Signatures probe(const block::FileDevice& device) {
-  return inventory::probe_signatures(device.fd(), device.size(), device.sector_size(),
-                                     device.name());
+Signatures probe(const block::FileDevice& device, const ByteRange& area) {
+  return inventory::probe_signatures(device.fd(), area, device.sector_size(), device.name());
 }
 
 // A boot sector names the places of the three metadata copies after a GUID: at 0xA0 on a volume
@@ -52,10 +51,9 @@ std::vector<ByteRange> bitlocker_metadata(const block::FileDevice& device, const
   return regions;
 }
 
-// Everything to erase, inner structures first, the ends of the disk last.
-std::vector<ByteRange> regions_to_erase(const block::FileDevice& device,
+// Everything to erase, inner structures first, the ends of the area last.
+std::vector<ByteRange> regions_to_erase(const block::FileDevice& device, const ByteRange& whole,
                                         const Signatures& signatures) {
-  const ByteRange whole{0, device.size()};
   const auto grains_around = [](const inventory::Signature& signature) {
     const std::uint64_t begin = round_down(signature.offset, kGrain);
     const std::uint64_t end =
@@ -76,17 +74,20 @@ std::vector<ByteRange> regions_to_erase(const block::FileDevice& device,
   for (const ByteRange& partition : signatures.partitions) {
     regions.push_back({partition.offset, std::min(kPartitionHead, partition.length)});
   }
-  regions.push_back({partition_range(device.size()).offset, kPartitionHead});
+  if (whole.length > kPartitionGrain) {
+    regions.push_back({whole.offset + kPartitionGrain, kPartitionHead});
+  }
   for (const auto& signature : signatures.found) {
     if (signature.area == whole) regions.push_back(grains_around(signature));
   }
   // The end before the start: a medium that lies about its size shows it before much is lost.
-  const std::uint64_t tail = std::min(kDiskEnds, device.size());
-  regions.push_back({device.size() - tail, tail});
-  regions.push_back({0, tail});
+  const std::uint64_t tail = std::min(kDiskEnds, whole.length);
+  regions.push_back({whole.end() - tail, tail});
+  regions.push_back({whole.offset, tail});
 
   for (ByteRange& region : regions) {
-    region.length = std::min(region.length, device.size() - region.offset);
+    const std::uint64_t begin = std::max(region.offset, whole.offset);
+    region = {begin, std::min(region.end(), whole.end()) - begin};
   }
   return regions;
 }
@@ -112,13 +113,15 @@ void zero(block::FileDevice& device, const ByteRange& region) {
 
 }  // namespace
 
-WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& save_to) {
+WipeReport wipe(block::FileDevice& device, const ByteRange& area,
+                const std::optional<std::filesystem::path>& save_to) {
   WipeReport report;
-  Signatures signatures = probe(device);
+  Signatures signatures = probe(device, area);
   for (int round = 0; round < kMostRounds; ++round) {
-    const std::vector<ByteRange> regions = regions_to_erase(device, signatures);
+    const std::vector<ByteRange> regions = regions_to_erase(device, area, signatures);
     for (const ByteRange& region : regions) {
-      if (auto path = save(device, region, save_to)) report.saved.push_back(std::move(*path));
+      if (!save_to) break;
+      if (auto path = save(device, region, *save_to)) report.saved.push_back(std::move(*path));
     }
     for (const ByteRange& region : regions) {
       zero(device, region);
@@ -126,13 +129,17 @@ WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& sav
     }
     device.flush();
     report.removed.insert(report.removed.end(), signatures.found.begin(), signatures.found.end());
-    signatures = probe(device);
+    signatures = probe(device, area);
     if (signatures.empty()) return report;
   }
   throw Error(
       ErrorKind::kWrite, "wipe-failed",
       device.name() + " still shows " + inventory::describe(signatures) + " after it was erased",
       "Use another drive: this one does not keep what is written to it.");
+}
+
+WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& save_to) {
+  return wipe(device, {0, device.size()}, save_to);
 }
 
 }  // namespace driveprep::layout

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "base/units.h"
@@ -16,16 +17,21 @@ struct WipeReport {
   std::vector<std::filesystem::path> saved;  // one file a region that held something
 };
 
-// Zeros, inner structures first and the disk's own tables last: each signature, the metadata
-// regions of old BitLocker volumes, the first 64 KiB of each old partition and of the place of the
-// new one, the last and the first MiB. Flushes and probes again: nothing may be found.
+// Zeros in `area`, a disk or a partition of it, inner structures first and its own tables last:
+// each signature, the metadata regions of old BitLocker volumes, the first 64 KiB of each old
+// partition and of the place of a new one, the last and the first MiB. Flushes and probes again:
+// nothing may be found. What lies outside `area` is left alone.
 //
-// Before a region is zeroed its contents are saved, durable, as
+// With `save_to`, the contents of a region are saved before it is zeroed, durable, as
 // `<save_to>/wiped-<offset>-<length>.bin` (mode 0600; the directory exists). They may hold
 // somebody's key material. Regions that are all zeros are not saved. A file already there from an
 // earlier run is kept: it is older, so it holds what was there first.
 //
 // Throws kWrite "wipe-failed" when a signature survives; other errors as of the device.
+WipeReport wipe(block::FileDevice& device, const ByteRange& area,
+                const std::optional<std::filesystem::path>& save_to);
+
+// The whole of it.
 WipeReport wipe_disk(block::FileDevice& device, const std::filesystem::path& save_to);
 
 }  // namespace driveprep::layout

@@ -10,7 +10,7 @@ namespace {
 
 Contents examine(const std::filesystem::path& path) {
   const UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kSource);
-  return examine_contents(fd.get(), std::filesystem::file_size(path), SectorSize(512),
+  return examine_contents(fd.get(), {0, std::filesystem::file_size(path)}, SectorSize(512),
                           path.string());
 }
 
@@ -41,8 +41,7 @@ TEST_CASE("zeros that were written are as empty as holes") {
 
 TEST_CASE("a single unknown byte anywhere is found, and told with its offset") {
   test::ScratchDirectory scratch;
-  const std::uint64_t offset =
-      GENERATE(as<std::uint64_t>(), 0, 4095, 33'333'333, 64 * kMiB - 1);
+  const std::uint64_t offset = GENERATE(as<std::uint64_t>(), 0, 4095, 33'333'333, 64 * kMiB - 1);
   const auto path = scratch.image("disk0.img", 64 * kMiB);
   put(path, offset, Bytes{std::byte{7}});
   const Contents contents = examine(path);
@@ -83,7 +82,8 @@ TEST_CASE("space that is only reserved is empty, however much") {
   CHECK(contents.search == Search::kComplete);
 }
 
-TEST_CASE("more data than can be read is not taken for empty: it is sampled, and counts as something") {
+TEST_CASE(
+    "more data than can be read is not taken for empty: it is sampled, and counts as something") {
   test::ScratchDirectory scratch;
   const std::uint64_t size = 4 * kGiB;
   const auto path = scratch.image("disk0.img", size);
@@ -110,4 +110,18 @@ TEST_CASE("more data than can be read is not taken for empty: it is sampled, and
   CHECK(examine(path).holds_something());
   put(path, size - 1, Bytes{std::byte{1}});
   CHECK(examine(path).first_data == size - 1);
+}
+
+TEST_CASE("only the area that is asked for is looked at") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", 64 * kMiB);
+  put(path, 16 * kMiB - 1, Bytes{std::byte{1}});
+  put(path, 32 * kMiB, Bytes{std::byte{1}});
+  const UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kWrite);
+  const auto look = [&](const ByteRange& area) {
+    return examine_contents(fd.get(), area, SectorSize(512), path.string());
+  };
+  CHECK_FALSE(look({16 * kMiB, 16 * kMiB}).holds_something());
+  CHECK(look({16 * kMiB - 512, 16 * kMiB}).first_data == 16 * kMiB - 1);
+  CHECK(look({16 * kMiB, 16 * kMiB + 512}).first_data == 32 * kMiB);
 }

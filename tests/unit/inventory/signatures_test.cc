@@ -14,7 +14,7 @@ namespace {
 
 Signatures probe(const std::filesystem::path& path, SectorSize sector = SectorSize(512)) {
   const UniqueFd fd = posix::open(path, O_RDONLY, ErrorKind::kSource);
-  return probe_signatures(fd.get(), std::filesystem::file_size(path), sector, path.string());
+  return probe_signatures(fd.get(), {0, std::filesystem::file_size(path)}, sector, path.string());
 }
 
 const Signature* find(const Signatures& signatures, const std::string& type) {
@@ -139,7 +139,7 @@ TEST_CASE("what cannot be read is an error, not an empty disk") {
   const auto path = scratch.image("disk0.img", 64 * kMiB);
   const UniqueFd write_only = posix::open(path, O_WRONLY, ErrorKind::kWrite);
   CHECK(test::error_of([&] {
-          probe_signatures(write_only.get(), 64 * kMiB, SectorSize(512), "disk0.img");
+          probe_signatures(write_only.get(), {0, 64 * kMiB}, SectorSize(512), "disk0.img");
         }) == "busy/probe-failed");
 }
 

@@ -2,12 +2,12 @@
 
 #include <sys/stat.h>
 
-#include <catch2/catch.hpp>
 #include <algorithm>
 #include <array>
+#include <catch2/catch.hpp>
 
-#include "drive/layout/gpt.h"
 #include "base/atomic_file.h"
+#include "drive/layout/gpt.h"
 #include "tests/support/scratch.h"
 
 using namespace driveprep;
@@ -74,7 +74,7 @@ TEST_CASE("after a wipe nothing is found, and what was destroyed is kept") {
 
   const WipeReport report = wipe_disk(device, scratch / "saved");
 
-  CHECK(inventory::probe_signatures(device.fd(), kSize, SectorSize(512), "disk0.img").empty());
+  CHECK(inventory::probe_signatures(device.fd(), {0, kSize}, SectorSize(512), "disk0.img").empty());
   CHECK(is_zero(device, {0, kMiB}));
   CHECK(is_zero(device, {kSize - kMiB, kMiB}));
   CHECK(is_zero(device, {kMiB, 64 * kKiB}));
@@ -110,15 +110,15 @@ TEST_CASE("the metadata of an old BitLocker volume is destroyed, and kept aside"
   const std::array<std::uint64_t, 3> copies = {16 * kMiB, 24 * kMiB, 32 * kMiB};
   write_gpt(device, {Guid::random(), Guid::random()});
   make_bitlocker(device, kMiB, copies);
-  REQUIRE(inventory::describe(inventory::probe_signatures(
-              device.fd(), kSize, SectorSize(512), "disk0.img")) == "GPT, BitLocker volume");
+  REQUIRE(inventory::describe(inventory::probe_signatures(device.fd(), {0, kSize}, SectorSize(512),
+                                                          "disk0.img")) == "GPT, BitLocker volume");
 
   const WipeReport report = wipe_disk(device, scratch.path());
 
   for (const std::uint64_t copy : copies) {
     CHECK(is_zero(device, {kMiB + copy, 64 * kKiB}));
-    CHECK(std::filesystem::exists(
-        scratch / ("wiped-" + std::to_string(kMiB + copy) + "-65536.bin")));
+    CHECK(
+        std::filesystem::exists(scratch / ("wiped-" + std::to_string(kMiB + copy) + "-65536.bin")));
   }
   CHECK(report.removed.size() >= 2);
 }
@@ -162,5 +162,29 @@ TEST_CASE("data outside the erased regions is left alone") {
   wipe_disk(device, scratch.path());
   Bytes after(filler.size());
   device.read(8 * kMiB, after);
+  CHECK((after == filler));
+}
+
+TEST_CASE("a wipe of one partition leaves the table and the other partitions alone") {
+  test::ScratchDirectory scratch;
+  block::FileDevice device = open_device(scratch.image("disk0.img", kSize), SectorSize(512));
+  const ByteRange area{16 * kMiB, 32 * kMiB};
+  const std::array<std::uint64_t, 3> copies = {8 * kMiB, 10 * kMiB, 12 * kMiB};
+  make_bitlocker(device, area.offset, copies);
+  const Bytes filler = test::pattern(2 * kMiB);
+  device.write(area.offset - filler.size(), filler);
+  device.write(area.end(), filler);
+
+  const WipeReport report = wipe(device, area, std::nullopt);
+
+  CHECK(inventory::describe({report.removed, {}}).find("BitLocker volume") == 0);
+  CHECK(report.saved.empty());
+  for (const std::uint64_t copy : copies) {
+    CHECK(is_zero(device, {area.offset + copy, 64 * kKiB}));
+  }
+  Bytes after(filler.size());
+  device.read(area.offset - filler.size(), after);
+  CHECK((after == filler));
+  device.read(area.end(), after);
   CHECK((after == filler));
 }
