@@ -91,11 +91,14 @@ NewVolume::~NewVolume() = default;
 
 NewVolume::NewVolume(const VolumeRequest& request) {
   require(!has_elephant_diffuser(request.cipher), "new volumes do not use the Elephant diffuser");
+  require(request.recovery_password != nullptr || request.password || request.external_key,
+          "a new volume has a key");
   if (request.password) check_password(*request.password);
 
   parts_ = std::make_unique<Parts>(request);
   auto& [vmk, nonces, metadata, created, volume] = *parts_;
   volume.volume_id = metadata.volume_id;
+  volume.cipher = request.cipher;
   volume.fvek = random_fvek(request.cipher);
 
   metadata.entries.push_back(description_entry(request.description));
@@ -104,16 +107,20 @@ NewVolume::NewVolume(const VolumeRequest& request) {
     metadata.entries.push_back(make_password_protector(*volume.password_protector, request.created,
                                                        *request.password, vmk, nonces));
   }
-  volume.recovery_protector = Guid::random();
-  metadata.entries.push_back(make_recovery_protector(volume.recovery_protector, request.created,
-                                                     request.recovery_password, vmk, nonces));
+  if (request.recovery_password != nullptr) {
+    volume.recovery_protector = Guid::random();
+    metadata.entries.push_back(make_recovery_protector(*volume.recovery_protector, request.created,
+                                                       *request.recovery_password, vmk, nonces));
+  }
   if (request.external_key) add_external_key(request, vmk, nonces, metadata, volume);
   nonces.skip();
   metadata.entries.push_back(
       wrap_key(vmk, nonces.take(), Role::kFvek, metadata.method, volume.fvek));
 }
 
-const Guid& NewVolume::recovery_protector() const { return parts_->volume.recovery_protector; }
+const std::optional<Guid>& NewVolume::recovery_protector() const {
+  return parts_->volume.recovery_protector;
+}
 
 CreatedVolume NewVolume::place(const VolumeLayout& layout) && {
   auto& [vmk, nonces, metadata, created, volume] = *parts_;

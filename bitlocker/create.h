@@ -26,7 +26,8 @@ namespace driveprep::bitlocker {
 
 struct VolumeRequest {
   Cipher cipher = Cipher::kXtsAes256;  // one of the four without Elephant
-  const RecoveryPassword& recovery_password;
+  // At least one of these three.
+  const RecoveryPassword* recovery_password = nullptr;
   std::optional<SecretBytes> password{};  // UTF-8, 8 to 256 UTF-16 code units
   bool external_key = false;
   std::string description;  // UTF-8, at most 255 code units: "<computer> <label> <date>"
@@ -36,9 +37,10 @@ struct VolumeRequest {
 struct CreatedVolume {
   Bytes metadata;  // one copy: 64 KiB; the three copies are the same
   Guid volume_id;
-  Guid recovery_protector;
+  std::optional<Guid> recovery_protector;
   std::optional<Guid> password_protector;
   std::optional<Guid> external_key_protector;
+  Cipher cipher = Cipher::kXtsAes256;
   SecretBytes fvek;
   std::optional<ExternalKeyFile> external_key;
 };
@@ -59,8 +61,8 @@ class NewVolume {
   NewVolume& operator=(NewVolume&&) noexcept;
   ~NewVolume();
 
-  // The protector of the recovery password.
-  const Guid& recovery_protector() const;
+  // The protector of the recovery password, if one was asked for.
+  const std::optional<Guid>& recovery_protector() const;
 
   // Completes and seals the metadata. `layout`: from place_metadata().
   CreatedVolume place(const VolumeLayout& layout) &&;

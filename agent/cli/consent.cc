@@ -1,36 +1,17 @@
 #include "agent/cli/consent.h"
 
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
+#include "agent/cli/terminal_answer.h"
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/sizes.h"
 
 namespace driveprep::cli {
 namespace {
-
-constexpr int kLookForStop = 100;  // milliseconds
-
-// The next line of the terminal; nullopt when it is empty, the terminal is closed (Ctrl-D), or a
-// stop is asked for.
-std::optional<std::string> read_answer() {
-  std::string answer;
-  pollfd input{STDIN_FILENO, POLLIN, 0};
-  while (!stop_requested()) {
-    if (::poll(&input, 1, kLookForStop) <= 0) continue;
-    char c = 0;
-    if (::read(STDIN_FILENO, &c, 1) != 1 || c == '\n') break;
-    answer += c;
-  }
-  if (answer.empty() || stop_requested()) return std::nullopt;
-  return answer;
-}
 
 std::optional<std::string> ask_for_drive_id(const guard::ImageFacts& facts,
                                             const guard::Consent& consent) {
@@ -73,7 +54,7 @@ JudgedImage judge_image(const job::Job& job, const job::DriveRow& row,
   const bool only_consent_missing =
       verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
   // An answer out of a pipe is no consent.
-  image.ask = only_consent_missing && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0;
+  image.ask = only_consent_missing && can_ask();
   if (!image.ask) verdict.throw_if_refused();
   return image;
 }

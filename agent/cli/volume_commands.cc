@@ -73,6 +73,7 @@ struct VolumeCommands {
   VolumeCatOptions cat;
   ExtractOptions extract;
   VolumeExportOptions exporting;
+  CreateOptions create;
   ProtectorOptions add;
   ProtectorOptions remove;
   ProtectorOptions change;
@@ -155,12 +156,12 @@ void add_files(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
   add_key_options(*extract, c->extract.key);
 }
 
-void add_output(CLI::App& app, ProtectorOptions& options) {
-  app.add_option("--output", options.output,
+void add_output(CLI::App& app, std::string& output, std::string& new_password_file) {
+  app.add_option("--output", output,
                  "Where the new recovery password or key file goes:\n"
-                 "a new file, or a directory for <ID>.BEK")
+                 "a new file, or a directory for <ID>.txt and <ID>.BEK")
       ->type_name("PATH");
-  app.add_option("--new-password-file", options.new_password_file,
+  app.add_option("--new-password-file", new_password_file,
                  "Holds the new password; - is standard input;\n"
                  "without it the terminal is asked")
       ->type_name("FILE");
@@ -170,6 +171,55 @@ void add_giving_up(CLI::App& app, ProtectorOptions& options) {
   app.add_flag("--give-up-envelope", options.give_up_envelope,
                "Also the key that --job and --drive open the\n"
                "volume with: the job cannot open it any more");
+}
+
+void add_creating(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
+                  std::function<int()>& chosen) {
+  CreateOptions& options = c->create;
+  CLI::App* create =
+      add_command(app, options,
+                  {"create", "Make a new volume, with an empty NTFS in it",
+                   "what it makes, over all that TARGET or the partition holds; the volume\n"
+                   "  header last, so that an unfinished one is taken for none",
+                   "truncate -s 64G disk.img\n"
+                   "  driveprep volume create disk.img --cipher xts-aes-128 --label ARCHIVE\n"
+                   "      --protector recovery-password --protector external-key --output /safe"},
+                  chosen, [c] { return run_volume_create(c->create); });
+  create->remove_option(create->get_option("--search"));
+  create->get_option("--partition")
+      ->description(
+          "Its number in the partition table of TARGET;\n"
+          "without it TARGET itself becomes the volume");
+  create
+      ->add_option("--cipher", options.cipher,
+                   "xts-aes-128, xts-aes-256, aes-cbc-128 or aes-cbc-256\n(default xts-aes-256)")
+      ->type_name("NAME");
+  create
+      ->add_option("--protector", options.protectors,
+                   "recovery-password, password or external-key; may be\n"
+                   "given more than once (default recovery-password)")
+      ->type_name("KIND")
+      ->allow_extra_args(false);
+  create->add_option("--label", options.label, "Of the file system; up to 32 ASCII characters")
+      ->type_name("TEXT");
+  create
+      ->add_option("--cluster-size", options.cluster_size,
+                   "4096 to 65536; without it as Windows would choose")
+      ->type_name("BYTES");
+  create
+      ->add_option("--sector-size", options.sector_size,
+                   "Of an image: 512 or 4096 (default 512); a device\nknows its own")
+      ->type_name("BYTES");
+  create
+      ->add_option("--description", options.description,
+                   "What Windows shows when it asks for the key\n"
+                   "(default: computer, label, date)")
+      ->type_name("TEXT");
+  create
+      ->add_option("--confirm", options.confirm,
+                   "Agree to destroy what is there: the digits that\nthis command shows without it")
+      ->type_name("DIGITS");
+  add_output(*create, options.output, options.new_password_file);
 }
 
 constexpr const char* kWritesMetadata =
@@ -191,7 +241,7 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
   add->add_option("KIND", c->add.kind, "recovery-password, password or external-key")
       ->required()
       ->type_name("");
-  add_output(*add, c->add);
+  add_output(*add, c->add.output, c->add.new_password_file);
   CLI::App* remove =
       add_command(*app, c->remove,
                   {"remove", "Take a protector away; at least one key stays", kWritesMetadata,
@@ -212,7 +262,7 @@ void add_protectors(CLI::App& volume, const std::shared_ptr<VolumeCommands>& c,
   change->add_option("ID", c->change.id, "The protector's id, or its first 8 digits")
       ->required()
       ->type_name("");
-  add_output(*change, c->change);
+  add_output(*change, c->change.output, c->change.new_password_file);
   add_giving_up(*change, c->change);
 }
 
@@ -250,13 +300,15 @@ void add_backup(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
 
 void add_volume_commands(CLI::App& app, std::function<int()>& command) {
   const auto commands = std::make_shared<VolumeCommands>();
-  CLI::App* volume = app.add_subcommand("volume", "Look into a BitLocker volume, change its keys");
+  CLI::App* volume =
+      app.add_subcommand("volume", "Make a BitLocker volume, look into it, change its keys");
   volume->require_subcommand(1);
   volume->footer(
       "Keys come from a file, standard input or the terminal, never from an argument.\n\n"
       "Example:\n  driveprep volume info disk0.img");
   add_reading(*volume, commands, command);
   add_files(*volume, commands, command);
+  add_creating(*volume, commands, command);
   add_protectors(*volume, commands, command);
   add_backup(*volume, commands, command);
 }

@@ -30,6 +30,18 @@ struct VolumeOptions {
   VolumeKeyOptions key;
 };
 
+struct CreateOptions : VolumeOptions {
+  std::string cipher = "xts-aes-256";
+  std::vector<std::string> protectors;  // kinds; empty: a recovery password
+  std::string label;
+  std::string description;                    // empty: computer, label, date
+  std::optional<std::uint32_t> cluster_size;  // bytes
+  std::uint32_t sector_size = 512;            // bytes, of an image; a device knows its own
+  std::string new_password_file;              // as below
+  std::string output;
+  std::string confirm;  // what the first run has shown
+};
+
 struct ProtectorOptions : VolumeOptions {
   std::string kind;               // add: "recovery-password", "password", "external-key"
   std::string id;                 // remove, change
@@ -79,6 +91,7 @@ int run_volume_extract(const ExtractOptions& options);
 int run_volume_export(const VolumeExportOptions& options);
 int run_backup_metadata(const BackupOptions& options);
 int run_restore_metadata(const RestoreOptions& options);
+int run_volume_create(const CreateOptions& options);
 int run_protectors_add(const ProtectorOptions& options);
 int run_protectors_remove(const ProtectorOptions& options);
 int run_protectors_change(const ProtectorOptions& options);

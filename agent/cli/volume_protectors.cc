@@ -1,12 +1,10 @@
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
+#include "agent/cli/new_key.h"
 #include "agent/cli/output.h"
-#include "agent/cli/secret_output.h"
 #include "agent/cli/volume_session.h"
-#include "agent/volume/key_input.h"
 #include "bitlocker/create.h"
 #include "bitlocker/protector_edit.h"
 
@@ -49,9 +47,10 @@ class Change {
   // copies, and a look at what stands there now.
   void write() {
     const Bytes metadata = std::move(edit_).seal();
-    if (new_key_) hand_out();
-    // From here on the key may be the one that opens what is there, even if a write fails.
-    if (file_) file_->keep();
+    if (new_key_) {
+      new_key_->hand_out();
+      new_key_->keep();
+    }
     bitlocker::write_metadata(volume_.target.volume(), opened_.layout, metadata);
     const bitlocker::VolumeFacts now =
         bitlocker::examine(volume_.device(), {.metadata_offsets = opened_.layout.metadata});
@@ -72,14 +71,14 @@ class Change {
       document["volume_guid"] = opened_.volume_id.lower();
       document["added"] = added ? nlohmann::ordered_json(added->lower()) : nullptr;
       document["removed"] = removed ? nlohmann::ordered_json(removed->lower()) : nullptr;
-      document["key_file"] = file_ ? nlohmann::ordered_json(file_->path().string()) : nullptr;
+      document["key_file"] = key_file() ? nlohmann::ordered_json(key_file()->string()) : nullptr;
       print_json(document);
       return;
     }
     std::string text = std::string(done) + " on " + printable(volume_.device().name()) + ".";
     if (added) text += "\n  new protector      " + added->lower();
     if (removed) text += "\n  removed protector  " + removed->lower();
-    if (file_) text += "\n  key file           " + printable(file_->path().string());
+    if (key_file()) text += "\n  key file           " + printable(key_file()->string());
     note(text);
   }
 
@@ -96,60 +95,33 @@ class Change {
                 "shipped, give --give-up-envelope and keep another key of the volume yourself.");
   }
 
-  struct NewKey {
-    SecretBytes content;
-    std::filesystem::path file;  // empty or "-": standard output
-  };
-
-  void hand_out() {
-    if (!new_key_->file.empty() && new_key_->file != "-") {
-      file_.emplace(new_key_->file, new_key_->content.span());
-    } else {
-      print_secret("", new_key_->content.text(), "");
-    }
-  }
-
   Guid add_recovery_password() {
     const bitlocker::RecoveryPassword password = bitlocker::RecoveryPassword::random();
-    if (options_.json && (options_.output.empty() || options_.output == "-")) {
-      throw Error(ErrorKind::kUsage, "output-needed",
-                  "with --json a new key cannot go to standard output",
-                  "Name a file for it: --output FILE.");
-    }
-    SecretBytes line(password.text().size() + 1);
-    std::ranges::copy(as_bytes(password.text()), line.span().begin());
-    line.span().back() = std::byte{'\n'};
-    new_key_.emplace(NewKey{std::move(line), options_.output});
-    return edit_.add_recovery_password(password);
+    const Guid id = edit_.add_recovery_password(password);
+    new_key_.emplace(password, id, output());
+    return id;
   }
 
   Guid add_external_key() {
     bitlocker::ExternalKeyFile key;
     const Guid id = edit_.add_external_key(key);
-    std::filesystem::path path = options_.output;
-    if (path.empty() || (path == "-" && options_.json)) {
-      throw Error(ErrorKind::kUsage, "output-needed", "a new external key is a file",
-                  "Name the directory or file for it: --output PATH.");
-    }
-    // Windows looks for it by this name.
-    if (std::filesystem::is_directory(path)) path /= key.name;
-    new_key_.emplace(NewKey{std::move(key.content), std::move(path)});
+    new_key_.emplace(std::move(key), output());
     return id;
   }
 
   SecretBytes new_password() const {
-    if (!options_.new_password_file.empty()) {
-      if (options_.new_password_file == "-" && options_.key.password_file == "-") {
-        throw Error(ErrorKind::kUsage, "key-options",
-                    "the old and the new password cannot both come from standard input",
-                    "Give one of them in a file.");
-      }
-      return volume::read_key_text(options_.new_password_file);
+    if (options_.new_password_file == "-" && options_.key.password_file == "-") {
+      throw Error(ErrorKind::kUsage, "key-options",
+                  "the old and the new password cannot both come from standard input",
+                  "Give one of them in a file.");
     }
-    SecretBytes password = volume::ask_secret("New password: ");
-    if (volume::ask_secret("The same once more: ") == password) return password;
-    throw Error(ErrorKind::kNotConfirmed, "passwords-differ", "the two passwords differ",
-                "Run the command again.");
+    return read_new_password(options_.new_password_file);
+  }
+
+  KeyOutput output() const { return {options_.output, options_.json}; }
+
+  std::optional<std::filesystem::path> key_file() const {
+    return new_key_ ? new_key_->file() : std::nullopt;
   }
 
   const ProtectorOptions& options_;
@@ -157,22 +129,12 @@ class Change {
   bitlocker::OpenedVolume opened_;
   bitlocker::ProtectorEdit edit_;
   std::optional<NewKey> new_key_;
-  std::optional<SecretFile> file_;
 };
-
-ProtectorClass kind_of(const std::string& word) {
-  for (const ProtectorClass kind : {ProtectorClass::kRecoveryPassword, ProtectorClass::kPassword,
-                                    ProtectorClass::kExternalKey}) {
-    if (protector_word(kind) == word) return kind;
-  }
-  throw Error(ErrorKind::kUsage, "protector-kind", "there is no kind of protector \"" + word + "\"",
-              "Give recovery-password, password or external-key.");
-}
 
 }  // namespace
 
 int run_protectors_add(const ProtectorOptions& options) {
-  const ProtectorClass kind = kind_of(options.kind);
+  const ProtectorClass kind = protector_kind(options.kind);
   Change change(options);
   const Guid added = change.add(kind);
   change.write();

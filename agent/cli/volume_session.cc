@@ -121,14 +121,17 @@ bitlocker::OpenedVolume open_examined(const ExaminedVolume& volume, const Volume
   return opened;
 }
 
-nlohmann::ordered_json volume_head(const ExaminedVolume& volume) {
-  nlohmann::ordered_json document = {{"schema", 1}, {"target", volume.target.device().name()}};
-  document["partition"] = volume.target.partition()
-                              ? nlohmann::ordered_json(*volume.target.partition())
-                              : nlohmann::ordered_json(nullptr);
-  document["offset"] = volume.target.range().offset;
-  document["length"] = volume.target.range().length;
+nlohmann::ordered_json volume_head(const volume::Target& target) {
+  nlohmann::ordered_json document = {{"schema", 1}, {"target", target.device().name()}};
+  document["partition"] = target.partition() ? nlohmann::ordered_json(*target.partition())
+                                             : nlohmann::ordered_json(nullptr);
+  document["offset"] = target.range().offset;
+  document["length"] = target.range().length;
   return document;
+}
+
+nlohmann::ordered_json volume_head(const ExaminedVolume& volume) {
+  return volume_head(volume.target);
 }
 
 std::string protector_word(ProtectorClass kind) {
@@ -142,6 +145,16 @@ std::string protector_word(ProtectorClass kind) {
     case ProtectorClass::kPassword: return "password";
   }
   return "unknown";
+}
+
+ProtectorClass protector_kind(const std::string& word) {
+  for (const ProtectorClass kind : {ProtectorClass::kRecoveryPassword, ProtectorClass::kPassword,
+                                    ProtectorClass::kExternalKey}) {
+    if (protector_word(kind) == word) return kind;
+  }
+  throw Error(ErrorKind::kUsage, "protector-kind",
+              "there is no kind of protector \"" + printable(word) + "\"",
+              "Give recovery-password, password or external-key.");
 }
 
 }  // namespace driveprep::cli

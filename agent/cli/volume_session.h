@@ -32,9 +32,13 @@ struct ExaminedVolume {
 bitlocker::OpenedVolume open_examined(const ExaminedVolume& volume, const VolumeOptions& options);
 
 // {"schema", "target", "partition", "offset", "length"}: how every result begins.
+nlohmann::ordered_json volume_head(const volume::Target& target);
 nlohmann::ordered_json volume_head(const ExaminedVolume& volume);
 
 // "recovery-password", "password", "external-key", "clear-key", "certificate", "tpm", ...
 std::string protector_word(bitlocker::ProtectorClass kind);
+// The kinds that can be made, by the words above: the first three of them. Throws kUsage
+// "protector-kind".
+bitlocker::ProtectorClass protector_kind(const std::string& word);
 
 }  // namespace driveprep::cli

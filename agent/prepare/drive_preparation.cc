@@ -9,8 +9,8 @@
 #include "agent/prepare/volume_copier.h"
 #include "agent/prepare/volume_creation.h"
 #include "agent/report/sizes.h"
+#include "agent/volume/empty_volume.h"
 #include "base/posix.h"
-#include "base/utf16.h"
 #include "bitlocker/create.h"
 #include "bitlocker/open.h"
 #include "drive/ntfs/volume_writer.h"
@@ -166,11 +166,7 @@ class DrivePreparation {
       state = {checkpoint->next_file, checkpoint->bytes_done, checkpoint->files_done,
                checkpoint->partial};
     } else {
-      std::vector<ntfs::ReservedFile> reserved;
-      for (const bitlocker::ReservedFile& owned : session_->layout().reserved_files()) {
-        reserved.push_back({utf16_from_utf8(owned.name).value(), owned.range});
-      }
-      writer.reserve(reserved);
+      writer.reserve(volume::reserved_files(session_->layout()));
       checkpointer.make(Checkpointer::Kind::kMore, state);
     }
     context_.journal.set_state(id, DriveState::kWriting, "copying");

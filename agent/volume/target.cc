@@ -4,10 +4,12 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
 #include "base/posix.h"
@@ -97,9 +99,9 @@ std::string listed(const std::vector<inventory::Partition>& partitions) {
 
 }  // namespace
 
-Target::Target(const TargetRequest& request, Access access) : path_(request.path) {
+Target::Target(const TargetRequest& request, Access access) : request_(request) {
   open(access);
-  choose_partition(request.partition);
+  choose_partition();
   const std::string name =
       partition_ ? device_->name() + " (partition " + std::to_string(*partition_) + ")"
                  : device_->name();
@@ -107,7 +109,7 @@ Target::Target(const TargetRequest& request, Access access) : path_(request.path
 }
 
 void Target::open(Access access) {
-  const std::string path = path_.string();
+  const std::string path = request_.path.string();
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw cannot_open(path, access, errno);
   const bool disk = S_ISBLK(status.st_mode);
@@ -131,7 +133,7 @@ void Target::open(Access access) {
     throw Error(ErrorKind::kRefused, "target-empty", path + " has no content at all",
                 "Check that this is the right drive, and that its medium is there.");
   }
-  const SectorSize sector = disk ? block_device_sector(fd.get()) : SectorSize(512);
+  const SectorSize sector = disk ? block_device_sector(fd.get()) : request_.image_sector;
   // Files are often in memory already, just copied or made; a disk would only push other things
   // out.
   const bool cached = access == Access::kRead && !disk;
@@ -144,7 +146,7 @@ void Target::open(Access access) {
   }
   guard::hold_for_writing(*device_);
   const std::string loop =
-      disk ? std::string() : guard::loop_device_of(status.st_dev, status.st_ino, path_, size);
+      disk ? std::string() : guard::loop_device_of(status.st_dev, status.st_ino, path, size);
   if (!loop.empty()) {
     throw Error(ErrorKind::kBusy, "image-backs-loop",
                 "the loop device /dev/" + loop + " is made of " + path,
@@ -152,7 +154,8 @@ void Target::open(Access access) {
   }
 }
 
-void Target::choose_partition(std::optional<int> wanted) {
+void Target::choose_partition() {
+  const std::optional<int> wanted = request_.partition;
   const ByteRange whole{0, device_->size()};
   range_ = whole;
   if (!wanted && looks_like_bitlocker(*device_, whole)) return;
@@ -171,6 +174,12 @@ void Target::choose_partition(std::optional<int> wanted) {
         "Name one that is there, or leave --partition out.");
   }
   if (partitions.empty()) return;
+  if (request_.choice == Choice::kNamed) {
+    throw Error(ErrorKind::kUsage, "partition-needed",
+                device_->name() + " has partitions (" + listed(partitions) +
+                    "), and none of them was named",
+                "Name the one that is meant: --partition N.");
+  }
   const auto found = std::ranges::find_if(partitions, [&](const inventory::Partition& partition) {
     return looks_like_bitlocker(*device_, partition.range);
   });
@@ -180,6 +189,17 @@ void Target::choose_partition(std::optional<int> wanted) {
               "none of the partitions of " + device_->name() + " (" + listed(partitions) +
                   ") begins like a BitLocker volume",
               "Name the one that is meant: --partition N.");
+}
+
+std::uint64_t Target::offset_on_disk() const {
+  if (partition_) return range_.offset;
+  const struct stat status = posix::fstat(device_->fd(), device_->name(), ErrorKind::kBusy);
+  if (!S_ISBLK(status.st_mode)) return 0;
+  // There for partitions only; in units of 512 bytes, whatever the sector size.
+  std::ifstream file("/sys/dev/block/" + std::to_string(major(status.st_rdev)) + ":" +
+                     std::to_string(minor(status.st_rdev)) + "/start");
+  std::uint64_t start = 0;
+  return file >> start ? start * 512 : 0;
 }
 
 }  // namespace driveprep::volume

@@ -29,7 +29,7 @@ MAY_INCLUDE = {
     "agent/xml": ["base"],
     **{module: LOWER + ["agent/xml"] for module in RECORDS},
     **{module: LOWER + RECORDS for module in DECISIONS},
-    "agent/prepare": LOWER + RECORDS + DECISIONS,
+    "agent/prepare": LOWER + RECORDS + DECISIONS + ["agent/volume"],
     "agent/volume": LOWER + RECORDS,
     "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume"],
     "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/cli"],  # main.cc

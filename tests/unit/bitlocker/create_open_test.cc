@@ -307,7 +307,7 @@ TEST_CASE("an interrupted change of the copies leaves a volume that opens with t
 TEST_CASE("bad passwords and descriptions are refused before anything is made") {
   const RecoveryPassword recovery = RecoveryPassword::random();
   const auto code = [&](std::optional<std::string> password, const std::string& description) {
-    VolumeRequest request{.recovery_password = recovery, .description = description};
+    VolumeRequest request{.recovery_password = &recovery, .description = description};
     if (password) request.password = SecretBytes::copy_of(*password);
     return error_code([&] { NewVolume{request}; });
   };

@@ -40,7 +40,7 @@ struct VolumeTemplate {
   VolumeTemplate(Cipher cipher, SectorSize sector)
       : layout(place_metadata(62 * kMiB, sector, 4096, {})),
         created(create_volume({.cipher = cipher,
-                               .recovery_password = recovery,
+                               .recovery_password = &recovery,
                                .password = SecretBytes::copy_of(kTestPassword),
                                .external_key = true,
                                .description = "STAGING D: 21.11.2026"},

@@ -103,7 +103,7 @@ TEST_CASE("the last key of a volume stays") {
   const OpenedVolume opened = volume.open(by(volume.first_file()));
   ProtectorEdit edit(opened, volume.facts());
   edit.remove(*volume.made.created.password_protector);
-  edit.remove(volume.made.created.recovery_protector);
+  edit.remove(*volume.made.created.recovery_protector);
   edit.remove(*volume.made.created.external_key_protector);
   CHECK(code_of([&] { std::move(edit).seal(); }) == "last-protector");
 }
@@ -119,7 +119,7 @@ TEST_CASE("a second password, an unknown id and a short password are refused") {
   CHECK(code_of([&] { edit.add_password(SecretBytes::copy_of("short")); }) ==
         "bitlocker-password-length");
   CHECK(code_of([&] { find_protector(opened.metadata, "00000000"); }) == "protector-unknown");
-  const Guid id = volume.made.created.recovery_protector;
+  const Guid id = *volume.made.created.recovery_protector;
   CHECK(find_protector(opened.metadata, "{" + id.upper() + "}").id == id);
   CHECK(find_protector(opened.metadata, id.upper().substr(0, 8)).id == id);
 }

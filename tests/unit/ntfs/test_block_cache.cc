@@ -154,7 +154,7 @@ TEST_CASE(
     "blocks that no flush has had go ahead once, in long runs, and changed again wait for the "
     "flush") {
   CountingDevice device(8 * kMiB);
-  test::DirectSink sink(device);
+  test::RecordingSink sink(device);
   BlockCache cache(device, 0);
   cache.set_fresh({kMiB, kMiB});
   Bytes run = test::content_of(10 * 4096, 6);
@@ -194,7 +194,7 @@ TEST_CASE(
 
 TEST_CASE("nothing goes ahead into clusters of file data") {
   CountingDevice device(8 * kMiB);
-  test::DirectSink sink(device);
+  DirectSink sink(device);
   BlockCache cache(device, 0);
   cache.set_fresh({kMiB, kMiB});
   cache.write(kMiB, test::content_of(16 * 4096, 1));

@@ -126,7 +126,7 @@ TEST_CASE("what lies behind the valid length reads as zeros") {
   format_volume({64 * kMiB, SectorSize(512), Lba{2048}, "VALID", {}}).copy_to(device);
   const Bytes content = content_of(300'000, 5);
   {
-    ntfs::test::DirectSink sink(device);
+    ntfs::DirectSink sink(device);
     VolumeWriter writer(device, sink, {});
     const std::vector<ByteRange> ranges = writer.allocate(content.size());
     REQUIRE(ranges.size() == 1);
@@ -149,7 +149,7 @@ TEST_CASE("a file in a thousand fragments, described in several records, reads a
   format_volume({128 * kMiB, SectorSize(512), Lba{2048}, "PIECES", {}}).copy_to(device);
   const Bytes content = content_of(1100 * 4096 - 99, 77);
   {
-    ntfs::test::DirectSink sink(device);
+    ntfs::DirectSink sink(device);
     VolumeWriter writer(device, sink, {});
     const std::vector<ByteRange> room = writer.allocate(2200 * 4096);
     REQUIRE(room.size() == 1);
@@ -369,7 +369,7 @@ TEST_CASE("a damaged record is told for its file, the others are read") {
   block::MemoryDevice device(64 * kMiB);
   format_volume({64 * kMiB, SectorSize(512), Lba{2048}, "DAMAGED", {}}).copy_to(device);
   {
-    ntfs::test::DirectSink sink(device);
+    ntfs::DirectSink sink(device);
     VolumeWriter writer(device, sink, {});
     writer.write_small(u"one", times_of(1), content_of(100, 1));
     writer.write_small(u"two", times_of(2), content_of(10'000, 2));

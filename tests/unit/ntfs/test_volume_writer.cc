@@ -31,7 +31,7 @@ struct Volume {
   TemporaryDirectory directory;
   std::filesystem::path path;
   std::unique_ptr<block::FileDevice> image;
-  DirectSink sink;
+  RecordingSink sink;
 };
 
 template <typename Call>

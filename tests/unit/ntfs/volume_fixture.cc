@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <random>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 namespace driveprep::ntfs::test {
@@ -23,8 +23,8 @@ TemporaryDirectory::~TemporaryDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::unique_ptr<block::FileDevice> make_image(const std::filesystem::path& path,
-                                              std::uint64_t size, SectorSize sector) {
+std::unique_ptr<block::FileDevice> make_image(const std::filesystem::path& path, std::uint64_t size,
+                                              SectorSize sector) {
   UniqueFd fd = posix::open(path, O_RDWR | O_CREAT | O_TRUNC, ErrorKind::kWrite);
   posix::ftruncate(fd.get(), size, path.string(), ErrorKind::kWrite);
   return std::make_unique<block::FileDevice>(std::move(fd), path.filename().string(), size, sector);
@@ -34,15 +34,16 @@ void export_device(const block::ReadableDevice& device, const std::filesystem::p
   const auto image = make_image(path, device.size(), device.sector_size());
   block::AlignedBuffer buffer(kMiB);
   for (std::uint64_t at = 0; at < device.size(); at += buffer.size()) {
-    const auto part = buffer.span().first(std::min<std::uint64_t>(buffer.size(), device.size() - at));
+    const auto part =
+        buffer.span().first(std::min<std::uint64_t>(buffer.size(), device.size() - at));
     device.read(at, part);
     const bool empty = std::ranges::all_of(part, [](std::byte b) { return b == std::byte{0}; });
     if (!empty) image->write(at, part);
   }
 }
 
-void DirectSink::write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) {
-  device_.write(offset, data.span().first(length));
+void RecordingSink::write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) {
+  DirectSink::write(offset, std::move(data), length);
   writes.push_back({offset, length});
 }
 
@@ -146,8 +147,8 @@ std::map<std::string, std::string> listed_by_sleuthkit(const std::filesystem::pa
   // Through a file: the output of a program is kept only in part.
   const TemporaryDirectory directory;
   const std::filesystem::path out = directory / "listed";
-  const auto result = run_subprocess(
-      "/bin/sh", {"-c", "fls -r -p -F -f ntfs \"$0\" > \"$1\"", image, out});
+  const auto result =
+      run_subprocess("/bin/sh", {"-c", "fls -r -p -F -f ntfs \"$0\" > \"$1\"", image, out});
   REQUIRE(result.exit_status == 0);
   std::map<std::string, std::string> found;
   std::ifstream lines(out);
@@ -164,8 +165,8 @@ std::map<std::string, std::string> listed_by_sleuthkit(const std::filesystem::pa
 Bytes extracted_by_sleuthkit(const std::filesystem::path& image, const std::string& record,
                              const TemporaryDirectory& directory) {
   const std::filesystem::path out = directory / "extracted";
-  const auto result = run_subprocess(
-      "/bin/sh", {"-c", "icat -f ntfs \"$0\" \"$1\" > \"$2\"", image, record, out});
+  const auto result =
+      run_subprocess("/bin/sh", {"-c", "icat -f ntfs \"$0\" \"$1\" > \"$2\"", image, record, out});
   REQUIRE(result.exit_status == 0);
   const std::string text = posix::read_file(out, kGiB, ErrorKind::kInternal);
   const ByteView bytes = as_bytes(text);

@@ -11,6 +11,7 @@
 #include "base/subprocess.h"
 #include "drive/block/file_device.h"
 #include "drive/block/memory_device.h"
+#include "drive/ntfs/direct_sink.h"
 #include "drive/ntfs/format.h"
 #include "drive/ntfs/volume_reader.h"
 #include "drive/ntfs/volume_writer.h"
@@ -33,16 +34,12 @@ std::unique_ptr<block::FileDevice> make_image(const std::filesystem::path& path,
 // The whole device as a sparse file.
 void export_device(const block::ReadableDevice& device, const std::filesystem::path& path);
 
-// Writes at once, and remembers where data went.
-class DirectSink : public DataSink {
+// Remembers where data went.
+class RecordingSink : public DirectSink {
  public:
-  explicit DirectSink(block::BlockDevice& device) : device_(device) {}
+  using DirectSink::DirectSink;
   void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override;
-  void wait() override {}
   std::vector<ByteRange> writes;
-
- private:
-  block::BlockDevice& device_;
 };
 
 // Bytes that differ for each seed; the same on every run.

@@ -30,7 +30,7 @@ TEST_CASE(
   {
     bitlocker::CreatedVolume created =
         bitlocker::create_volume({.cipher = bitlocker::Cipher::kXtsAes128,
-                                  .recovery_password = password,
+                                  .recovery_password = &password,
                                   .password = {},
                                   .external_key = false,
                                   .description = "TEST"},
@@ -42,7 +42,7 @@ TEST_CASE(
         std::make_shared<bitlocker::SectorCipher>(bitlocker::Cipher::kXtsAes128,
                                                   std::move(created.fvek), sector));
     formatted.copy_to(plain);
-    ntfs::test::DirectSink sink(plain);
+    ntfs::DirectSink sink(plain);
     ntfs::VolumeWriter writer(plain, sink, {});
     std::vector<ntfs::ReservedFile> reserved;
     for (const bitlocker::ReservedFile& owned : layout.reserved_files()) {

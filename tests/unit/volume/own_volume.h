@@ -45,7 +45,7 @@ class OwnVolume {
   }
 
   void write(const std::map<std::string, Bytes>& files) {
-    ntfs::test::DirectSink sink(device);
+    ntfs::DirectSink sink(device);
     ntfs::VolumeWriter writer(device, sink, {});
     write_files(writer, device, files);
     ntfs::test::finish(writer);
