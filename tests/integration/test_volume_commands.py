@@ -10,8 +10,10 @@ import unittest
 import zlib
 
 import harness
+import judges
 import volume as v
 from harness import MIB, Drive, need
+from judges import Key
 
 UNKNOWN_ROLE, UNKNOWN_TYPE = 0x77, 0x99
 USAGE, REFUSED, NOT_CONFIRMED, VERIFICATION, KEY = 2, 3, 4, 7, 12
@@ -90,52 +92,8 @@ class VolumeCommands(harness.Case):
         v.copy_partition(image, volume.offset, volume.length, partition)
         return partition, volume
 
-    def opened_by_cryptsetup(self, partition, key_file):
-        return v.run("cryptsetup", "bitlkDump", "--dump-volume-key", "--batch-mode", "--key-file",
-                     key_file, partition).returncode == 0
-
-    def opened_by_dislocker(self, partition, how):
-        plain = partition + ".plain"  # dislocker takes no file that is there already
-        opened = v.run("dislocker-file", "-r", "-V", partition, *how, "--", plain).returncode == 0
-        if os.path.exists(plain):
-            os.remove(plain)
-        return opened
-
-    def opened_by_libbde(self, partition, how):
-        done = v.run("bdeinfo", *how, partition)
-        return done.returncode == 0 and b"is locked" not in done.stdout.lower()
-
-    def openers(self, job, keys):
-        """{name: what opens it} for keys {name: (kind, file)}."""
-        partition, _ = self.partition(job)
-        found = {}
-        for name, (kind, path) in keys.items():
-            with open(path, "rb") as file:
-                text = file.read()
-            option = {"recovery": "--recovery-password-file", "password": "--password-file",
-                      "bek": "--bek-file"}[kind]
-            ours = self.volume("unlock", "--check", job.image(), option, path).returncode == 0
-            plain = v.key_file_of(job.root, "key", text.decode().strip()) if kind != "bek" else path
-            short = {"recovery": "-p", "password": "-u", "bek": "-f"}[kind]
-            how = [short + (path if kind == "bek" else text.decode().strip())]
-            found[name] = [ours, self.opened_by_cryptsetup(partition, plain),
-                           self.opened_by_dislocker(partition, how)]
-            if kind != "bek":
-                letter = {"recovery": "-r", "password": "-p"}[kind]
-                found[name].append(
-                    self.opened_by_libbde(partition, [letter, text.decode().strip()]))
-            else:
-                found[name].append(self.opened_by_libbde(partition, ["-s", path]))
-        return found
-
     def check_openers(self, job, keys, expected, behind=()):
-        """`behind`: keys that come after another one of their kind; of those dislocker 0.7.3 and
-        libbde 20190102 look at the first only."""
-        for name, judges in self.openers(job, keys).items():
-            if name in behind:
-                judges = judges[:2]
-            self.assertEqual(judges, [expected[name]] * len(judges),
-                             f"{name}: driveprep, cryptsetup, dislocker, libbde")
+        judges.check(self, self.partition(job)[0], keys, expected, behind)
 
     # --- promises
 
@@ -220,41 +178,37 @@ class VolumeCommands(harness.Case):
         image, directory = job.image(), job.path("drives", "DISK0")
         (bek,) = [os.path.join(directory, name) for name in os.listdir(directory)
                   if name.endswith(".BEK")]
-        keys = {"recovery": ("recovery", v.key_file_of(job.root, "first.txt", job.key())),
-                "file": ("bek", bek)}
+        keys = {"recovery": Key("recovery-password", v.key_file_of(job.root, "first.txt", job.key())),
+                "file": Key("external-key", bek)}
         expected = {"recovery": True, "file": True}
         by_file = ["--bek-file", bek]
 
-        keys["second"] = ("recovery", os.path.join(job.root, "second.txt"))
-        self.ok("protectors", "add", image, "recovery-password", "--output", keys["second"][1], *by_file)
+        keys["second"] = Key("recovery-password", os.path.join(job.root, "second.txt"))
+        self.ok("protectors", "add", image, "recovery-password", "--output", keys["second"].path, *by_file)
         expected["second"] = True
-        keys["password"] = ("password", v.key_file_of(job.root, "password.txt", PASSWORD))
-        self.ok("protectors", "add", image, "password", "--new-password-file", keys["password"][1],
+        keys["password"] = Key("password", v.key_file_of(job.root, "password.txt", PASSWORD))
+        self.ok("protectors", "add", image, "password", "--new-password-file", keys["password"].path,
                 *by_file)
         expected["password"] = True
         added = self.document("protectors", "add", image, "external-key", "--output", job.root, *by_file)
-        keys["file2"] = ("bek", added["key_file"])
+        keys["file2"] = Key("external-key", added["key_file"])
         self.assertEqual(os.stat(added["key_file"]).st_mode & 0o777, 0o600)
         expected["file2"] = True
-        self.check_openers(job, keys, expected, behind=("second", "file2"))
-
         ids = [entry["id"] for entry in self.document("info", image)["metadata"]["protectors"]]
         self.assertEqual(len(ids), 5)
         first = job.status()["DISK0"]["volume"]["recovery_protector"]
         self.ok("protectors", "remove", image, first, *by_file)
         expected["recovery"] = False
-        keys["password2"] = ("password", v.key_file_of(job.root, "password2.txt", PASSWORD + " 2"))
+        keys["password2"] = Key("password", v.key_file_of(job.root, "password2.txt", PASSWORD + " 2"))
         self.ok("protectors", "change", image, self.protectors(image)["password"],
-                "--new-password-file", keys["password2"][1], *by_file)
+                "--new-password-file", keys["password2"].path, *by_file)
         expected.update({"password": False, "password2": True})
         self.check_openers(job, keys, expected, behind=("file2",))
 
         # The file system is still what it was.
         harness.need_fuse()
         scratch = self.env.directory("look")
-        with open(keys["second"][1], encoding="ascii") as file:
-            second = file.read().strip()
-        self.assertEqual(v.outside_differences(image, 512, second,
+        self.assertEqual(v.outside_differences(image, 512, keys["second"].text(),
                                                [(self.tree + "/", "archive/")], scratch), [])
 
     def test_the_last_key_stays_and_nothing_is_written(self):
