@@ -1,9 +1,10 @@
 #include <catch2/catch.hpp>
 
+#include "agent/volume/empty_volume.h"
 #include "agent/volume/extract.h"
-#include "bitlocker/create.h"
 #include "bitlocker/encrypted_device.h"
 #include "bitlocker/open.h"
+#include "bitlocker/volume_header.h"
 #include "tests/support/scratch.h"
 #include "tests/unit/volume/own_volume.h"
 
@@ -14,50 +15,63 @@ using driveprep::test::ScratchDirectory;
 using driveprep::volume::test::bytes_of;
 using driveprep::volume::test::manifest_of;
 
+namespace {
+
+constexpr std::uint64_t kSize = 128 * kMiB;
+
+EmptyVolume make_empty(const bitlocker::RecoveryPassword& password) {
+  ntfs::FormatRequest format;
+  format.volume_bytes = kSize;
+  format.sector = SectorSize(512);
+  format.partition_start = Lba{2048};
+  format.label = "SEALED";
+  return make_empty_volume(format, [&] {
+    return bitlocker::NewVolume({.cipher = bitlocker::Cipher::kXtsAes128,
+                                 .recovery_password = &password,
+                                 .description = "TEST"});
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a new volume is taken for none before its last write") {
+  const bitlocker::RecoveryPassword password = bitlocker::RecoveryPassword::random();
+  EmptyVolume empty = make_empty(password);
+  const Guid id = empty.created.volume_id;
+  block::MemoryDevice partition(kSize);
+  unsigned headers = 0;
+  bool header_last = false;
+  partition.before_write = [&](std::uint64_t, std::uint64_t offset, ByteView data) {
+    header_last = offset == 0 && bitlocker::parse_volume_header(data.first(512)).kind !=
+                                     bitlocker::VolumeKind::kNone;
+    if (header_last) ++headers;
+  };
+  write_whole_volume(std::move(empty), partition);
+  CHECK(headers == 1);
+  CHECK(header_last);
+  CHECK(bitlocker::open_volume(partition, password.clone()).volume_id == id);
+}
+
+TEST_CASE("a volume needs a key") { CHECK_THROWS_AS(bitlocker::NewVolume({}), Error); }
+
 TEST_CASE(
     "files come out of an encrypted volume by its recovery password, and match its manifest") {
-  constexpr std::uint64_t kSize = 128 * kMiB;
-  const SectorSize sector(512);
   std::map<std::string, Bytes> files = {{"s/a/one", content_of(100, 1)},
                                         {"s/a/two", content_of(70'000, 2)},
                                         {"s/large", content_of(40'000'001, 3)}};
   block::MemoryDevice partition(kSize);
-  const ntfs::FormattedVolume formatted =
-      ntfs::format_volume({kSize, sector, Lba{2048}, "SEALED", {}});
-  const bitlocker::VolumeLayout layout =
-      bitlocker::place_metadata(kSize, sector, 4096, formatted.occupied());
   const bitlocker::RecoveryPassword password = bitlocker::RecoveryPassword::random();
+  write_whole_volume(make_empty(password), partition);
+  const bitlocker::OpenedVolume opened = bitlocker::open_volume(partition, password.clone());
   {
-    bitlocker::CreatedVolume created =
-        bitlocker::create_volume({.cipher = bitlocker::Cipher::kXtsAes128,
-                                  .recovery_password = &password,
-                                  .password = {},
-                                  .external_key = false,
-                                  .description = "TEST"},
-                                 layout);
-    bitlocker::erase_volume_header(partition);
-    bitlocker::write_metadata(partition, layout, created.metadata);
-    bitlocker::EncryptedDevice plain(
-        partition, layout,
-        std::make_shared<bitlocker::SectorCipher>(bitlocker::Cipher::kXtsAes128,
-                                                  std::move(created.fvek), sector));
-    formatted.copy_to(plain);
+    bitlocker::EncryptedDevice plain(partition, opened.layout, opened.cipher);
     ntfs::DirectSink sink(plain);
     ntfs::VolumeWriter writer(plain, sink, {});
-    std::vector<ntfs::ReservedFile> reserved;
-    for (const bitlocker::ReservedFile& owned : layout.reserved_files()) {
-      reserved.push_back({utf16_from_utf8(owned.name).value(), owned.range});
-    }
-    writer.reserve(reserved);
     volume::test::write_files(writer, plain, files);
     volume::test::write_files(writer, plain, {{"DriveManifest.xml", manifest_of(files)}});
     ntfs::test::finish(writer);
-    Bytes boot_sector(sector.bytes());
-    plain.read(0, boot_sector);
-    bitlocker::write_boot_region(partition, layout, boot_sector);
   }
 
-  const bitlocker::OpenedVolume opened = bitlocker::open_volume(partition, password.clone());
   const bitlocker::DecryptedDevice plain(partition, opened.layout, opened.cipher);
   ntfs::FileTree tree(plain);
   const ScratchDirectory scratch;
