@@ -13,6 +13,9 @@ from harness import MIB, Drive, wait_until, written_bytes
 
 USAGE, BUSY, WRITE, VERIFICATION, SOURCE, INTERRUPTED = 2, 5, 6, 7, 8, 130
 COMMANDS = (["init"], ["plan"], ["prepare"], ["verify"], ["status"], ["request"], ["key", "show"])
+VOLUME_COMMANDS = (["info"], ["unlock"], ["ls"], ["cat"], ["extract"], ["export"], ["create"],
+                   ["protectors", "add"], ["protectors", "remove"], ["protectors", "change"],
+                   ["backup-metadata"], ["restore-metadata"])
 
 
 class Interface(harness.Case):
@@ -116,12 +119,13 @@ class Interface(harness.Case):
         self.assertIn("init, plan, prepare", result.err)
 
     def test_help_fits_a_terminal_and_says_what_is_written_where(self):
-        for command in ([], *COMMANDS):
+        for command in ([], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS)):
             with self.subTest(command=command):
                 text = self.run_ok(*command, "--help").out
                 self.assertLessEqual(max(map(len, text.splitlines())), 80, text)
                 if command:
                     self.assertRegex(text, r"(?m)^Writes:\n  \S")
+                    self.assertRegex(text, r"(?m)^Examples?:\n  \S")
         self.assertIn("Usage:", self.env.run().err)
 
     def test_an_option_does_not_swallow_the_job(self):
