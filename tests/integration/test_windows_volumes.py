@@ -154,7 +154,8 @@ class WindowsVolumes(harness.Case):
         before = harness.digest_of(copy)
         secret = self.volumes[name]["RP"]
         for command in (["export", copy, "--output", self.env.path("none.img")], ["ls", copy],
-                        ["cat", copy, "file"], ["extract", copy, "--output", self.env.path("none")],
+                        ["cat", copy, "file", "--output", self.env.path("none")],
+                        ["extract", copy, "--output", self.env.path("none")],
                         ["protectors", "add", copy, "external-key", "--output", self.env.root]):
             done = self.env.run("volume", *command, "--json", "--recovery-password-file",
                                 v.key_file_of(self.env.root, "eow-key", secret))
