@@ -324,7 +324,8 @@ class VolumeCommands(harness.Case):
             content = file.read()
         self.assertEqual(self.ok("cat", image, below + name, *key).stdout, content)
         self.assertEqual(self.ok("cat", image, (below + name).replace("/", "\\"), *key).stdout, content)
-        self.error(USAGE, "no-such-file", "cat", image, "nowhere", *key)
+        self.error(USAGE, "no-such-file", "cat", image, "nowhere", "--output", os.path.join(job.root, "none"),
+                   *key)
 
         out = os.path.join(job.root, "out")
         told = self.document("extract", image, "--output", out, *key)
