@@ -1,12 +1,31 @@
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "agent/cli/parser.h"
 #include "agent/cli/stop_signals.h"
 #include "base/secret_bytes.h"
 
+namespace {
+
+// The file that is opened next takes the lowest descriptor that is free. With standard output or
+// standard error closed that may be the drive, and messages and keys would be written over it. What
+// takes their places fails when it is used, as a closed one does.
+bool occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
+    if (::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (!occupy_standard_streams()) return 1;
   // Before anything else exists that could hold a secret.
   if (driveprep::protect_process_memory() == driveprep::SecretMemory::kNotLocked) {
     std::fputs(

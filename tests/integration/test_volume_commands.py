@@ -16,7 +16,7 @@ from harness import MIB, Drive, need
 from judges import Key
 
 UNKNOWN_ROLE, UNKNOWN_TYPE = 0x77, 0x99
-USAGE, REFUSED, NOT_CONFIRMED, VERIFICATION, KEY = 2, 3, 4, 7, 12
+USAGE, REFUSED, NOT_CONFIRMED, WRITE, VERIFICATION, KEY = 2, 3, 4, 6, 7, 12
 PASSWORD = "correct horse battery"
 
 
@@ -436,6 +436,23 @@ class VolumeCommands(harness.Case):
         plain = os.path.join(job.root, "plain.img")
         told = self.document("export", image, "--output", plain, *key)
         self.assertEqual((told["output"], told["bytes"]), (plain, os.stat(plain).st_size))
+
+    def test_a_closed_standard_stream_is_never_taken_for_the_volume(self):
+        job = self.finished(external_key=False)
+        image = job.image()
+        before = harness.digest_of(image)
+        key = self.env.path("key.txt")
+        with open(key, "w", encoding="ascii") as file:
+            file.write(job.key())
+        for closed, arguments, status in (
+                (1, ["add", image, "recovery-password"], WRITE),
+                (2, ["remove", image, "00000000"], USAGE)):
+            done = subprocess.run(
+                [harness.PROGRAM, "volume", "protectors", *arguments, "--recovery-password-file", key],
+                env=self.env.variables(), stdin=subprocess.DEVNULL, check=False,
+                preexec_fn=lambda stream=closed: os.close(stream))
+            self.assertEqual(done.returncode, status, done)
+            self.assertEqual(harness.digest_of(image), before)
 
     def test_the_key_in_the_envelope_is_not_given_up_unasked(self):
         job = self.finished()
