@@ -11,15 +11,18 @@ namespace {
 
 constexpr std::size_t kHeaderSize = 512;
 
+std::optional<Relocation> relocation_of(const Metadata& metadata) {
+  const Entry* entry = metadata.find(Role::kRelocation);
+  return entry == nullptr ? std::nullopt : parse_relocation(*entry);
+}
+
 // Why a parsed copy cannot be used, or an empty text.
 std::string fault_of(const Metadata& metadata, ByteView block, std::uint64_t offset,
                      std::size_t index, std::uint64_t partition_size) {
   if (!crc_matches(metadata, block)) return "its checksum is wrong";
   if (metadata.offsets[index] != offset) return "it belongs to another place";
   if (metadata.current_state == kStateDecrypted) return {};
-  const Entry* entry = metadata.find(Role::kRelocation);
-  const std::optional<Relocation> relocation =
-      entry == nullptr ? std::nullopt : parse_relocation(*entry);
+  const std::optional<Relocation> relocation = relocation_of(metadata);
   if (!relocation) return "it does not say where the boot sectors are";
   const std::uint64_t sector = sector_size_of(metadata);
   // While a volume is converted the encrypted part ends anywhere.
@@ -79,6 +82,17 @@ const CopyFacts* VolumeFacts::newest() const {
   return newest;
 }
 
+const CopyFacts* VolumeFacts::newest_signed(const SecretBytes& vmk) const {
+  const CopyFacts* newest = nullptr;
+  for (const CopyFacts& copy : copies) {
+    if (!copy.sound() || check_integrity(*copy.metadata, vmk) != Integrity::kGood) continue;
+    if (newest == nullptr || copy.metadata->next_nonce > newest->metadata->next_nonce) {
+      newest = &copy;
+    }
+  }
+  return newest;
+}
+
 bool VolumeFacts::copies_agree() const {
   const CopyFacts* first = newest();
   return std::ranges::all_of(copies, [&](const CopyFacts& copy) {
@@ -107,13 +121,16 @@ VolumeFacts examine(const block::ReadableDevice& partition, const ExamineOptions
 }
 
 std::uint64_t sector_size_of(const Metadata& metadata) {
-  const Entry* entry = metadata.find(Role::kRelocation);
-  const std::optional<Relocation> relocation =
-      entry == nullptr ? std::nullopt : parse_relocation(*entry);
+  const std::optional<Relocation> relocation = relocation_of(metadata);
   if (!relocation || metadata.relocated_sectors == 0) return 0;
   const std::uint64_t bytes = relocation->size / metadata.relocated_sectors;
   const bool exact = bytes * metadata.relocated_sectors == relocation->size;
   return exact && SectorSize::is_valid(bytes) ? bytes : 0;
+}
+
+bool says_converting(const Metadata& metadata) {
+  const std::optional<Relocation> relocation = relocation_of(metadata);
+  return relocation && relocation->extension && relocation->extension->says_converting();
 }
 
 }  // namespace driveprep::bitlocker

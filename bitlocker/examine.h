@@ -33,6 +33,9 @@ struct VolumeFacts {
   // The sound copy with the highest next nonce: the last one written. They differ only when a
   // change of the protectors was interrupted. Null when none is sound.
   const CopyFacts* newest() const;
+  // The same of those whose integrity hash is good under this volume master key: a copy with a high
+  // nonce and no good hash was made by somebody who did not hold it.
+  const CopyFacts* newest_signed(const SecretBytes& vmk) const;
   // Whether all sound copies say the same.
   bool copies_agree() const;
 };
@@ -57,5 +60,8 @@ VolumeFacts examine(const block::ReadableDevice& partition, const ExamineOptions
 
 // Bytes a sector as the metadata implies it; 0 when that is not a sector size.
 std::uint64_t sector_size_of(const Metadata& metadata);
+
+// Whether the metadata itself says that encrypting is not finished, where the header is lost.
+bool says_converting(const Metadata& metadata);
 
 }  // namespace driveprep::bitlocker

@@ -20,6 +20,25 @@ namespace {
   throw Error(ErrorKind::kRefused, code, message, remedy);
 }
 
+void check_state(const block::ReadableDevice& partition, const Metadata& metadata) {
+  if (metadata.current_state == kStateDecrypted && metadata.next_state == kStateDecrypted) {
+    refuse("bitlocker-decrypted", partition.name() + " has BitLocker metadata but is not encrypted",
+           "Read it as an ordinary volume.");
+  }
+  if (!metadata.is_finished()) {
+    refuse("bitlocker-converting",
+           partition.name() + " is a BitLocker volume in the middle of a conversion (state " +
+               std::to_string(metadata.current_state) + ", next " +
+               std::to_string(metadata.next_state) + ")",
+           "Let Windows finish the conversion, then try again.");
+  }
+  if (says_converting(metadata)) {
+    refuse("bitlocker-converting",
+           partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
+           "Let Windows finish the encryption, then try again.");
+  }
+}
+
 void check_kind(const block::ReadableDevice& partition, const VolumeFacts& facts) {
   switch (facts.header.kind) {
     case VolumeKind::kNtfs:
@@ -29,6 +48,8 @@ void check_kind(const block::ReadableDevice& partition, const VolumeFacts& facts
              partition.name() + " is a BitLocker volume of Windows Vista, which is not supported",
              "Open it in Windows and encrypt it anew.");
     case VolumeKind::kConverting:
+      // Windows prepares a volume with this header, too, before it encrypts anything.
+      if (const CopyFacts* copy = facts.newest()) check_state(partition, *copy->metadata);
       refuse("bitlocker-converting",
              partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
              "Let Windows finish the encryption, then try again.");
@@ -62,26 +83,6 @@ std::vector<std::size_t> sound_copies(const block::ReadableDevice& partition,
   std::ranges::stable_sort(sound, std::greater(),
                            [&](std::size_t i) { return facts.copies[i].metadata->next_nonce; });
   return sound;
-}
-
-void check_state(const block::ReadableDevice& partition, const Metadata& metadata) {
-  if (metadata.current_state == kStateDecrypted && metadata.next_state == kStateDecrypted) {
-    refuse("bitlocker-decrypted", partition.name() + " has BitLocker metadata but is not encrypted",
-           "Read it as an ordinary volume.");
-  }
-  if (!metadata.is_finished()) {
-    refuse("bitlocker-converting",
-           partition.name() + " is a BitLocker volume in the middle of a conversion (state " +
-               std::to_string(metadata.current_state) + ", next " +
-               std::to_string(metadata.next_state) + ")",
-           "Let Windows finish the conversion, then try again.");
-  }
-  const std::optional<Relocation> relocation = parse_relocation(*metadata.find(Role::kRelocation));
-  if (relocation->extension && relocation->extension->says_converting()) {
-    refuse("bitlocker-converting",
-           partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
-           "Let Windows finish the encryption, then try again.");
-  }
 }
 
 // A credential made ready: what the protectors of its kind are opened with.
@@ -218,18 +219,29 @@ OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFac
   // Copies differ only when somebody changed one, or was interrupted between two: then an older one
   // may open where the newest does not. What is reported is what was wrong with the newest.
   std::exception_ptr first_failure;
-  const Metadata* last = nullptr;
-  for (const std::size_t slot : slots) {
-    const Metadata& metadata = *facts.copies[slot].metadata;
-    if (last != nullptr && metadata == *last) continue;
-    last = &metadata;
-    try {
-      OpenedVolume volume = open_copy(partition, metadata, key, facts.header.cluster_size, options);
-      volume.copy_used = static_cast<unsigned>(slot + 1);
-      return volume;
-    } catch (const Error&) {
-      if (!first_failure) first_failure = std::current_exception();
+  const auto try_copies = [&](const OpenOptions& how) -> std::optional<OpenedVolume> {
+    const Metadata* last = nullptr;
+    for (const std::size_t slot : slots) {
+      const Metadata& metadata = *facts.copies[slot].metadata;
+      if (last != nullptr && metadata == *last) continue;
+      last = &metadata;
+      try {
+        OpenedVolume volume = open_copy(partition, metadata, key, facts.header.cluster_size, how);
+        volume.copy_used = static_cast<unsigned>(slot + 1);
+        return volume;
+      } catch (const Error&) {
+        if (!first_failure) first_failure = std::current_exception();
+      }
     }
+    return std::nullopt;
+  };
+
+  // One with a wrong integrity hash is taken only where there is no other.
+  OpenOptions strict = options;
+  strict.accept_wrong_integrity = false;
+  if (std::optional<OpenedVolume> volume = try_copies(strict)) return std::move(*volume);
+  if (options.accept_wrong_integrity) {
+    if (std::optional<OpenedVolume> volume = try_copies(options)) return std::move(*volume);
   }
   std::rethrow_exception(first_failure);
 }

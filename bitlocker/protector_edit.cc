@@ -27,10 +27,11 @@ std::uint32_t counter_behind(const Entry& entry) {
   return next;
 }
 
-std::uint32_t counter_behind(const VolumeFacts& facts) {
+// Of the copies that were signed with the volume master key: no other has used it.
+std::uint32_t counter_behind(const VolumeFacts& facts, const SecretBytes& vmk) {
   std::uint32_t next = 0;
   for (const CopyFacts& copy : facts.copies) {
-    if (!copy.sound()) continue;
+    if (!copy.sound() || check_integrity(*copy.metadata, vmk) != Integrity::kGood) continue;
     next = std::max(next, copy.metadata->next_nonce);
     for (const Entry& entry : copy.metadata->entries) next = std::max(next, counter_behind(entry));
     if (copy.metadata->integrity) next = std::max(next, counter_behind(*copy.metadata->integrity));
@@ -65,18 +66,19 @@ ProtectorEdit::ProtectorEdit(const OpenedVolume& volume, const VolumeFacts& fact
     : metadata_(volume.metadata),
       vmk_(volume.vmk),
       now_(now),
-      nonces_(now.rounded_to_ms(), counter_behind(facts)) {
-  if (metadata_ != *facts.newest()->metadata) {
-    throw Error(ErrorKind::kKey, "protector-change-interrupted",
-                "an earlier change of the protectors was interrupted, and this key is not among "
-                "the new ones",
-                "Give a key that the change has left in place or added.");
-  }
+      nonces_(now.rounded_to_ms(), counter_behind(facts, volume.vmk)) {
   if (volume.integrity != Integrity::kGood) {
     throw Error(ErrorKind::kVerification, "bitlocker-integrity",
                 "the metadata was changed by somebody who did not hold its key; changing the "
                 "protectors would sign it",
                 "Do not trust this drive; copy what can be read and prepare it again.");
+  }
+  const CopyFacts* newest = facts.newest_signed(vmk_);
+  if (newest == nullptr || metadata_ != *newest->metadata) {
+    throw Error(ErrorKind::kKey, "protector-change-interrupted",
+                "an earlier change of the protectors was interrupted, and this key is not among "
+                "the new ones",
+                "Give a key that the change has left in place or added.");
   }
 }
 

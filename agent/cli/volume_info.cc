@@ -51,7 +51,8 @@ State state_of(const bitlocker::VolumeFacts& facts, const Metadata* metadata) {
   if (metadata->current_state == bitlocker::kStateDecrypted) {
     return {"decrypted", "prepared for BitLocker, and not encrypted"};
   }
-  if (facts.header.kind == VolumeKind::kConverting || !metadata->is_finished()) {
+  if (facts.header.kind == VolumeKind::kConverting || !metadata->is_finished() ||
+      bitlocker::says_converting(*metadata)) {
     return {"converting", "Windows has not finished encrypting or decrypting it"};
   }
   if (bitlocker::has_clear_key(metadata->entries)) {
@@ -225,7 +226,9 @@ int run_volume_info(const VolumeOptions& options) {
     how.accept_wrong_integrity = true;  // it is told, and nothing of the content is shown
     opened = bitlocker::open_volume(volume.device(), volume.facts, *key, how);
   }
-  const CopyFacts* newest = volume.facts.newest();
+  // With a key, what its holder signed.
+  const CopyFacts* newest = opened ? volume.facts.newest_signed(opened->vmk) : nullptr;
+  if (newest == nullptr) newest = volume.facts.newest();
   const Metadata* metadata = newest != nullptr ? &*newest->metadata : nullptr;
   const Report report{volume, opened, metadata, state_of(volume.facts, metadata)};
   options.json ? print_as_json(report) : print_as_text(report);

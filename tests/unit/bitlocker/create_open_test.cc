@@ -238,6 +238,37 @@ TEST_CASE("metadata changed without the key is refused, unless the caller insist
   CHECK(open_volume(made.partition, file_of(made), options).metadata.description() == "forged");
 }
 
+TEST_CASE("a forged copy never goes before one that the key has signed") {
+  MadeVolume made(Cipher::kXtsAes128, SectorSize(512));
+  Metadata forged = open_volume(made.partition, file_of(made)).metadata;
+  forged.next_nonce += 1000;
+  forged.encrypted_size /= 2;
+  const std::optional<Entry> integrity = forged.integrity;
+  seal(forged, SecretBytes::random(32), {FileTime{1}, 1});
+  forged.integrity = integrity;
+  made.partition.write(made.layout.metadata[1], serialise(forged));
+  for (const bool accept : {false, true}) {
+    OpenOptions options;
+    options.accept_wrong_integrity = accept;
+    const OpenedVolume opened = open_volume(made.partition, file_of(made), options);
+    CHECK(opened.integrity == Integrity::kGood);
+    CHECK(opened.copy_used == 1);
+    CHECK(opened.layout == made.layout);
+  }
+}
+
+TEST_CASE("a volume that is only prepared is not taken for one that is being encrypted") {
+  MadeVolume made(Cipher::kXtsAes128, SectorSize(512));
+  forge(made, [](Metadata& m) { m.current_state = m.next_state = 1; });
+  Bytes header(512);
+  made.partition.read(0, header);
+  const Guid converting = *Guid::parse("92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8");
+  std::ranges::copy(converting.on_disk(), header.begin() + 0xA0);
+  made.partition.write(0, header);
+  CHECK(error_code([&] { open_volume(made.partition, recovery_of(made)); }) ==
+        "bitlocker-decrypted");
+}
+
 TEST_CASE("states, ciphers and derivations that cannot be opened are named") {
   const auto forged_code = [](const std::function<void(Metadata&)>& change) {
     MadeVolume made(Cipher::kXtsAes128, SectorSize(512));

@@ -58,6 +58,27 @@ std::string code_of(const std::function<void()>& action) {
 
 }  // namespace
 
+TEST_CASE("a forged copy does not keep the holder of a key from changing protectors") {
+  Edited volume;
+  const OpenedVolume before = volume.open(by(volume.first_file()));
+  Metadata forged = before.metadata;
+  forged.next_nonce = 0xFFFFFFFF;
+  const std::optional<Entry> integrity = forged.integrity;
+  seal(forged, SecretBytes::random(32), {FileTime{1}, 1});
+  forged.integrity = integrity;
+  volume.made.partition.write(volume.made.layout.metadata[1], serialise(forged));
+  ExternalKeyFile file;
+  {
+    const OpenedVolume opened = volume.open(by(volume.first_file()));
+    ProtectorEdit edit(opened, volume.facts());
+    edit.add_external_key(file);
+    volume.write(std::move(edit));
+  }
+  CHECK(volume.opens(by(file)));
+  CHECK(volume.facts().copies_agree());
+  CHECK(volume.open(by(file)).metadata.next_nonce < before.metadata.next_nonce + 100);
+}
+
 TEST_CASE("each kind of protector can be added, and opens the volume beside the old ones") {
   Edited volume;
   const OpenedVolume before = volume.open(by(volume.first_file()));
