@@ -128,6 +128,10 @@ std::uint64_t sector_size_of(const Metadata& metadata) {
   return exact && SectorSize::is_valid(bytes) ? bytes : 0;
 }
 
+std::uint64_t missing_bytes(const Metadata& metadata, std::uint64_t size) {
+  return metadata.encrypted_size > size ? metadata.encrypted_size - size : 0;
+}
+
 bool says_converting(const Metadata& metadata) {
   const std::optional<Relocation> relocation = relocation_of(metadata);
   return relocation && relocation->extension && relocation->extension->says_converting();

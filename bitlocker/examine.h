@@ -61,6 +61,10 @@ VolumeFacts examine(const block::ReadableDevice& partition, const ExamineOptions
 // Bytes a sector as the metadata implies it; 0 when that is not a sector size.
 std::uint64_t sector_size_of(const Metadata& metadata);
 
+// Bytes that the volume has and `size`, that of the place it lies in, has not: 0 but for a cut-off
+// image.
+std::uint64_t missing_bytes(const Metadata& metadata, std::uint64_t size);
+
 // Whether the metadata itself says that encrypting is not finished, where the header is lost.
 bool says_converting(const Metadata& metadata);
 

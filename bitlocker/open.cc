@@ -114,26 +114,28 @@ std::optional<SecretBytes> try_protector(const Entry& protector, const Key& key)
   }
 }
 
-struct Unlocked {
-  SecretBytes vmk;
-  Guid protector;
-};
-
-Unlocked unlock(const block::ReadableDevice& partition, const Metadata& metadata, const Key& key) {
+UnlockedVolume unlock(const block::ReadableDevice& partition, const Metadata& metadata,
+                      const Key& key) {
   std::size_t tried = 0;
+  std::exception_ptr not_understood;  // another protector of the kind may open it all the same
   for (const Entry& entry : metadata.entries) {
     const std::optional<ProtectorFacts> facts = protector_facts(entry);
     if (!facts || facts->kind != key.kind) continue;
     ++tried;
-    if (std::optional<SecretBytes> vmk = try_protector(entry, key)) {
-      return {std::move(*vmk), facts->id};
+    try {
+      if (std::optional<SecretBytes> vmk = try_protector(entry, key)) {
+        return {std::move(*vmk), facts->id};
+      }
+    } catch (const Error&) {
+      if (!not_understood) not_understood = std::current_exception();
     }
   }
+  if (not_understood) std::rethrow_exception(not_understood);
   if (tried == 0) {
-    refuse("no-such-protector",
-           partition.name() + " has no protector of the kind \"" + std::string(key.name) +
-               "\", so this key cannot open it",
-           "Use another of the volume's keys.");
+    throw Error(ErrorKind::kKey, "no-such-protector",
+                partition.name() + " has no protector of the kind \"" + std::string(key.name) +
+                    "\", so this key cannot open it",
+                "Use another of the volume's keys.");
   }
   throw Error(ErrorKind::kKey, "key-does-not-open",
               "this " + std::string(key.name) + " does not open " + partition.name() + " (volume " +
@@ -179,7 +181,7 @@ OpenedVolume open_copy(const block::ReadableDevice& partition, const Metadata& m
                ", which driveprep does not know",
            "Open it in Windows.");
   }
-  Unlocked unlocked = unlock(partition, metadata, key);
+  UnlockedVolume unlocked = unlock(partition, metadata, key);
   OpenedVolume volume;
   volume.integrity = check_integrity(metadata, unlocked.vmk);
   if (volume.integrity != Integrity::kGood && !options.accept_wrong_integrity) {
@@ -244,6 +246,26 @@ OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFac
     if (std::optional<OpenedVolume> volume = try_copies(options)) return std::move(*volume);
   }
   std::rethrow_exception(first_failure);
+}
+
+UnlockedVolume unlock_volume(const block::ReadableDevice& partition, const VolumeFacts& facts,
+                             const Credential& credential) {
+  const std::vector<std::size_t> slots = sound_copies(partition, facts);
+  const Key key = key_of(credential);
+  std::exception_ptr first_failure;
+  std::optional<UnlockedVolume> of_unsigned;
+  for (const std::size_t slot : slots) {
+    const Metadata& metadata = *facts.copies[slot].metadata;
+    try {
+      UnlockedVolume unlocked = unlock(partition, metadata, key);
+      if (check_integrity(metadata, unlocked.vmk) == Integrity::kGood) return unlocked;
+      if (!of_unsigned) of_unsigned = std::move(unlocked);
+    } catch (const Error&) {
+      if (!first_failure) first_failure = std::current_exception();
+    }
+  }
+  if (!of_unsigned) std::rethrow_exception(first_failure);
+  return std::move(*of_unsigned);
 }
 
 }  // namespace driveprep::bitlocker

@@ -58,13 +58,24 @@ struct OpenedVolume {
 //
 // Errors:
 //   kRefused  "not-bitlocker", "bitlocker-vista", "bitlocker-converting", "bitlocker-decrypted",
-//             "bitlocker-cipher-unknown", "bitlocker-stretching-unknown", "no-such-protector"
+//             "bitlocker-cipher-unknown", "bitlocker-stretching-unknown"
 //   kVerification  "bitlocker-metadata-damaged" (no sound copy), "bitlocker-integrity"
-//   kKey      "key-does-not-open", "bad-external-key", "bitlocker-password-text"
+//   kKey      "key-does-not-open", "no-such-protector" (of the kind of the credential),
+//             "bad-external-key", "bitlocker-password-text"
 OpenedVolume open_volume(const block::ReadableDevice& partition, const Credential& credential,
                          const OpenOptions& options = {});
 // The same with what was found out before, also of a volume whose header is lost.
 OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFacts& facts,
                          const Credential& credential, const OpenOptions& options = {});
+
+// The volume master key alone, of a volume in any state: what is needed to tell which copies of the
+// metadata its holder signed. A copy with a good integrity hash is preferred. Errors as above, but
+// for those about the state of the volume.
+struct UnlockedVolume {
+  SecretBytes vmk;
+  Guid protector;
+};
+UnlockedVolume unlock_volume(const block::ReadableDevice& partition, const VolumeFacts& facts,
+                             const Credential& credential);
 
 }  // namespace driveprep::bitlocker

@@ -30,6 +30,7 @@ class ProtectorEdit {
   //   kVerification  "bitlocker-integrity": the metadata that would be signed anew was not intact
   ProtectorEdit(const OpenedVolume& volume, const VolumeFacts& facts,
                 FileTime now = FileTime::now());
+  ProtectorEdit(OpenedVolume&&, const VolumeFacts&, FileTime = FileTime::now()) = delete;
 
   // Each returns the id of the new protector. Throws kUsage "protector-exists": Windows keeps one
   // password at most; and what check_password() throws.

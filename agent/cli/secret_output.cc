@@ -21,8 +21,9 @@ SecretFile::SecretFile(std::filesystem::path path, ByteView content) : path_(std
   const UniqueFd fd(
       ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid() && errno == EEXIST) {
-    throw Error(ErrorKind::kUsage, "output-exists", path_.string() + " is there already",
-                "Name a file that does not exist yet: a key is never written over another file.");
+    throw Error(
+        ErrorKind::kUsage, "output-exists", path_.string() + " is there already",
+        "Name a file that does not exist yet: no key or backup is written over another file.");
   }
   if (!fd.valid()) {
     throw Error::from_errno(ErrorKind::kWrite, "output-failed", "create " + path_.string(), errno,

@@ -5,6 +5,7 @@
 #include "agent/cli/secret_output.h"
 #include "agent/cli/volume_session.h"
 #include "agent/volume/key_input.h"
+#include "base/directories.h"
 #include "base/encoding.h"
 #include "base/posix.h"
 #include "bitlocker/metadata_backup.h"
@@ -27,7 +28,12 @@ struct Sealing {
       : job(job::load_job(options.job)),
         job_id(open_begun(job.directory)->job()->id),
         keys(open_key_store(job)),
-        binding{job_id, options.drive, keywrap::Purpose::kVolumeMetadata} {}
+        binding{job_id, options.drive, keywrap::Purpose::kVolumeMetadata} {
+    if (job::is_valid_drive_id(options.drive)) return;
+    throw Error(ErrorKind::kUsage, "drive-unknown",
+                "\"" + printable(options.drive) + "\" can be no drive's id",
+                "Give letters, digits, '.', '_' and '-'.");
+  }
 
   std::filesystem::path file(const std::string& named) const {
     return named.empty() ? job.directory.drive(binding.drive) / "volume-metadata.jwe.json"
@@ -77,10 +83,13 @@ void check_present(const RestoreOptions& options, const ExaminedVolume& volume,
                 "Name the right drive; or give --replace, which destroys that volume.");
   }
   if (present->metadata->next_nonce > saved.next_nonce) {
-    throw Error(ErrorKind::kRefused, "restore-older",
-                "the metadata on " + volume.device().name() +
-                    " is newer than the backup: its protectors were changed since",
-                "Make a new backup; or give --replace, which brings the old protectors back.");
+    throw Error(
+        ErrorKind::kRefused, "restore-older",
+        "the metadata on " + volume.device().name() +
+            " is newer than the backup: its protectors were changed since, or one copy "
+            "was forged",
+        "Look with driveprep volume info and a key whether the newest copy is signed. If it "
+        "is, make a new backup; --replace brings the old metadata back.");
   }
 }
 
@@ -89,18 +98,33 @@ void check_present(const RestoreOptions& options, const ExaminedVolume& volume,
 int run_backup_metadata(const BackupOptions& options) {
   const ExaminedVolume volume(options, volume::Access::kRead);
   const Sealing sealing(options.key);
+  if (!volume.facts.copies_agree()) {
+    // Without a key nobody can tell which of them is to be trusted.
+    throw Error(ErrorKind::kVerification, "bitlocker-copies-differ",
+                "the metadata copies of " + volume.device().name() +
+                    " differ: a change of the protectors was interrupted, or one was forged",
+                "Look with driveprep volume info and a key which are signed; a change of the "
+                "protectors with that key makes them the same again.");
+  }
   const bitlocker::MetadataBackup backup =
       bitlocker::back_up_metadata(volume.device(), volume.facts);
   const std::string kid = sealing.keys->newest(sealing.job.spec.encryption.key_name).kid;
   const keywrap::Payload payload{text_of(backup), backup.volume_id(), FileTime::now()};
   const std::string sealed = keywrap::seal(sealing.binding, payload, *sealing.keys, kid);
+  if (options.output.empty()) {
+    create_directories_durably(sealing.job.directory.drive(options.key.drive), ErrorKind::kWrite);
+  }
   SecretFile file(sealing.file(options.output), as_bytes(sealed));
   file.keep();
+  if (backup.relocated.empty()) {
+    note("warning: the relocated first bytes of the file system are too many for the backup");
+  }
   if (options.json) {
     nlohmann::ordered_json document = volume_head(volume);
     document.update({{"volume_guid", backup.volume_id().lower()},
                      {"backup", file.path().string()},
-                     {"key", kid}});
+                     {"key", kid},
+                     {"relocated_bytes", backup.relocated.size()}});
     print_json(document);
   } else {
     print("Header and metadata of volume " + backup.volume_id().lower() + " are in " +

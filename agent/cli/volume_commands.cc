@@ -93,7 +93,7 @@ void add_reading(CLI::App& app, const std::shared_ptr<VolumeCommands>& c,
   CLI::App* unlock =
       add_command(app, c->unlock,
                   {"unlock", "Say whether a key opens the volume, and by which protector",
-                   "nothing; exit status 0: it opens, 12: it does not",
+                   "nothing; exit status 0: it opens, 12: this key does not open it",
                    "driveprep volume unlock --check disk0.img --bek-file KEY.BEK"},
                   chosen, [c] { return run_volume_unlock(c->unlock); });
   add_key_options(*unlock, c->unlock.key);

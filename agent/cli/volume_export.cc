@@ -38,18 +38,29 @@ int run_volume_export(const VolumeExportOptions& options) {
            return !stop_requested();
          }});
   }
-  if (!whole) {
-    note("driveprep: stopped; nothing is left of the output");
-    return stop_exit_status();
+  if (whole) output.keep();
+  const std::uint64_t missing = bitlocker::missing_bytes(opened.metadata, plain.size());
+  if (whole && missing != 0) {
+    throw Error(ErrorKind::kVerification, "volume-cut-off",
+                volume.device().name() + " is cut off: the last " + human_count(missing) +
+                    " bytes of the volume are missing; the " + human_count(plain.size()) +
+                    " that are there were written to " + output.name(),
+                "Copy the image again from its drive, whole.");
   }
-  output.keep();
   if (options.json) {
     nlohmann::ordered_json document = volume_head(volume);
     document.update({{"volume_guid", opened.volume_id.lower()},
                      {"output", output.name()},
-                     {"bytes", plain.size()}});
+                     {"bytes", shown},
+                     {"stopped", !whole}});
     print_json(document);
-  } else {
+  }
+  if (!whole) {
+    note(std::string("driveprep: stopped; ") +
+         (output.is_new_file() ? "nothing is left of the output" : "the output is not whole"));
+    return stop_exit_status();
+  }
+  if (!options.json) {
     note("Exported " + human_bytes(plain.size()) + " of " + printable(volume.device().name()) +
          " to " + printable(output.name()) + ".");
   }

@@ -5,6 +5,7 @@
 #include "agent/cli/output.h"
 #include "agent/cli/volume_session.h"
 #include "base/human_text.h"
+#include "bitlocker/external_key.h"
 #include "bitlocker/other_entries.h"
 #include "bitlocker/protector.h"
 #include "bitlocker/relocation.h"
@@ -14,6 +15,7 @@ namespace {
 
 using bitlocker::CopyFacts;
 using bitlocker::Metadata;
+using bitlocker::ProtectorClass;
 using bitlocker::VolumeKind;
 using nlohmann::ordered_json;
 
@@ -78,13 +80,17 @@ std::string_view integrity_word(bitlocker::Integrity integrity) {
 
 struct Report {
   const ExaminedVolume& volume;
-  const std::optional<bitlocker::OpenedVolume>& opened;
+  const std::optional<bitlocker::UnlockedVolume>& opened;
   const Metadata* metadata;
   State state;
 
   std::optional<bitlocker::Integrity> integrity(const CopyFacts& copy) const {
     if (!opened || !copy.metadata) return std::nullopt;
     return bitlocker::check_integrity(*copy.metadata, opened->vmk);
+  }
+
+  std::uint64_t missing() const {
+    return metadata != nullptr ? bitlocker::missing_bytes(*metadata, volume.device().size()) : 0;
   }
 };
 
@@ -105,10 +111,14 @@ ordered_json copies_json(const Report& report) {
 ordered_json protectors_json(const Metadata& metadata) {
   ordered_json list = ordered_json::array();
   for (const bitlocker::ProtectorFacts& facts : bitlocker::protectors(metadata.entries)) {
-    list.push_back({{"id", facts.id.lower()},
-                    {"kind", protector_word(facts.kind)},
-                    {"class", static_cast<unsigned>(facts.kind)},
-                    {"changed", facts.changed.iso8601()}});
+    const bool file = facts.kind == ProtectorClass::kExternalKey;
+    list.push_back(
+        {{"id", facts.id.lower()},
+         {"kind", protector_word(facts.kind)},
+         {"class", static_cast<unsigned>(facts.kind)},
+         {"changed", facts.changed.iso8601()},
+         {"key_file_name", file ? ordered_json(bitlocker::external_key_file_name(facts.id))
+                                : ordered_json(nullptr)}});
   }
   return list;
 }
@@ -150,6 +160,7 @@ void print_as_json(const Report& report) {
   document["header_lost"] =
       report.metadata != nullptr && report.volume.facts.header.kind == VolumeKind::kNone;
   document["copies"] = copies_json(report);
+  document["missing_bytes"] = report.missing();
   document["copies_agree"] = report.volume.facts.copies_agree();
   document["metadata"] =
       report.metadata != nullptr ? metadata_json(*report.metadata) : ordered_json(nullptr);
@@ -171,6 +182,26 @@ std::string copy_text(const Report& report, const CopyFacts& copy) {
   return text;
 }
 
+// Why the copies differ; without a key nobody can tell.
+std::string difference_text(const Report& report) {
+  if (!report.opened) return "the copies differ: a change was interrupted, or one was forged";
+  const bool all_signed =
+      std::ranges::all_of(report.volume.facts.copies, [&](const CopyFacts& copy) {
+        return !copy.sound() || report.integrity(copy) == bitlocker::Integrity::kGood;
+      });
+  return all_signed ? "the copies differ: a change was interrupted"
+                    : "the copies differ: one was changed without the volume's key";
+}
+
+std::string protector_text(const Report& report, const bitlocker::ProtectorFacts& protector) {
+  std::string text = bitlocker::protector_name(protector.kind);
+  if (protector.kind == ProtectorClass::kExternalKey) {
+    text += ", " + bitlocker::external_key_file_name(protector.id);
+  }
+  if (report.opened && report.opened->protector == protector.id) text += " (opens it)";
+  return text;
+}
+
 void print_as_text(const Report& report) {
   const bitlocker::VolumeFacts& facts = report.volume.facts;
   std::vector<std::vector<std::string>> rows;
@@ -181,8 +212,12 @@ void print_as_text(const Report& report) {
   if (const Metadata* metadata = report.metadata) {
     row("Kind", facts.header.kind == VolumeKind::kToGo ? "BitLocker To Go (removable drive)"
                                                        : "Windows 7 or later");
+    row("Version", std::to_string(metadata->version));
     row("Cipher", method_name(metadata->method));
     row("Size", size_text(metadata->encrypted_size));
+    if (report.missing() != 0) {
+      row("Cut off", "the last " + size_text(report.missing()) + " are missing");
+    }
     row("Sector size", std::to_string(bitlocker::sector_size_of(*metadata)) + " bytes");
     row("Volume GUID", metadata->volume_id.lower());
     row("Description", printable_line(metadata->description()));
@@ -195,7 +230,7 @@ void print_as_text(const Report& report) {
     for (std::size_t i = 0; i < facts.copies.size(); ++i) {
       row("Metadata copy " + std::to_string(i + 1), copy_text(report, facts.copies[i]));
     }
-    if (!facts.copies_agree()) row("", "the copies differ: a change was interrupted");
+    if (!facts.copies_agree()) row("", difference_text(report));
   }
   print(printable(report.volume.device().name()) + "\n" + table(rows));
   if (report.metadata == nullptr) return;
@@ -203,9 +238,7 @@ void print_as_text(const Report& report) {
   rows = {{"  Protector", "Kind", "Changed"}};
   for (const bitlocker::ProtectorFacts& protector :
        bitlocker::protectors(report.metadata->entries)) {
-    const bool used = report.opened && report.opened->protector == protector.id;
-    rows.push_back({"  " + protector.id.lower(),
-                    bitlocker::protector_name(protector.kind) + (used ? " (opens it)" : ""),
+    rows.push_back({"  " + protector.id.lower(), protector_text(report, protector),
                     protector.changed.iso8601()});
   }
   print("\n" + table(rows));
@@ -220,11 +253,11 @@ void print_as_text(const Report& report) {
 
 int run_volume_info(const VolumeOptions& options) {
   const ExaminedVolume volume(options, volume::Access::kRead);
-  std::optional<bitlocker::OpenedVolume> opened;
-  if (const auto key = given_key(options.key)) {
-    bitlocker::OpenOptions how;
-    how.accept_wrong_integrity = true;  // it is told, and nothing of the content is shown
-    opened = bitlocker::open_volume(volume.device(), volume.facts, *key, how);
+  std::optional<bitlocker::Credential> key = given_key(options.key);
+  if (!key && has_clear_key(volume.facts)) key = bitlocker::ClearKeyCredential{};
+  std::optional<bitlocker::UnlockedVolume> opened;
+  if (key && volume.facts.has_sound_copy()) {
+    opened = bitlocker::unlock_volume(volume.device(), volume.facts, *key);
   }
   // With a key, what its holder signed.
   const CopyFacts* newest = opened ? volume.facts.newest_signed(opened->vmk) : nullptr;

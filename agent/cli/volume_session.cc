@@ -8,6 +8,7 @@
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/progress_display.h"
 #include "agent/volume/key_input.h"
+#include "base/human_text.h"
 #include "bitlocker/protector.h"
 
 namespace driveprep::cli {
@@ -32,13 +33,14 @@ Credential envelope_key(const std::string& job_directory, const std::string& dri
   return prepare::open_envelope(job.directory, journal->job()->id, drive, known->state, *keys);
 }
 
-bool has_clear_key(const bitlocker::VolumeFacts& facts) {
-  const bitlocker::CopyFacts* copy = facts.newest();
-  return copy != nullptr && bitlocker::has_clear_key(copy->metadata->entries);
-}
-
-void warn_of_damage(const ExaminedVolume& volume) {
+// `opened`: what says which copies its key's holder signed.
+void warn_of_damage(const ExaminedVolume& volume, const bitlocker::OpenedVolume& opened) {
   const bitlocker::VolumeFacts& facts = volume.facts;
+  if (const std::uint64_t missing =
+          bitlocker::missing_bytes(opened.metadata, volume.device().size())) {
+    note("warning: " + printable(volume.device().name()) + " is cut off: the last " +
+         human_bytes(missing) + " of the volume are missing");
+  }
   if (facts.header.kind == bitlocker::VolumeKind::kNone) {
     note("warning: the volume header is lost; the metadata was found by search");
   }
@@ -47,7 +49,19 @@ void warn_of_damage(const ExaminedVolume& volume) {
     note("warning: metadata copy " + std::to_string(i + 1) +
          " is not usable: " + facts.copies[i].fault);
   }
-  if (!facts.copies_agree()) {
+  if (facts.copies_agree() || opened.integrity != bitlocker::Integrity::kGood) return;
+  bool forged = false;
+  for (std::size_t i = 0; i < facts.copies.size(); ++i) {
+    const bitlocker::CopyFacts& copy = facts.copies[i];
+    if (!copy.sound() ||
+        bitlocker::check_integrity(*copy.metadata, opened.vmk) == bitlocker::Integrity::kGood) {
+      continue;
+    }
+    forged = true;
+    note("warning: metadata copy " + std::to_string(i + 1) +
+         " was changed by somebody who did not hold the volume's key; it is not used");
+  }
+  if (!forged) {
     note("warning: the metadata copies differ: a change of the protectors was interrupted");
   }
 }
@@ -74,6 +88,11 @@ std::optional<Credential> given_key(const VolumeKeyOptions& options) {
   }
   if (from_job) return envelope_key(options.job, options.drive);
   return std::nullopt;
+}
+
+bool has_clear_key(const bitlocker::VolumeFacts& facts) {
+  const bitlocker::CopyFacts* copy = facts.newest();
+  return copy != nullptr && bitlocker::has_clear_key(copy->metadata->entries);
 }
 
 ExaminedVolume::ExaminedVolume(const VolumeOptions& options, volume::Access access)
@@ -110,7 +129,7 @@ bitlocker::OpenedVolume open_examined(const ExaminedVolume& volume, const Volume
   bitlocker::OpenOptions how;
   how.accept_wrong_integrity = options.accept_wrong_integrity;
   bitlocker::OpenedVolume opened = bitlocker::open_volume(volume.device(), volume.facts, *key, how);
-  warn_of_damage(volume);
+  warn_of_damage(volume, opened);
   if (opened.has_clear_key) {
     note(
         "warning: protection is suspended: a key lies open on the volume, and anybody can read it");

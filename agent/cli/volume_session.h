@@ -26,6 +26,9 @@ struct ExaminedVolume {
   const block::ReadableDevice& device() const { return target.volume(); }
 };
 
+// Whether a key lies open on it.
+bool has_clear_key(const bitlocker::VolumeFacts& facts);
+
 // Opens it: with the key of the options, else with the clear key that lies open on the volume, else
 // with what is asked for on the terminal. Says on standard error what the operator should know
 // (a lost header, damaged copies, a clear key, a wrong integrity hash that was accepted).

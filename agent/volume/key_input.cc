@@ -15,7 +15,7 @@ namespace driveprep::volume {
 namespace {
 
 constexpr std::size_t kLargestKey = 4096;
-constexpr std::size_t kRecoveryDigits = 48;
+constexpr std::ptrdiff_t kNearlyRecoveryDigits = 40;  // of 48
 
 Error key_file_error(const std::string& name, const std::string& why) {
   return Error(ErrorKind::kKey, "key-file", "the key in " + name + " cannot be used: " + why,
@@ -129,10 +129,12 @@ SecretBytes ask_secret(const std::string& question) {
 
 bitlocker::Credential credential_from_typed(SecretBytes typed) {
   const std::string_view text = typed.text();
-  const auto digits = std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  const std::ptrdiff_t digits =
+      std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
   const bool others = std::ranges::any_of(
       text, [](char c) { return (c < '0' || c > '9') && c != '-' && c != ' ' && c != '\t'; });
-  if (!others && digits == kRecoveryDigits) return bitlocker::RecoveryPassword::parse(text);
+  // One digit too few or too many is no password: it would only be told not to open.
+  if (!others && digits >= kNearlyRecoveryDigits) return bitlocker::RecoveryPassword::parse(text);
   return bitlocker::PasswordCredential{std::move(typed)};
 }
 

@@ -21,7 +21,8 @@ bitlocker::RecoveryPassword read_recovery_password(const std::filesystem::path& 
 // Asks on the terminal of this process, without showing what is typed. Throws kUsage "key-missing"
 // when there is no terminal, and kNotConfirmed "key-not-given" for an empty answer.
 SecretBytes ask_secret(const std::string& question);
-// What was typed: 48 digits are a recovery password, anything else is a password.
+// What was typed: digits with hyphens and blanks between them are a recovery password if there are
+// about as many as it has (which may be told to be wrong), anything else is a password.
 bitlocker::Credential credential_from_typed(SecretBytes typed);
 
 }  // namespace driveprep::volume

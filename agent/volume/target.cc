@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/posix.h"
+#include "bitlocker/examine.h"
 #include "bitlocker/volume_header.h"
 #include "drive/guard/image_target.h"
 #include "drive/guard/loop_devices.h"
@@ -75,6 +76,18 @@ bool looks_like_bitlocker(const block::FileDevice& device, const ByteRange& rang
     return false;
   }
   return bitlocker::parse_volume_header(sector).kind != bitlocker::VolumeKind::kNone;
+}
+
+// A volume whose header is lost.
+bool holds_metadata(const block::FileDevice& device, const ByteRange& range) {
+  const block::ReadableSlice place(device, range, device.name());
+  bitlocker::ExamineOptions how;
+  how.search = bitlocker::Search::kLikely;
+  try {
+    return bitlocker::examine(place, how).has_sound_copy();
+  } catch (const Error&) {  // unreadable: not to be told
+    return false;
+  }
 }
 
 // An image file does not tell its sector size, so a table of either kind is taken.
@@ -185,9 +198,13 @@ void Target::choose_partition() {
   });
   if (found != partitions.end()) return choose(*found);
   if (partitions.size() == 1) return choose(partitions.front());
+  const auto lost = std::ranges::find_if(partitions, [&](const inventory::Partition& partition) {
+    return holds_metadata(*device_, partition.range);
+  });
+  if (lost != partitions.end()) return choose(*lost);
   throw Error(ErrorKind::kUsage, "partition-needed",
               "none of the partitions of " + device_->name() + " (" + listed(partitions) +
-                  ") begins like a BitLocker volume",
+                  ") begins like a BitLocker volume, nor was metadata of one found there",
               "Name the one that is meant: --partition N.");
 }
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import unittest
 import zlib
+import zlib
 
 import harness
 import judges
@@ -169,7 +170,7 @@ class VolumeCommands(harness.Case):
         wrong = "000000-" * 7 + "000000"
         self.error(KEY, "key-does-not-open", "unlock", "--check", image,
                    "--recovery-password-file", "-", secret=wrong)
-        self.error(REFUSED, "no-such-protector", "unlock", "--check", image, "--password-file", "-",
+        self.error(KEY, "no-such-protector", "unlock", "--check", image, "--password-file", "-",
                    secret=PASSWORD)
 
     def test_every_change_of_the_protectors_is_seen_by_all_readers(self):
@@ -470,6 +471,81 @@ class VolumeCommands(harness.Case):
         self.ok("protectors", "change", image, sealed, "--output", new, "--give-up-envelope", *by_job)
         self.error(KEY, "key-does-not-open", "unlock", "--check", image, *by_job)
         self.ok("unlock", "--check", image, "--recovery-password-file", new)
+
+    def test_a_cut_off_image_is_told_and_never_passes_for_whole(self):
+        job = self.finished()
+        partition, _ = self.partition(job)
+        key = v.key_file_of(job.root, "key.txt", job.key())
+        size = os.stat(partition).st_size
+        self.assertEqual(self.document("info", partition)["missing_bytes"], 0)
+        os.truncate(partition, size - 8 * MIB)
+        self.assertEqual(self.document("info", partition)["missing_bytes"], 8 * MIB)
+        self.assertIn(b"Cut off", self.ok("info", partition).stdout)
+        told = self.ok("unlock", "--check", partition, "--recovery-password-file", key)
+        self.assertIn(b"is cut off", told.stderr)
+        plain = os.path.join(job.root, "plain.img")
+        self.error(VERIFICATION, "volume-cut-off", "export", partition, "--output", plain,
+                   "--recovery-password-file", key)
+        self.assertEqual(os.stat(plain).st_size, size - 8 * MIB)
+
+    def forge(self, image, copies):
+        """Another next nonce in these copies, and checksums that are right."""
+        volume = v.Volume(image, 512)
+        told = self.document("info", image)
+        with open(image, "r+b") as file:
+            for copy in copies:
+                begin = volume.offset + told["copies"][copy]["offset"]
+                file.seek(begin)
+                data = bytearray(file.read(v.METADATA_SIZE))
+                data[0x40 + 0x20] ^= 0x40
+                size = int.from_bytes(data[8:10], "little") * 16
+                data[size + 4:size + 8] = zlib.crc32(data[:size]).to_bytes(4, "little")
+                file.seek(begin)
+                file.write(data)
+
+    def test_a_forged_copy_is_named_with_a_key_and_is_in_no_backup(self):
+        job = self.finished()
+        image, key = job.image(), v.key_file_of(job.root, "key.txt", job.key())
+        sealing = ["--job", job.root, "--drive", "DISK0"]
+        self.forge(image, [1])
+        self.assertFalse(self.document("info", image)["copies_agree"])
+        told = self.document("info", image, "--recovery-password-file", key)
+        self.assertEqual([copy["integrity"] for copy in told["copies"]], ["good", "wrong", "good"])
+        warned = self.ok("unlock", "--check", image, "--recovery-password-file", key).stderr
+        self.assertIn(b"copy 2 was changed by somebody", warned)
+        self.assertNotIn(b"interrupted", warned)
+        self.error(VERIFICATION, "bitlocker-copies-differ", "backup-metadata", image, *sealing)
+        self.ok("protectors", "add", image, "recovery-password", "--output",
+                os.path.join(job.root, "more.txt"), "--recovery-password-file", key)
+        self.assertTrue(self.document("info", image)["copies_agree"])
+        self.ok("backup-metadata", image, *sealing)
+        self.forge(image, [0, 1, 2])
+        self.error(VERIFICATION, "bitlocker-integrity", "unlock", "--check", image,
+                   "--recovery-password-file", key)
+
+    def test_a_backup_of_a_volume_that_is_not_the_jobs(self):
+        job, other = self.finished(), self.finished()
+        made = self.document("backup-metadata", other.image(), "--job", job.root, "--drive", "guest.1")
+        self.assertEqual(made["backup"], job.path("drives", "guest.1", "volume-metadata.jwe.json"))
+        self.ok("restore-metadata", other.image(), "--job", job.root, "--drive", "guest.1", "--confirm",
+                made["volume_guid"])
+        self.error(USAGE, "drive-unknown", "backup-metadata", other.image(), "--job", job.root, "--drive",
+                   "../guest")
+
+    def test_a_volume_without_header_is_found_among_partitions(self):
+        need("sgdisk", "cryptsetup")
+        image = self.env.path("three.img")
+        with open(image, "wb") as file:
+            file.truncate(220 * MIB)
+        v.run_ok("sgdisk", "-n1:2048:+64M", "-n2:0:+80M", "-n3:0:+64M", image)
+        key = self.env.path("three.txt")
+        self.ok("create", image, "--partition", "2", "--output", key)
+        with open(image, "r+b") as file:
+            file.seek(65 * MIB)
+            file.write(bytes(512))
+        told = self.document("info", image)
+        self.assertEqual((told["partition"], told["header_lost"]), (2, True))
+        self.ok("unlock", "--check", image, "--recovery-password-file", key)
 
     def test_what_is_no_volume_is_named(self):
         empty = self.env.path("empty.img")

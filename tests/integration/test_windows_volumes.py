@@ -162,6 +162,12 @@ class WindowsVolumes(harness.Case):
             self.assertEqual((done.status, done.error()["code"]), (REFUSED, "bitlocker-converting"))
         self.assertEqual(harness.digest_of(copy), before)
         self.assertFalse(os.path.exists(self.env.path("none.img")))
+        # What there is to be told is told all the same.
+        told = json.loads(self.env.run("volume", "info", copy, "--json", "--recovery-password-file",
+                                       v.key_file_of(self.env.root, "eow-key", secret)).out)
+        self.assertEqual(told["state"], "converting")
+        self.assertEqual([entry["integrity"] for entry in told["copies"]], ["good"] * 3)
+        self.assertIsNotNone(told["opened_by"])
 
     def test_the_exported_volume_has_the_published_hash(self):
         for name, facts in self.volumes.items():
