@@ -1,6 +1,7 @@
 """driveprep volume: what it tells, opens and changes, judged by cryptsetup, dislocker and libbde."""
 
 import base64
+import copy
 import hashlib
 import json
 import os
@@ -52,12 +53,24 @@ class VolumeCommands(harness.Case):
         for number in range(20):
             harness.write_file(cls.tree, f"{number % 3}/{number}.txt", b"content %d" % number * 50)
 
-    def finished(self, cipher="xts-aes-128", external_key=True, sector=512):
-        job = self.make_job(sources=[(self.tree + "/", "archive/")],
-                            drives=[Drive(size=64 * MIB, sector=sector)],
-                            bitlocker={"cipher": cipher, "externalKey": external_key})
-        result = job.prepare()
-        self.assertEqual(result.status, 0, result)
+    prepared = {}
+
+    def finished(self, cipher="xts-aes-128", external_key=True, sector=512, fresh=False):
+        """A job with a finished drive: the copy of one that was made before, unless it is `fresh`."""
+        wanted = (cipher, external_key, sector)
+        if fresh or wanted not in self.prepared:
+            job = self.make_job(sources=[(self.tree + "/", "archive/")],
+                                drives=[Drive(size=64 * MIB, sector=sector)],
+                                bitlocker={"cipher": cipher, "externalKey": external_key})
+            result = job.prepare()
+            self.assertEqual(result.status, 0, result)
+            if fresh:
+                return job
+            self.prepared[wanted] = job
+        job = copy.copy(self.prepared[wanted])
+        job.root = self.env.directory("job")
+        subprocess.run(["cp", "-a", "--sparse=always", self.prepared[wanted].root + "/.", job.root],
+                       check=True)
         return job
 
     def volume(self, *arguments, secret=None):
@@ -274,7 +287,7 @@ class VolumeCommands(harness.Case):
                                                self.env.directory("look")), [])
 
     def test_a_backup_does_not_go_over_another_volume_or_newer_metadata(self):
-        job, other = self.finished(), self.finished()
+        job, other = self.finished(), self.finished(fresh=True)
         sealing = ["--job", job.root, "--drive", "DISK0"]
         made = self.document("backup-metadata", job.image(), *sealing)
         confirm = ["--confirm", made["volume_guid"]]
@@ -343,7 +356,7 @@ class VolumeCommands(harness.Case):
     def test_a_changed_block_is_told_by_file_and_place_when_it_is_extracted(self):
         harness.write_large(self.tree, "large.bin", 9 * MIB, 1)
         self.addCleanup(os.remove, os.path.join(self.tree, "large.bin"))
-        job = self.finished()
+        job = self.finished(fresh=True)
         image = job.image()
         # The longest piece of the sparse image is the large file's.
         with open(image, "r+b") as file:
@@ -524,7 +537,7 @@ class VolumeCommands(harness.Case):
                    "--recovery-password-file", key)
 
     def test_a_backup_of_a_volume_that_is_not_the_jobs(self):
-        job, other = self.finished(), self.finished()
+        job, other = self.finished(), self.finished(fresh=True)
         made = self.document("backup-metadata", other.image(), "--job", job.root, "--drive", "guest.1")
         self.assertEqual(made["backup"], job.path("drives", "guest.1", "volume-metadata.jwe.json"))
         self.ok("restore-metadata", other.image(), "--job", job.root, "--drive", "guest.1", "--confirm",
