@@ -7,7 +7,7 @@
 
 namespace driveprep::cli {
 int run_key_show(const KeyShowOptions& options) {
-  const job::Job job = job::load_job(options.job);
+  const job::Job job = job::load_job_for_keys(options.job);
   open_begun(job.directory);
   job.directory.check_writable(64 * kKiB);
   const journal::JobLock lock(job.directory.root());

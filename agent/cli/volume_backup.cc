@@ -25,7 +25,7 @@ struct Sealing {
   keywrap::Binding binding;
 
   explicit Sealing(const VolumeKeyOptions& options)
-      : job(job::load_job(options.job)),
+      : job(job::load_job_for_keys(options.job)),
         job_id(open_begun(job.directory)->job()->id),
         keys(open_key_store(job)),
         binding{job_id, options.drive, keywrap::Purpose::kVolumeMetadata} {

@@ -22,7 +22,7 @@ Credential envelope_key(const std::string& job_directory, const std::string& dri
     throw Error(ErrorKind::kUsage, "key-options", "--job and --drive belong together",
                 "Name the job directory and the id of the drive.");
   }
-  const job::Job job = job::load_job(job_directory);
+  const job::Job job = job::load_job_for_keys(job_directory);
   const std::unique_ptr<journal::Journal> journal = open_begun(job.directory);
   const std::optional<journal::Drive> known = journal->drive(drive);
   if (!known) {

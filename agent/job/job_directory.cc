@@ -9,8 +9,8 @@
 
 #include "agent/job/samples.h"
 #include "base/atomic_file.h"
-#include "base/error.h"
 #include "base/directories.h"
+#include "base/error.h"
 #include "base/posix.h"
 #include "base/system_error.h"
 
@@ -58,6 +58,12 @@ class Probe {
   UniqueFd fd_;
 };
 
+void require_present(const fs::path& file) {
+  if (fs::exists(fs::status(file))) return;
+  throw Error(ErrorKind::kUsage, "job-file-missing", "there is no " + file.string(),
+              "Run \"driveprep init\" on the job directory: it writes what is missing.");
+}
+
 }  // namespace
 
 JobDirectory::JobDirectory(const Path& root) : root_(tidy(root)) {}
@@ -94,14 +100,20 @@ Job load_job(const fs::path& root) {
   directory.check_readable();
   for (const fs::path& file :
        {directory.job_file(), directory.dataset_file(), directory.driveset_file()}) {
-    if (fs::exists(fs::status(file))) continue;
-    throw Error(ErrorKind::kUsage, "job-file-missing", "there is no " + file.string(),
-                "Run \"driveprep init\" on the job directory: it writes what is missing.");
+    require_present(file);
   }
   JobSpec spec = load_job_spec(directory.job_file());
   Dataset dataset = load_dataset(directory.dataset_file());
   Driveset driveset = load_driveset(directory.driveset_file());
   return {std::move(directory), std::move(spec), std::move(dataset), std::move(driveset)};
+}
+
+Job load_job_for_keys(const fs::path& root) {
+  JobDirectory directory(root);
+  directory.check_readable();
+  require_present(directory.job_file());
+  JobSpec spec = load_job_spec(directory.job_file());
+  return {std::move(directory), std::move(spec), {}, {}};
 }
 
 std::vector<fs::path> init_job_directory(const fs::path& root) {

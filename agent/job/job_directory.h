@@ -53,6 +53,10 @@ struct Job {
 // Reads and checks everything in the directory; writes nothing.
 Job load_job(const std::filesystem::path& root);
 
+// For commands that need its keys only: job.json is read, dataset and driveset stay empty, and
+// their files may be missing or wrong.
+Job load_job_for_keys(const std::filesystem::path& root);
+
 // Makes the directory if needed and writes the commented samples into it. Existing files are left
 // as they are. Returns the files written.
 std::vector<std::filesystem::path> init_job_directory(const std::filesystem::path& root);
