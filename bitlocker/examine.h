@@ -65,7 +65,8 @@ std::uint64_t sector_size_of(const Metadata& metadata);
 // image.
 std::uint64_t missing_bytes(const Metadata& metadata, std::uint64_t size);
 
-// Whether the metadata itself says that encrypting is not finished, where the header is lost.
+// Whether the metadata itself says that encrypting is not finished. Asked where the header is lost,
+// which says it for certain.
 bool says_converting(const Metadata& metadata);
 
 }  // namespace driveprep::bitlocker

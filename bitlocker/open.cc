@@ -32,11 +32,12 @@ void check_state(const block::ReadableDevice& partition, const Metadata& metadat
                std::to_string(metadata.next_state) + ")",
            "Let Windows finish the conversion, then try again.");
   }
-  if (says_converting(metadata)) {
-    refuse("bitlocker-converting",
-           partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
-           "Let Windows finish the encryption, then try again.");
-  }
+}
+
+[[noreturn]] void refuse_converting(const block::ReadableDevice& partition) {
+  refuse("bitlocker-converting",
+         partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
+         "Let Windows finish the encryption, then try again.");
 }
 
 void check_kind(const block::ReadableDevice& partition, const VolumeFacts& facts) {
@@ -50,9 +51,7 @@ void check_kind(const block::ReadableDevice& partition, const VolumeFacts& facts
     case VolumeKind::kConverting:
       // Windows prepares a volume with this header, too, before it encrypts anything.
       if (const CopyFacts* copy = facts.newest()) check_state(partition, *copy->metadata);
-      refuse("bitlocker-converting",
-             partition.name() + " is a BitLocker volume that Windows has not finished encrypting",
-             "Let Windows finish the encryption, then try again.");
+      refuse_converting(partition);
     case VolumeKind::kNone: break;
   }
   if (facts.has_sound_copy()) return;  // only the header is lost
@@ -172,8 +171,9 @@ std::shared_ptr<const SectorCipher> open_cipher(const block::ReadableDevice& par
 }
 
 OpenedVolume open_copy(const block::ReadableDevice& partition, const Metadata& metadata,
-                       const Key& key, std::uint64_t cluster_size, const OpenOptions& options) {
+                       const Key& key, const VolumeHeader& header, const OpenOptions& options) {
   check_state(partition, metadata);
+  if (header.kind == VolumeKind::kNone && says_converting(metadata)) refuse_converting(partition);
   const std::optional<Cipher> cipher = cipher_from_method(metadata.method);
   if (!cipher) {
     refuse("bitlocker-cipher-unknown",
@@ -192,7 +192,7 @@ OpenedVolume open_copy(const block::ReadableDevice& partition, const Metadata& m
                          : " was changed by somebody who did not hold its key (integrity hash)"),
                 "Do not trust this drive; prepare it again.");
   }
-  volume.layout = layout_of(metadata, cluster_size);
+  volume.layout = layout_of(metadata, header.cluster_size);
   volume.cipher =
       open_cipher(partition, metadata, unlocked.vmk, *cipher, volume.layout.sector_size);
   volume.metadata = metadata;
@@ -228,7 +228,7 @@ OpenedVolume open_volume(const block::ReadableDevice& partition, const VolumeFac
       if (last != nullptr && metadata == *last) continue;
       last = &metadata;
       try {
-        OpenedVolume volume = open_copy(partition, metadata, key, facts.header.cluster_size, how);
+        OpenedVolume volume = open_copy(partition, metadata, key, facts.header, how);
         volume.copy_used = static_cast<unsigned>(slot + 1);
         return volume;
       } catch (const Error&) {

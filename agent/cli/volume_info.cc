@@ -53,8 +53,9 @@ State state_of(const bitlocker::VolumeFacts& facts, const Metadata* metadata) {
   if (metadata->current_state == bitlocker::kStateDecrypted) {
     return {"decrypted", "prepared for BitLocker, and not encrypted"};
   }
+  const bool header_lost = facts.header.kind == VolumeKind::kNone;
   if (facts.header.kind == VolumeKind::kConverting || !metadata->is_finished() ||
-      bitlocker::says_converting(*metadata)) {
+      (header_lost && bitlocker::says_converting(*metadata))) {
     return {"converting", "Windows has not finished encrypting or decrypting it"};
   }
   if (bitlocker::has_clear_key(metadata->entries)) {

@@ -257,6 +257,37 @@ TEST_CASE("a forged copy never goes before one that the key has signed") {
   }
 }
 
+TEST_CASE("the header says whether encrypting is finished, a flag only where the header is lost") {
+  const auto with_flag = [](Metadata& m) {
+    for (Entry& entry : m.entries) {
+      if (entry.role == Role::kRelocation) entry.data[8] |= std::byte{0x40};
+    }
+  };
+  MadeVolume whole(Cipher::kXtsAes128, SectorSize(512));
+  forge(whole, with_flag);
+  OpenOptions options;
+  options.accept_wrong_integrity = true;
+  CHECK(open_volume(whole.partition, file_of(whole), options).volume_id == whole.created.volume_id);
+  MadeVolume lost(Cipher::kXtsAes128, SectorSize(512), Header::kMissing);
+  forge(lost, with_flag);
+  options.metadata_offsets = lost.layout.metadata;
+  CHECK(error_code([&] { open_volume(lost.partition, file_of(lost), options); }) ==
+        "bitlocker-converting");
+}
+
+TEST_CASE("a protector that is not understood does not keep another one from opening") {
+  MadeVolume made(Cipher::kXtsAes128, SectorSize(512));
+  forge(made, [](Metadata& m) {
+    Entry strange = m.entries[2];  // the recovery password's
+    strange.children[0].fixed[2] = std::byte{0x40};
+    m.entries.insert(m.entries.begin() + 1, std::move(strange));
+  });
+  OpenOptions options;
+  options.accept_wrong_integrity = true;
+  CHECK(open_volume(made.partition, recovery_of(made), options).volume_id ==
+        made.created.volume_id);
+}
+
 TEST_CASE("a volume that is only prepared is not taken for one that is being encrypted") {
   MadeVolume made(Cipher::kXtsAes128, SectorSize(512));
   forge(made, [](Metadata& m) { m.current_state = m.next_state = 1; });
