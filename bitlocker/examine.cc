@@ -67,14 +67,12 @@ VolumeHeader read_header(const block::ReadableDevice& partition) {
   return parse_volume_header(sector);
 }
 
-}  // namespace
-
-bool VolumeFacts::has_sound_copy() const { return std::ranges::any_of(copies, &CopyFacts::sound); }
-
-const CopyFacts* VolumeFacts::newest() const {
+// The last one written of the sound copies that `counts` is true of; null when there is none.
+template <typename Counts>
+const CopyFacts* newest_of(const std::array<CopyFacts, 3>& copies, Counts counts) {
   const CopyFacts* newest = nullptr;
   for (const CopyFacts& copy : copies) {
-    if (!copy.sound()) continue;
+    if (!copy.sound() || !counts(*copy.metadata)) continue;
     if (newest == nullptr || copy.metadata->next_nonce > newest->metadata->next_nonce) {
       newest = &copy;
     }
@@ -82,15 +80,18 @@ const CopyFacts* VolumeFacts::newest() const {
   return newest;
 }
 
+}  // namespace
+
+bool VolumeFacts::has_sound_copy() const { return std::ranges::any_of(copies, &CopyFacts::sound); }
+
+const CopyFacts* VolumeFacts::newest() const {
+  return newest_of(copies, [](const Metadata&) { return true; });
+}
+
 const CopyFacts* VolumeFacts::newest_signed(const SecretBytes& vmk) const {
-  const CopyFacts* newest = nullptr;
-  for (const CopyFacts& copy : copies) {
-    if (!copy.sound() || check_integrity(*copy.metadata, vmk) != Integrity::kGood) continue;
-    if (newest == nullptr || copy.metadata->next_nonce > newest->metadata->next_nonce) {
-      newest = &copy;
-    }
-  }
-  return newest;
+  return newest_of(copies, [&](const Metadata& metadata) {
+    return check_integrity(metadata, vmk) == Integrity::kGood;
+  });
 }
 
 bool VolumeFacts::copies_agree() const {
