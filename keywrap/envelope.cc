@@ -10,6 +10,7 @@
 #include "base/encoding.h"
 #include "base/error.h"
 #include "keywrap/content_cipher.h"
+#include "keywrap/key_error.h"
 #include "keywrap/recovery_password.h"
 #include "keywrap/secret_json.h"
 #include "keywrap/strict_json.h"
@@ -41,8 +42,7 @@ std::size_t longest_value(Purpose purpose) {
 }
 
 [[noreturn]] void corrupt(const std::string& why) {
-  throw Error(ErrorKind::kKey, "envelope-corrupt", "the key envelope cannot be read: " + why,
-              "Restore the file key.jwe.json of this drive from a copy.");
+  throw KeyError(Condition::kEnvelopeCorrupt, "the key envelope cannot be read: " + why);
 }
 
 [[noreturn]] void bad_algorithm(const std::string& what) {
@@ -54,9 +54,8 @@ std::size_t longest_value(Purpose purpose) {
 // One text for every way in which a key or a text can be wrong: the difference would help whoever
 // tries altered envelopes.
 [[noreturn]] void not_opened() {
-  throw Error(ErrorKind::kKey, "envelope-not-opened",
-              "the key envelope does not open: it was altered, or is not under this key",
-              "Restore the file key.jwe.json of this drive from a copy.");
+  throw KeyError(Condition::kEnvelopeNotOpened,
+                 "the key envelope does not open: it was altered, or is not under this key");
 }
 
 [[noreturn]] void invalid_binding() {
@@ -237,24 +236,23 @@ struct ContentKey {
 // The first recipient whose key is here and may be used. When there is none, the reason of the
 // first one that was here.
 ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
-  std::optional<Error> reason;
+  std::optional<KeyError> reason;
   for (const Recipient& recipient : recipients) {
     if (!keys.owns(recipient.kid)) continue;
     try {
       Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
       return {std::move(unwrapped.secret), &recipient, std::move(unwrapped.warning)};
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kKey) throw;
+    } catch (const KeyError& error) {
       if (!reason) reason = error;
     }
   }
   if (!reason) {
-    throw Error(ErrorKind::kKey, "envelope-key-foreign",
-                "the key envelope is under the key " + recipients.front().kid +
-                    ", which is not in this key store",
-                "Name the key store that the job was prepared with.");
+    throw KeyError(Condition::kEnvelopeKeyForeign,
+                   "the key envelope is under the key " + recipients.front().kid +
+                       ", which is not in this key store",
+                   {.kid = recipients.front().kid});
   }
-  if (reason->code() == "unwrap-failed") not_opened();
+  if (reason->condition() == Condition::kEnvelopeNotOpened) not_opened();
   throw *reason;
 }
 
@@ -331,9 +329,9 @@ std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
 
   // A key that wraps but cannot unwrap would lose the drive: find out now.
   if (keys.unwrap(kid, envelope.recipients.front().encrypted_key).secret != content_key) {
-    throw Error(ErrorKind::kKey, "wrap-failed",
-                "the key " + std::string(kid) + " does not give back what it wrapped",
-                "Use another key.");
+    throw KeyError(Condition::kWrapFailed,
+                   "the key " + std::string(kid) + " does not give back what it wrapped",
+                   {.kid = std::string(kid)});
   }
   return envelope.to_json();
 }
@@ -341,13 +339,12 @@ std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
 Opened open(std::string_view text, const Binding& expected, KeyStore& keys) {
   const Envelope envelope = Envelope::parse(text);
   if (envelope.binding != expected) {
-    throw Error(ErrorKind::kKey, "envelope-binding-mismatch",
-                "the key envelope is for drive '" + envelope.binding.drive + "' of job '" +
-                    envelope.binding.job + "' (" +
-                    std::string(to_string(envelope.binding.purpose)) + "), not for drive '" +
-                    expected.drive + "' of job '" + expected.job + "' (" +
-                    std::string(to_string(expected.purpose)) + ")",
-                "Put back the file key.jwe.json that belongs to this drive.");
+    throw KeyError(Condition::kBindingMismatch,
+                   "the key envelope is for drive '" + envelope.binding.drive + "' of job '" +
+                       envelope.binding.job + "' (" +
+                       std::string(to_string(envelope.binding.purpose)) + "), not for drive '" +
+                       expected.drive + "' of job '" + expected.job + "' (" +
+                       std::string(to_string(expected.purpose)) + ")");
   }
   const ContentKey content_key = unwrap_content_key(envelope.recipients, keys);
   if (content_key.key.size() != kContentKeyBytes) not_opened();

@@ -2,8 +2,8 @@
 
 #include <chrono>
 
-#include "base/error.h"
 #include "base/file_time.h"
+#include "keywrap/key_error.h"
 
 namespace driveprep::keywrap {
 namespace {
@@ -14,8 +14,8 @@ std::string text_of(UnixSeconds seconds) {
 
 void require_enabled(const KeyVersion& version) {
   if (version.enabled) return;
-  throw Error(ErrorKind::kKey, "key-disabled", "the key " + version.kid + " is disabled",
-              "Enable that version of the key, then run the same command again.");
+  throw KeyError(Condition::kKeyDisabled, "the key " + version.kid + " is disabled",
+                 {.kid = version.kid});
 }
 
 }  // namespace
@@ -29,16 +29,15 @@ UnixSeconds system_clock_seconds() {
 void require_can_wrap(const KeyVersion& version, UnixSeconds now) {
   require_enabled(version);
   if (version.not_before && now < *version.not_before) {
-    throw Error(
-        ErrorKind::kKey, "key-not-yet-active",
+    throw KeyError(
+        Condition::kKeyNotYetActive,
         "the key " + version.kid + " may not be used before " + text_of(*version.not_before),
-        "Wait until then, change its validity, or use another version of the key; check "
-        "this machine's clock too.");
+        {.kid = version.kid});
   }
   if (version.expires && now >= *version.expires) {
-    throw Error(ErrorKind::kKey, "key-expired",
-                "the key " + version.kid + " expired at " + text_of(*version.expires),
-                "Make a new version of the key, or extend its validity.");
+    throw KeyError(Condition::kKeyExpired,
+                   "the key " + version.kid + " expired at " + text_of(*version.expires),
+                   {.kid = version.kid});
   }
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/secret_bytes.h"
@@ -22,17 +23,25 @@ UnixSeconds system_clock_seconds();
 // wraps.
 inline constexpr std::string_view kRsaOaep256 = "RSA-OAEP-256";
 
-// One version of a key, as its store describes it.
+// One version of a key, as its store describes it. What a store does not tell is absent.
 struct KeyVersion {
   std::string kid;       // the full, versioned identifier
-  std::string key_type;  // "RSA"
-  unsigned bits = 0;     // length of the modulus
+  std::string key_type;  // "RSA", "RSA-HSM", or one that is of no use: "EC", ...
+  unsigned bits = 0;     // measured length of the modulus; 0 when there is none
+  // What the key may be used for ("wrapKey", ...); nullopt: not restricted.
+  std::optional<std::vector<std::string>> operations;
   bool enabled = false;
   std::optional<UnixSeconds> not_before;  // inclusive
   std::optional<UnixSeconds> expires;     // exclusive
   UnixSeconds created = 0;
   UnixSeconds updated = 0;
   std::string recovery_level;  // "Recoverable", ... as vaults spell it
+  std::optional<unsigned> recoverable_days;
+  std::string region;                // of the vault, as it spells it
+  bool managed = false;              // belongs to a certificate and dies with it
+  bool exportable = false;           // may leave the store under its release policy
+  bool has_private_members = false;  // the description carried what should be secret
+  std::string request_id;            // of the answer that told all this
 };
 
 // What unwrap gives. `warning` is for the operator, empty when there is none: an expired key still
@@ -42,33 +51,33 @@ struct Unwrapped {
   std::string warning;
 };
 
-// Errors are of kind kKey. Codes that every store shares:
-//   key-uri-invalid      the identifier is not one of this store
-//   key-not-found        no such key or version
-//   key-deleted          the key is deleted but can still be recovered
-//   key-disabled         neither wraps nor unwraps
-//   key-expired          does not wrap
-//   key-not-yet-active   does not wrap
-//   wrap-failed          the secret is too long for the key, or the operation failed
-//   unwrap-failed        not wrapped by this key, or damaged; the reason is not told apart
+// Errors are KeyErrors. Conditions that every store shares:
+//   kUriInvalid         the identifier is not one of this store
+//   kKeyNotFound        no such key or version
+//   kKeySoftDeleted     the key is deleted but can still be recovered
+//   kKeyDisabled        neither wraps nor unwraps
+//   kKeyExpired, kKeyNotYetActive   does not wrap, but unwraps
+//   kKeyOperationMissing   not permitted for the key
+//   kWrapFailed         the secret is too long for the key, or the operation failed
+//   kEnvelopeNotOpened  not wrapped by this key, or damaged; the reason is not told apart
 // Safe to use from several threads.
 class KeyStore {
  public:
   virtual ~KeyStore() = default;
 
-  // Whether `kid` is a full identifier that belongs to this store. Touches no key.
-  virtual bool owns(std::string_view kid) const = 0;
-  virtual KeyVersion describe(std::string_view kid) = 0;
-  // The version of the key `name` that was created last, whatever its state.
-  virtual KeyVersion newest(std::string_view name) = 0;
+  // Whether `uri` identifies a key of this store, with or without version. Touches no key.
+  virtual bool owns(std::string_view uri) const = 0;
+  // The version that `uri` names; without one, the version that was created last, whatever its
+  // state.
+  virtual KeyVersion describe(std::string_view uri) = 0;
 
-  // RSA-OAEP-256 under exactly the version `kid` names.
+  // RSA-OAEP-256 under exactly the version `kid` names; without a version it is kUriInvalid.
   virtual Bytes wrap(std::string_view kid, const SecretBytes& secret) = 0;
   virtual Unwrapped unwrap(std::string_view kid, ByteView wrapped) = 0;
 };
 
 // The state rules that all stores share. A version wraps when it is enabled and
-// not_before <= now < expires; it unwraps whenever it is enabled. Both throw the codes above.
+// not_before <= now < expires; it unwraps whenever it is enabled. Both throw the conditions above.
 void require_can_wrap(const KeyVersion& version, UnixSeconds now);
 // The warning of Unwrapped.
 std::string require_can_unwrap(const KeyVersion& version, UnixSeconds now);

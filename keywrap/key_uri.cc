@@ -34,7 +34,7 @@ std::optional<std::string> canonical_key_name(std::string_view name) {
 }
 
 std::string LocalKeyUri::to_string() const {
-  return std::string(kScheme) + store_id + "/keys/" + name + "/" + version;
+  return std::string(kScheme) + store_id + "/keys/" + name + (has_version() ? "/" + version : "");
 }
 
 std::optional<LocalKeyUri> LocalKeyUri::parse(std::string_view text) {
@@ -42,17 +42,17 @@ std::optional<LocalKeyUri> LocalKeyUri::parse(std::string_view text) {
   std::string_view rest = text.substr(kScheme.size());
   const auto store = cut(rest, '/');
   const auto keys = cut(rest, '/');
-  const auto raw_name = cut(rest, '/');
-  if (!store || !keys || !raw_name || lower(*keys) != "keys") return std::nullopt;
-  auto name = canonical_key_name(*raw_name);
+  if (!store || !keys || lower(*keys) != "keys") return std::nullopt;
+  const bool versioned = rest.find('/') != std::string_view::npos;
+  auto name = canonical_key_name(versioned ? *cut(rest, '/') : rest);
   if (!name) return std::nullopt;
 
-  LocalKeyUri uri{lower(*store), std::move(*name), lower(rest)};
+  LocalKeyUri uri{lower(*store), std::move(*name), versioned ? lower(rest) : std::string()};
   // The length rules out the forms with braces.
   if (store->size() != kStoreIdLength || !Guid::parse(uri.store_id)) return std::nullopt;
   const bool hex = std::all_of(uri.version.begin(), uri.version.end(),
                                [](char c) { return ascii::is_digit(c) || (c >= 'a' && c <= 'f'); });
-  if (uri.version.size() != kVersionLength || !hex) return std::nullopt;
+  if (versioned && (uri.version.size() != kVersionLength || !hex)) return std::nullopt;
   return uri;
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file_time.h"
 #include "base/guid.h"
+#include "keywrap/key_error.h"
 #include "keywrap/key_uri.h"
 #include "keywrap/local_key_records.h"
 #include "keywrap/private_file.h"
@@ -29,18 +30,26 @@ constexpr int kLongestRetentionDays = 90;
 }
 
 [[noreturn]] void missing_key(const std::string& what) {
-  throw Error(ErrorKind::kKey, "key-not-found", "the key store has no " + what,
-              "Name a key of this store, or restore the store that has it.");
+  throw KeyError(Condition::kKeyNotFound, "the key store has no " + what, {},
+                 "Name a key of this store, or restore the store that has it.");
 }
 
 LocalKeyUri parse_uri(std::string_view kid, const std::string& store_id) {
   const auto uri = LocalKeyUri::parse(kid);
   if (!uri || uri->store_id != store_id) {
-    throw Error(ErrorKind::kKey, "key-uri-invalid",
-                "'" + std::string(kid.substr(0, 300)) + "' is not a key of the store " + store_id,
-                "Give keystore://" + store_id + "/keys/<name>/<version>.");
+    throw KeyError(
+        Condition::kUriInvalid,
+        "'" + std::string(kid.substr(0, 300)) + "' is not a key of the store " + store_id, {},
+        "Give keystore://" + store_id + "/keys/NAME/VERSION.");
   }
   return *uri;
+}
+
+LocalKeyUri parse_versioned_uri(std::string_view kid, const std::string& store_id) {
+  LocalKeyUri uri = parse_uri(kid, store_id);
+  if (uri.has_version()) return uri;
+  throw KeyError(Condition::kUriInvalid, uri.to_string() + " names no version of the key", {},
+                 "Give keystore://" + store_id + "/keys/NAME/VERSION.");
 }
 
 std::string require_name(std::string_view name) {
@@ -125,8 +134,8 @@ std::unique_ptr<LocalKeyStore> LocalKeyStore::open_or_create(Options options) {
 
 const std::string& LocalKeyStore::id() const { return store_->id; }
 
-bool LocalKeyStore::owns(std::string_view kid) const {
-  const auto uri = LocalKeyUri::parse(kid);
+bool LocalKeyStore::owns(std::string_view text) const {
+  const auto uri = LocalKeyUri::parse(text);
   return uri && uri->store_id == store_->id;
 }
 
@@ -156,10 +165,9 @@ KeyRecord LocalKeyStore::load_key(std::string_view name, bool deleted_too) const
   auto key = find_key(name);
   if (!key) missing_key("key '" + std::string(name) + "'");
   if (key->deletion && !deleted_too) {
-    throw Error(ErrorKind::kKey, "key-deleted",
-                "the key '" + key->name + "' was deleted; it can be recovered until " +
-                    FileTime::from_timespec({key->deletion->scheduled_purge, 0}).iso8601(),
-                "Recover the key, then run the same command again.");
+    throw KeyError(Condition::kKeySoftDeleted,
+                   "the key '" + key->name + "' was deleted; it can be recovered until " +
+                       FileTime::from_timespec({key->deletion->scheduled_purge, 0}).iso8601());
   }
   return std::move(*key);
 }
@@ -178,14 +186,16 @@ KeyVersion LocalKeyStore::description(const KeyRecord& key, const VersionRecord&
   result.expires = version.expires;
   result.created = version.created;
   result.updated = version.updated;
+  result.recoverable_days = static_cast<unsigned>(store_->retention_days);
   result.recovery_level =
       store_->retention_days == kLongestRetentionDays ? "Recoverable" : "CustomizedRecoverable";
   if (!store_->purge_protection) result.recovery_level += "+Purgeable";
   return result;
 }
 
-KeyVersion LocalKeyStore::describe(std::string_view kid) {
-  const LocalKeyUri uri = parse_uri(kid, id());
+KeyVersion LocalKeyStore::describe(std::string_view text) {
+  const LocalKeyUri uri = parse_uri(text, id());
+  if (!uri.has_version()) return newest(uri.name);
   KeyRecord key = load_key(uri.name);
   return description(key, version_of(key, uri));
 }
@@ -225,7 +235,7 @@ std::shared_ptr<const RsaKey> LocalKeyStore::private_key(const KeyRecord& key,
 }
 
 Bytes LocalKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
-  const LocalKeyUri uri = parse_uri(kid, id());
+  const LocalKeyUri uri = parse_versioned_uri(kid, id());
   KeyRecord key = load_key(uri.name);
   const VersionRecord& version = version_of(key, uri);
   require_can_wrap(description(key, version), options_.clock());
@@ -233,7 +243,7 @@ Bytes LocalKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
 }
 
 Unwrapped LocalKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
-  const LocalKeyUri uri = parse_uri(kid, id());
+  const LocalKeyUri uri = parse_versioned_uri(kid, id());
   KeyRecord key = load_key(uri.name);
   const VersionRecord& version = version_of(key, uri);
   std::string warning = require_can_unwrap(description(key, version), options_.clock());
@@ -293,7 +303,7 @@ KeyVersion LocalKeyStore::new_version(std::string_view name, const KeyParameters
 
 KeyVersion LocalKeyStore::change_version(std::string_view kid,
                                          const std::function<void(VersionRecord&)>& change) {
-  const LocalKeyUri uri = parse_uri(kid, id());
+  const LocalKeyUri uri = parse_versioned_uri(kid, id());
   const FileLock lock(options_.directory / "lock");
   KeyRecord key = load_key(uri.name);
   VersionRecord& version = version_of(key, uri);

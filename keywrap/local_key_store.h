@@ -42,9 +42,9 @@ struct KeyParameters {
   std::optional<UnixSeconds> expires;
 };
 
-// Errors besides those of KeyStore, kind kKey: key-store-missing, key-store-unsafe (permissions,
-// owner, symbolic link), key-store-corrupt, key-store-locked-out (the unlock secret does not fit),
-// key-exists, key-name-invalid, key-size-unsupported, key-generation-failed.
+// Plain errors of kind kKey besides the KeyErrors of KeyStore: key-store-missing, key-store-unsafe
+// (permissions, owner, symbolic link), key-store-corrupt, key-store-locked-out (the unlock secret
+// does not fit), key-exists, key-name-invalid, key-size-unsupported, key-generation-failed.
 class LocalKeyStore final : public KeyStore {
  public:
   struct Options {
@@ -61,9 +61,10 @@ class LocalKeyStore final : public KeyStore {
 
   const std::string& id() const;
 
-  bool owns(std::string_view kid) const override;
-  KeyVersion describe(std::string_view kid) override;
-  KeyVersion newest(std::string_view name) override;
+  bool owns(std::string_view uri) const override;
+  KeyVersion describe(std::string_view uri) override;
+  // The same by the name of the key alone.
+  KeyVersion newest(std::string_view name);
   Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
   Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
 
@@ -85,7 +86,7 @@ class LocalKeyStore final : public KeyStore {
   explicit LocalKeyStore(Options options);
 
   std::filesystem::path key_directory(std::string_view name) const;
-  // Deleted keys only where `deleted_too`; throws key-not-found and key-deleted.
+  // Deleted keys only where `deleted_too`; throws kKeyNotFound and kKeySoftDeleted.
   KeyRecord load_key(std::string_view name, bool deleted_too = false) const;
   std::optional<KeyRecord> find_key(std::string_view name) const;
   void save_key(const KeyRecord& record) const;

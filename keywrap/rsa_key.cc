@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 
 #include "base/error.h"
+#include "keywrap/key_error.h"
 
 namespace driveprep::keywrap {
 namespace {
@@ -38,6 +39,11 @@ using Number = std::unique_ptr<BIGNUM, Call<BN_free>>;
   throw Error(ErrorKind::kKey, code, std::move(message), std::move(remedy));
 }
 
+[[noreturn]] void fail(Condition condition, const std::string& message) {
+  ERR_clear_error();
+  throw KeyError(condition, message);
+}
+
 // PKCS#8 DER in locked memory.
 SecretBytes pkcs8_der(EVP_PKEY* key) {
   const Encoder encoder(OSSL_ENCODER_CTX_new_for_pkey(key, OSSL_KEYMGMT_SELECT_ALL, "DER",
@@ -60,7 +66,8 @@ KeyContext oaep_context(EVP_PKEY* key, int (*init)(EVP_PKEY_CTX*)) {
                      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) == 1 &&
                      EVP_PKEY_CTX_set_rsa_oaep_md(context.get(), EVP_sha256()) == 1 &&
                      EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), EVP_sha256()) == 1;
-  if (!ready) fail("wrap-failed", "RSA-OAEP with SHA-256 is not available in this OpenSSL");
+  if (!ready)
+    fail(Condition::kWrapFailed, "RSA-OAEP with SHA-256 is not available in this OpenSSL");
   return context;
 }
 
@@ -138,8 +145,8 @@ Bytes RsaKey::encrypt(const SecretBytes& secret) const {
   std::size_t size = wrapped.size();
   if (EVP_PKEY_encrypt(context.get(), uchars(MutableByteView(wrapped)), &size,
                        uchars(secret.span()), secret.size()) != 1) {
-    fail("wrap-failed", "an RSA key of " + std::to_string(bits()) + " bits cannot wrap " +
-                            std::to_string(secret.size()) + " bytes");
+    fail(Condition::kWrapFailed, "an RSA key of " + std::to_string(bits()) + " bits cannot wrap " +
+                                     std::to_string(secret.size()) + " bytes");
   }
   wrapped.resize(size);
   return wrapped;
@@ -151,7 +158,7 @@ SecretBytes RsaKey::decrypt(ByteView wrapped) const {
   std::size_t size = secret.size();
   if (EVP_PKEY_decrypt(context.get(), uchars(secret.span()), &size, uchars(wrapped),
                        wrapped.size()) != 1) {
-    fail("unwrap-failed", "the wrapped key does not open under this private key");
+    fail(Condition::kEnvelopeNotOpened, "the wrapped key does not open under this private key");
   }
   secret.truncate(size);
   return secret;

@@ -30,7 +30,7 @@ class RsaKey {
   unsigned bits() const;
   RsaPublic public_part() const;
 
-  // RSAES-OAEP, SHA-256 for the hash and MGF1. Throw Error kKey "wrap-failed", "unwrap-failed".
+  // RSAES-OAEP, SHA-256 for the hash and MGF1. Throw KeyErrors kWrapFailed, kEnvelopeNotOpened.
   Bytes encrypt(const SecretBytes& secret) const;
   SecretBytes decrypt(ByteView wrapped) const;
 

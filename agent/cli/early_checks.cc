@@ -10,6 +10,7 @@
 #include "agent/cli/job_session.h"
 #include "agent/cli/request_parameters.h"
 #include "agent/prepare/password_file.h"
+#include "keywrap/key_error.h"
 
 namespace driveprep::cli {
 namespace {
@@ -53,8 +54,9 @@ void check_new_key_store(const job::Job& job) {
 void check_key_store(const job::Job& job, bool needed) {
   try {
     open_key_store(job)->newest(job.spec.encryption.key_name);
+  } catch (const keywrap::KeyError& error) {
+    if (error.condition() != keywrap::Condition::kKeyNotFound) throw;
   } catch (const Error& error) {
-    if (error.code() == "key-not-found") return;
     if (error.code() != "key-store-missing" || needed) throw;
     check_new_key_store(job);
   }

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 LOWER = ["base", "drive/block", "drive/inventory", "drive/layout", "drive/guard", "drive/ntfs",
-         "bitlocker", "keywrap"]
+         "bitlocker", "keywrap", "keywrap/http", "keywrap/identity", "keywrap/vault",
+         "keywrap/pkcs11"]
 RECORDS = ["agent/job", "agent/journal", "agent/manifest"]
 DECISIONS = ["agent/plan", "agent/request", "agent/report"]
 
@@ -20,6 +21,10 @@ DECISIONS = ["agent/plan", "agent/request", "agent/report"]
 MAY_INCLUDE = {
     "base": [],
     "keywrap": ["base"],
+    "keywrap/http": ["base", "keywrap"],
+    "keywrap/identity": ["base", "keywrap", "keywrap/http"],
+    "keywrap/vault": ["base", "keywrap", "keywrap/http", "keywrap/identity"],
+    "keywrap/pkcs11": ["base", "keywrap"],
     "drive/block": ["base"],
     "drive/inventory": ["base", "drive/block"],
     "drive/layout": ["base", "drive/block", "drive/inventory"],
@@ -42,7 +47,7 @@ HOMES = {
     "ntfs-3g/": ["drive/ntfs"],
     "libxml/": ["agent/xml"],
     "sqlite3.h": ["agent/journal"],
-    "curl/": [],
+    "curl/": ["keywrap/http"],
     "CLI/": ["agent/cli"],
     "spdlog/": ["agent"],
     "catch2/": ["tests"],

@@ -87,8 +87,8 @@ TEST_CASE("a disabled key neither wraps nor unwraps") {
   StoreFixture f;
   const Bytes wrapped = f.store->wrap(f.kid, SecretBytes::random(32));
   CHECK_FALSE(f.store->set_enabled(f.kid, false).enabled);
-  CHECK(code_of([&] { f.store->wrap(f.kid, SecretBytes::random(32)); }) == "key-disabled");
-  CHECK(code_of([&] { f.store->unwrap(f.kid, wrapped); }) == "key-disabled");
+  CHECK(code_of([&] { f.store->wrap(f.kid, SecretBytes::random(32)); }) == "CmkErrorKeyDisabled");
+  CHECK(code_of([&] { f.store->unwrap(f.kid, wrapped); }) == "CmkErrorKeyDisabled");
   f.store->set_enabled(f.kid, true);
   CHECK(f.store->unwrap(f.kid, wrapped).secret.size() == 32);
 }
@@ -99,12 +99,12 @@ TEST_CASE("outside its validity a key unwraps with a warning but does not wrap")
   const Bytes wrapped = f.store->wrap(f.kid, secret);
 
   f.store->set_validity(f.kid, std::nullopt, f.now);  // the end is exclusive
-  CHECK(code_of([&] { f.store->wrap(f.kid, secret); }) == "key-expired");
+  CHECK(code_of([&] { f.store->wrap(f.kid, secret); }) == "SsemUserErrorEncryptionKeyExpired");
   CHECK(f.store->unwrap(f.kid, wrapped).secret == secret);
   CHECK_FALSE(f.store->unwrap(f.kid, wrapped).warning.empty());
 
   f.store->set_validity(f.kid, f.now + 1, std::nullopt);
-  CHECK(code_of([&] { f.store->wrap(f.kid, secret); }) == "key-not-yet-active");
+  CHECK(code_of([&] { f.store->wrap(f.kid, secret); }) == "KwKeyNotYetActive");
   CHECK_FALSE(f.store->unwrap(f.kid, wrapped).warning.empty());
 
   f.store->set_validity(f.kid, f.now, f.now + 1);  // the start is inclusive
@@ -120,7 +120,7 @@ TEST_CASE("after rotation the old version still unwraps and the new one is the n
   CHECK(next.kid != f.kid);
   CHECK(f.store->newest("default").kid == next.kid);
   CHECK(f.store->unwrap(f.kid, wrapped).secret == secret);
-  CHECK(code_of([&] { f.store->unwrap(next.kid, wrapped); }) == "unwrap-failed");
+  CHECK(code_of([&] { f.store->unwrap(next.kid, wrapped); }) == "envelope-not-opened");
   const auto all = f.store->list();
   REQUIRE(all.size() == 2);
   CHECK((all[0].kid == f.kid && all[1].kid == next.kid));
@@ -130,9 +130,9 @@ TEST_CASE("a deleted key is refused until it is recovered") {
   StoreFixture f;
   const Bytes wrapped = f.store->wrap(f.kid, SecretBytes::random(32));
   f.store->delete_key("default");
-  CHECK(code_of([&] { f.store->describe(f.kid); }) == "key-deleted");
-  CHECK(code_of([&] { f.store->unwrap(f.kid, wrapped); }) == "key-deleted");
-  CHECK(code_of([&] { f.store->newest_or_create("default"); }) == "key-deleted");
+  CHECK(code_of([&] { f.store->describe(f.kid); }) == "CmkErrorKeyNotFound");
+  CHECK(code_of([&] { f.store->unwrap(f.kid, wrapped); }) == "CmkErrorKeyNotFound");
+  CHECK(code_of([&] { f.store->newest_or_create("default"); }) == "CmkErrorKeyNotFound");
   CHECK(f.store->list().empty());
   f.store->recover_key("default");
   CHECK(f.store->unwrap(f.kid, wrapped).secret.size() == 32);
@@ -141,9 +141,9 @@ TEST_CASE("a deleted key is refused until it is recovered") {
 TEST_CASE("wrong names, versions and sizes are refused by their own codes") {
   StoreFixture& f = unchanged_store();
   const std::string unknown = f.kid.substr(0, f.kid.size() - 32) + std::string(32, '0');
-  CHECK(code_of([&] { f.store->describe(unknown); }) == "key-not-found");
-  CHECK(code_of([&] { f.store->newest("other"); }) == "key-not-found");
-  CHECK(code_of([&] { f.store->describe("keystore://x"); }) == "key-uri-invalid");
+  CHECK(code_of([&] { f.store->describe(unknown); }) == "CmkErrorKeyNotFound");
+  CHECK(code_of([&] { f.store->newest("other"); }) == "CmkErrorKeyNotFound");
+  CHECK(code_of([&] { f.store->describe("keystore://x"); }) == "SsemUserErrorInvalidKeyVaultUrl");
   CHECK(code_of([&] { f.store->newest("../default"); }) == "key-name-invalid");
   CHECK(code_of([&] { f.store->create_key("DEFAULT"); }) == "key-exists");
   CHECK(code_of([&] {
@@ -157,7 +157,7 @@ TEST_CASE("wrong names, versions and sizes are refused by their own codes") {
   const auto stranger =
       LocalKeyStore::open_or_create({other.path() / "store", {}, system_clock_seconds});
   CHECK_FALSE(stranger->owns(f.kid));
-  CHECK(code_of([&] { stranger->describe(f.kid); }) == "key-uri-invalid");
+  CHECK(code_of([&] { stranger->describe(f.kid); }) == "SsemUserErrorInvalidKeyVaultUrl");
 }
 
 TEST_CASE("files and directories that others can access are refused") {

@@ -21,6 +21,13 @@ TEST_CASE("a key identifier survives parsing and printing") {
   CHECK(uri->to_string() == text);
 }
 
+TEST_CASE("a key identifier without a version means the newest one") {
+  const auto uri = LocalKeyUri::parse(kPrefix + "import-2026");
+  REQUIRE(uri);
+  CHECK_FALSE(uri->has_version());
+  CHECK(uri->to_string() == kPrefix + "import-2026");
+}
+
 TEST_CASE("key identifiers compare without case") {
   const auto uri = LocalKeyUri::parse(
       "KEYSTORE://4967D63B-2E29-4AD8-8399-F6A339E3D001"
@@ -29,9 +36,9 @@ TEST_CASE("key identifiers compare without case") {
   CHECK(uri->to_string() == kPrefix + "default/" + kVersion);
 }
 
-TEST_CASE("anything but a full key identifier is refused") {
+TEST_CASE("anything but a key identifier is refused") {
   const auto bad = GENERATE_COPY(
-      std::string(), std::string("keystore://"), kPrefix, kPrefix + "default", kPrefix + "default/",
+      std::string(), std::string("keystore://"), kPrefix, kPrefix + "default/",
       kPrefix + "/" + kVersion, kPrefix + "default/" + kVersion + "/",
       kPrefix + "default/" + kVersion + "?a", kPrefix + "default/" + kVersion + "#a",
       kPrefix + "default/" + kVersion.substr(1), kPrefix + "default/" + kVersion + "0",
