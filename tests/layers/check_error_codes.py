@@ -25,6 +25,8 @@ OTHER_WORDS = {
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
     "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
+    # clouds and services
+    "us-government", "data-box", "import-export", "backup-vault",
     # commands, words of `volume info`
     "backup-metadata", "restore-metadata", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
