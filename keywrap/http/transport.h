@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,8 @@ struct SecretHeader {
 struct Request {
   Method method = Method::kGet;
   std::string url;
-  std::vector<Header> headers;
-  std::optional<SecretHeader> secret_header;
+  std::vector<Header> headers = {};
+  std::optional<SecretHeader> secret_header = {};
   const SecretBytes* body = nullptr;  // nullptr: none; with kPost then of length 0
   // Of the whole exchange.
   std::chrono::milliseconds timeout{30'000};
@@ -65,6 +66,9 @@ class TransportError : public std::runtime_error {
  private:
   Kind kind_;
 };
+
+// "demo.vault.azure.net" of "https://demo.vault.azure.net/keys/...".
+std::string host_of(std::string_view url);
 
 inline constexpr std::size_t kMaxResponseBytes = 256 * 1024;
 

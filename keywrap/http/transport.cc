@@ -1,0 +1,18 @@
+#include "keywrap/http/transport.h"
+
+#include <algorithm>
+
+namespace driveprep::keywrap::http {
+
+std::optional<std::string_view> Response::header(std::string_view name) const {
+  const auto found = std::ranges::find(headers, name, &Header::name);
+  return found == headers.end() ? std::nullopt : std::optional<std::string_view>(found->value);
+}
+
+std::string host_of(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t start = scheme == std::string_view::npos ? 0 : scheme + 3;
+  return std::string(url.substr(start, url.find_first_of("/:?", start) - start));
+}
+
+}  // namespace driveprep::keywrap::http
