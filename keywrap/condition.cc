@@ -225,6 +225,14 @@ constexpr std::array kConditions = {
         everywhere("KwAuthorityNotTrusted"), kFinal,
         "Do not sign in: the vault named a sign-in host that the cloud does not have. Find out who "
         "answers for it."},
+    Facts{kTokenRefused,
+          "TokenRefused",
+          "The vault refused a token that was fresh.",
+          {"KwTokenRefused", "KwTokenRefused", "KwTokenRefused", kAuthFailure},
+          kMendable,
+          "Check that the identity belongs to the vault's tenant and may use the key; check the "
+          "clock "
+          "of this machine."},
     Facts{kCredentialInvalid, "CredentialInvalid",
           "The sign-in host refused the secret or certificate, or it cannot be read.",
           everywhere("KwCredentialInvalid"), kMendable,

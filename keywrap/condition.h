@@ -50,6 +50,7 @@ enum class Condition {
   kTlsFailure,
   kChallengeRejected,
   kAuthorityNotTrusted,
+  kTokenRefused,       // the vault refused a fresh token, without a reason that is known
   kCredentialInvalid,  // the sign-in secret or certificate is wrong or has expired
   kEnvelopeCorrupt,
   kEnvelopeNotOpened,   // not wrapped by this key, or altered
