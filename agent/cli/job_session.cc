@@ -40,7 +40,7 @@ std::unique_ptr<keywrap::LocalKeyStore> with_remedy(const job::Job& job, Open op
 std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
 
 void check_key_settings(const job::Job& job) {
-  if (!job.spec.encryption.encryption_key) return;
+  if (!job.spec.encryption.customer_key) return;
   throw Error(ErrorKind::kUsage, "cmk-not-supported",
               job.directory.job_file().string() +
                   ": /encryption names a customer-managed key; this version wraps recovery "

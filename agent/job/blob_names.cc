@@ -69,7 +69,8 @@ std::optional<std::string> check_blob_name(std::string_view container, std::stri
     const std::u16string_view here = std::u16string_view(*units).substr(i);
     if (is_control(c)) return "has the control character " + code_point(here);
     if (c == u'\\') return "has a backslash, which some clients turn into '/'";
-    if (is_unfit(c)) return "has the character " + code_point(here) + ", which blob names cannot have";
+    if (is_unfit(c))
+      return "has the character " + code_point(here) + ", which blob names cannot have";
     if (c >= 0xD800 && c < 0xDC00 && is_noncharacter_pair(c, (*units)[i + 1])) {
       return "has a code point that is no character";
     }

@@ -37,13 +37,11 @@ void check_combination(const CsvTable& table) {
   const CsvField& key = table.value("ExistingBitLockerKey");
 
   if (encryption.text != "Encrypt" && encryption.text != "AlreadyEncrypted") {
-    throw table.error(encryption, "csv-encryption",
-                      incorrect("Encryption", encryption),
+    throw table.error(encryption, "csv-encryption", incorrect("Encryption", encryption),
                       "Write Encrypt.");
   }
   if (format.text != "Format" && format.text != "AlreadyFormatted") {
-    throw table.error(format, "csv-format-option",
-                      incorrect("FormatOption", format),
+    throw table.error(format, "csv-format-option", incorrect("FormatOption", format),
                       "Write Format.");
   }
   if (encryption.text == "Encrypt" && !key.text.empty()) {
@@ -61,8 +59,7 @@ void check_combination(const CsvTable& table) {
                       "When Format is specified, Encrypt must also be specified", "Write Encrypt.");
   }
   if (prompt.text != "SilentMode" && prompt.text != "PromptOnFormat") {
-    throw table.error(prompt, "csv-prompt",
-                      incorrect("SilentOrPromptOnFormat", prompt),
+    throw table.error(prompt, "csv-prompt", incorrect("SilentOrPromptOnFormat", prompt),
                       "Write SilentMode or PromptOnFormat.");
   }
 }
@@ -113,8 +110,7 @@ void parse_identity(const CsvTable& table, DriveRow& row) {
                       "Add the column DriveId and give the image the serial number it stands for.");
   }
   if (!row.drive_id.empty() && !is_valid_drive_id(row.drive_id)) {
-    throw table.error(id, "csv-drive-id",
-                      "DriveId " + shown(id.text) + " is not a serial number",
+    throw table.error(id, "csv-drive-id", "DriveId " + shown(id.text) + " is not a serial number",
                       "Use 1 to 64 letters, digits, '.', '_' and '-'.");
   }
   const CsvField& sector = table.value("SectorSize");

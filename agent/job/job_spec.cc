@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "agent/job/json_choices.h"
 #include "agent/job/json_object.h"
 #include "base/ascii.h"
 #include "base/error.h"
@@ -20,39 +21,10 @@ using ascii::lower;
 
 constexpr std::uint64_t kMaxJobFileBytes = 1 << 20;
 
-template <typename Value>
-using Choice = std::pair<std::string_view, Value>;
-
 constexpr std::array<Choice<Cipher>, 4> kCiphers = {{{"xts-aes-256", Cipher::kXtsAes256},
                                                      {"xts-aes-128", Cipher::kXtsAes128},
                                                      {"aes-cbc-128", Cipher::kAesCbc128},
                                                      {"aes-cbc-256", Cipher::kAesCbc256}}};
-
-// The member's value among `choices`, or `fallback` when it is absent.
-template <typename Value, std::size_t kCount>
-Value choose(JsonObject& object, const std::string& member,
-             const std::array<Choice<Value>, kCount>& choices, Value fallback) {
-  const auto text = object.text(member);
-  if (!text) return fallback;
-  std::string allowed;
-  for (const auto& [name, value] : choices) {
-    if (name == *text) return value;
-    allowed += (allowed.empty() ? "" : ", ") + std::string(name);
-  }
-  throw object.error(member, "job-value", "is \"" + *text + "\"", "Write one of " + allowed + ".");
-}
-
-std::string choose_text(JsonObject& object, const std::string& member,
-                        std::initializer_list<std::string_view> choices, std::string fallback) {
-  const auto text = object.text(member);
-  if (!text) return fallback;
-  std::string allowed;
-  for (const std::string_view name : choices) {
-    if (name == *text) return *text;
-    allowed += (allowed.empty() ? "" : ", ") + std::string(name);
-  }
-  throw object.error(member, "job-value", "is \"" + *text + "\"", "Write one of " + allowed + ".");
-}
 
 // Both services name jobs; Data Box is the stricter one with 3 to 24 characters.
 std::string job_name(JsonObject& job) {
@@ -172,110 +144,6 @@ std::map<std::string, std::string> tags(JsonObject& job) {
   return result;
 }
 
-// A file or directory named in job.json; relative ones start at the job directory.
-std::optional<std::filesystem::path> path_member(JsonObject& object, const std::string& member,
-                                                 const std::filesystem::path& directory) {
-  const auto text = object.text(member);
-  if (!text) return std::nullopt;
-  if (text->empty() || text->starts_with('~')) {
-    throw object.error(member, "job-value", text->empty() ? "is empty" : "begins with '~'",
-                       "Write the path in full, or relative to the job directory.");
-  }
-  return (directory / *text).lexically_normal();
-}
-
-Identity identity(JsonObject object) {
-  Identity result;
-  result.type = choose(
-      object, "type",
-      std::array<Choice<Identity::Type>, 2>{{{"SystemAssigned", Identity::Type::kSystemAssigned},
-                                             {"UserAssigned", Identity::Type::kUserAssigned}}},
-      Identity::Type::kSystemAssigned);
-  result.user_assigned_id = object.text("userAssignedIdentityId").value_or("");
-  if ((result.type == Identity::Type::kUserAssigned) != !result.user_assigned_id.empty()) {
-    throw object.error("userAssignedIdentityId", "job-value",
-                       "and the type of the identity contradict each other",
-                       "Give the id exactly when the type is UserAssigned.");
-  }
-  object.finish();
-  return result;
-}
-
-Credential credential(JsonObject object, const std::filesystem::path& directory) {
-  Credential result;
-  result.source = choose_text(object, "source",
-                              {"auto", "managed-identity", "client-secret", "client-certificate",
-                               "workload-identity", "azure-cli"},
-                              result.source);
-  result.tenant_id = object.text("tenantId").value_or("");
-  result.client_id = object.text("clientId").value_or("");
-  result.client_secret_file = path_member(object, "clientSecretFile", directory);
-  result.certificate_file = path_member(object, "certificateFile", directory);
-  result.token_file = path_member(object, "tokenFile", directory);
-  object.finish();
-  return result;
-}
-
-Encryption encryption(JsonObject& job, const std::filesystem::path& directory) {
-  Encryption result;
-  auto object = job.object("encryption");
-  if (!object) {
-    result.key_store = default_key_store();
-    return result;
-  }
-  const auto store = path_member(*object, "keyStore", directory);
-  const auto name = object->text("keyName");
-  EncryptionKey key;
-  key.key_url = object->text("keyUrl").value_or("");
-  key.vault_uri = object->text("vaultUri").value_or("");
-  key.key_version = object->text("keyVersion").value_or("");
-  key.vault_resource_id = object->text("vaultResourceId").value_or("");
-  const auto cloud = object->text("cloud");
-  key.cloud = cloud.value_or(key.cloud);
-  auto identity_object = object->object("identity");
-  if (identity_object) key.identity = identity(*identity_object);
-  auto credential_object = object->object("credential");
-  if (credential_object) key.credential = credential(*credential_object, directory);
-  object->finish();
-
-  const bool external = !key.key_url.empty() || !key.vault_uri.empty();
-  const auto conflict = [&](const std::string& member, const std::string& what) {
-    throw object->error(member, "job-conflict", what,
-                        "Name a vault's key by keyUrl, or by vaultUri with keyName and, if wanted, "
-                        "keyVersion; a local key by keyName alone.");
-  };
-  if (!key.key_url.empty() && !key.vault_uri.empty()) conflict("keyUrl", "stands beside vaultUri");
-  if (!key.key_url.empty() && name) conflict("keyName", "stands beside keyUrl, which has the name");
-  if (!key.vault_uri.empty() && !name) conflict("keyName", "is missing beside vaultUri");
-  if (!key.key_version.empty() && key.vault_uri.empty()) {
-    conflict("keyVersion", "stands without vaultUri");
-  }
-  if (external && store) conflict("keyStore", "stands beside a key in a vault");
-  if (!external &&
-      (identity_object || credential_object || cloud || !key.vault_resource_id.empty())) {
-    conflict(identity_object     ? "identity"
-             : credential_object ? "credential"
-             : cloud             ? "cloud"
-                                 : "vaultResourceId",
-             "stands without keyUrl or vaultUri");
-  }
-  if (name) {
-    const bool fits = !name->empty() && name->size() <= 127 &&
-                      std::all_of(name->begin(), name->end(),
-                                  [](char c) { return ascii::is_alphanumeric(c) || c == '-'; });
-    if (!fits) {
-      throw object->error("keyName", "job-value", "is \"" + *name + "\"",
-                          "Use 1 to 127 letters, digits and '-'.");
-    }
-    result.key_name = *name;
-  } else if (!key.key_url.empty()) {
-    result.key_name.clear();
-  }
-  if (external) result.encryption_key = std::move(key);
-  result.key_store = store.value_or(external ? std::filesystem::path() : default_key_store());
-  return result;
-}
-
 BitLocker bitlocker(JsonObject& job, const std::filesystem::path& directory) {
   BitLocker result;
   auto object = job.object("bitlocker");
@@ -331,25 +199,6 @@ std::string_view to_string(Cipher cipher) {
   internal_error("a cipher without a name");
 }
 
-std::filesystem::path default_key_store() {
-  const char* data = std::getenv("XDG_DATA_HOME");
-  // The standard says that a relative value is to be ignored.
-  if (data != nullptr && data[0] == '/') {
-    return std::filesystem::path(data) / "driveprep" / "keystore";
-  }
-  std::filesystem::path home;
-  if (const char* value = std::getenv("HOME"); value != nullptr && value[0] == '/') {
-    home = value;
-  } else if (const passwd* user = getpwuid(geteuid()); user != nullptr && user->pw_dir[0] == '/') {
-    home = user->pw_dir;
-  } else {
-    throw Error(ErrorKind::kUsage, "key-store-home",
-                "this user has no home directory, so there is no place for the default key store",
-                "Set encryption/keyStore in job.json.");
-  }
-  return home / ".local" / "share" / "driveprep" / "keystore";
-}
-
 std::optional<std::string> check_session_id(std::string_view session) {
   if (session.size() < 3 || session.size() > 30) {
     return "has " + std::to_string(session.size()) + " characters, 3 to 30 are allowed";
@@ -387,7 +236,7 @@ JobSpec parse_job_spec(std::string_view text, const std::filesystem::path& file,
   spec.diagnostics_path = job.text("diagnosticsPath").value_or(spec.diagnostics_path);
   spec.log_level = choose_text(job, "logLevel", {"Error", "Verbose"}, spec.log_level);
   spec.backup_drive_manifest = job.boolean("backupDriveManifest").value_or(false);
-  spec.encryption = encryption(job, directory);
+  spec.encryption = parse_encryption(job, directory);
   spec.bitlocker = bitlocker(job, directory);
   spec.sources = source_policy(job);
   job.finish();

@@ -13,46 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/job/encryption_spec.h"
 #include "agent/job/shipping.h"
 
 namespace driveprep::job {
-
-// The identity under which the service reaches a customer-managed key.
-struct Identity {
-  enum class Type { kSystemAssigned, kUserAssigned };
-  Type type = Type::kSystemAssigned;
-  std::string user_assigned_id;  // ARM id; only with kUserAssigned
-};
-
-// How this workstation signs in to the vault. Secrets are named by file, never written in job.json.
-struct Credential {
-  std::string source = "auto";
-  std::string tenant_id;
-  std::string client_id;
-  std::optional<std::filesystem::path> client_secret_file;
-  std::optional<std::filesystem::path> certificate_file;
-  std::optional<std::filesystem::path> token_file;
-};
-
-// A customer-managed key outside this machine: named by one URL, or by vault, name and version.
-// The URL is not judged here.
-struct EncryptionKey {
-  std::string key_url;  // exclusive with vault_uri
-  std::string vault_uri;
-  std::string key_version;  // empty: the newest
-  std::string vault_resource_id;
-  std::optional<Identity> identity;
-  std::string cloud = "public";
-  Credential credential;
-};
-
-struct Encryption {
-  // Directory of the local key store; absolute.
-  std::filesystem::path key_store;
-  // Name of the key in the local store, or in the vault of `encryption_key`.
-  std::string key_name = "driveprep";
-  std::optional<EncryptionKey> encryption_key;
-};
 
 enum class Cipher { kXtsAes256, kXtsAes128, kAesCbc128, kAesCbc256 };
 std::string_view to_string(Cipher cipher);
@@ -109,9 +73,6 @@ using MemberSet = std::set<std::string>;
 JobSpec parse_job_spec(std::string_view text, const std::filesystem::path& file,
                        MemberSet* known = nullptr);
 JobSpec load_job_spec(const std::filesystem::path& file);
-
-// $XDG_DATA_HOME/driveprep/keystore, else ~/.local/share/driveprep/keystore.
-std::filesystem::path default_key_store();
 
 // nullopt when `session` may name a session; else the reason ("has 2 characters; 3 to 30 are ...").
 std::optional<std::string> check_session_id(std::string_view session);

@@ -117,6 +117,15 @@ std::optional<bool> JsonObject::boolean(const std::string& member) {
   return value->get<bool>();
 }
 
+std::optional<std::uint64_t> JsonObject::number(const std::string& member) {
+  const json* value = find(member);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number_unsigned()) {
+    throw error(member, "job-type", "is no whole number", "Write a number, unquoted.");
+  }
+  return value->get<std::uint64_t>();
+}
+
 std::optional<std::vector<std::string>> JsonObject::texts(const std::string& member) {
   const json* value = find(member);
   if (value == nullptr) return std::nullopt;

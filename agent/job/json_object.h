@@ -2,6 +2,7 @@
 // misspelt member is silently ignored. Errors name the file and the JSON pointer.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,6 +28,7 @@ class JsonObject {
   // Each returns nullopt when the member is absent. null counts as a wrong type.
   std::optional<std::string> text(const std::string& member);
   std::optional<bool> boolean(const std::string& member);
+  std::optional<std::uint64_t> number(const std::string& member);  // a whole one, not negative
   std::optional<std::vector<std::string>> texts(const std::string& member);
   std::optional<JsonObject> object(const std::string& member);
 

@@ -40,6 +40,7 @@ class Sender {
 
   Response send(const Request& request);
   Transport& transport() { return transport_; }
+  UnixSeconds now() const { return surroundings_.clock(); }
   const Surroundings& surroundings() const { return surroundings_; }
 
  private:

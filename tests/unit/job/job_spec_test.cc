@@ -39,8 +39,12 @@ json complete_local() {
 json complete_vault() {
   json document = complete_local();
   document["encryption"] = json::parse(R"({
-    "vaultUri": "https://v.vault.azure.net", "keyName": "kek", "keyVersion": "0123",
-    "vaultResourceId": "/subscriptions/x", "cloud": "public",
+    "vaultUri": "https://v.vault.example", "keyName": "kek", "keyVersion": "0123",
+    "vaultResourceId": "/subscriptions/x", "cloud": "custom", "profile": "data-box",
+    "customCloud": {"vaultSuffix": "vault.example", "managedHsmSuffix": "hsm.example",
+      "signInHosts": ["login.example"]},
+    "allowManagedHsm": true, "allowRegionMismatch": true, "retrySeconds": 5,
+    "testEndpoints": {"connectTo": ["v.vault.example:443:127.0.0.1:8443"], "caFile": "ca.pem"},
     "identity": {"type": "UserAssigned", "userAssignedIdentityId": "/subscriptions/y"},
     "credential": {"source": "client-secret", "tenantId": "t", "clientId": "c",
       "clientSecretFile": "secret", "certificateFile": "cert", "tokenFile": "token"}})");
@@ -101,7 +105,8 @@ TEST_CASE("every member of a complete job.json is understood") {
   CHECK(spec.backup_drive_manifest);
   CHECK(spec.encryption.key_store == "/jobs/one/store");
   CHECK(spec.encryption.key_name == "import-key");
-  CHECK_FALSE(spec.encryption.encryption_key);
+  CHECK_FALSE(spec.encryption.customer_key);
+  CHECK(spec.encryption.profile == keywrap::Profile::kImportExport);
   CHECK(spec.bitlocker.cipher == job::Cipher::kAesCbc128);
   CHECK(spec.bitlocker.external_key);
   CHECK(spec.bitlocker.password_file == "/run/password");
@@ -109,11 +114,16 @@ TEST_CASE("every member of a complete job.json is understood") {
   CHECK(spec.sources.unreadable == job::SourcePolicy::Unreadable::kSkip);
 
   const auto vault = parse(complete_vault());
-  REQUIRE(vault.encryption.encryption_key);
-  CHECK(vault.encryption.encryption_key->vault_uri == "https://v.vault.azure.net");
-  CHECK(vault.encryption.key_name == "kek");
-  CHECK(vault.encryption.encryption_key->identity->type == job::Identity::Type::kUserAssigned);
-  CHECK(vault.encryption.encryption_key->credential.client_secret_file == "/jobs/one/secret");
+  REQUIRE(vault.encryption.customer_key);
+  CHECK(vault.encryption.customer_key->vault_uri == "https://v.vault.example");
+  CHECK(vault.encryption.customer_key->key_name == "kek");
+  CHECK(vault.encryption.key_name == "driveprep");  // of the local store
+  CHECK(vault.encryption.profile == keywrap::Profile::kDataBox);
+  CHECK(vault.encryption.identity.type == job::Identity::Type::kUserAssigned);
+  CHECK(vault.encryption.credential.client_secret_file == "/jobs/one/secret");
+  CHECK(vault.encryption.custom_cloud->sign_in_hosts.front() == "login.example");
+  CHECK(vault.encryption.retry_seconds == 5);
+  CHECK(vault.encryption.test_endpoints->ca_file == "/jobs/one/ca.pem");
 }
 
 TEST_CASE("what is left out has its default") {
@@ -192,9 +202,14 @@ TEST_CASE("members that contradict each other are refused") {
   CHECK(with({{"keyUrl", "https://v/keys/k"}}, {"vaultUri", "keyVersion"}) == "usage/job-conflict");
   CHECK(with({{"keyUrl", "https://v/keys/k"}}, {"vaultUri", "keyVersion", "keyName"}).empty());
   CHECK(with({}, {"keyName"}) == "usage/job-conflict");
-  CHECK(with({{"keyStore", "x"}}) == "usage/job-conflict");
   CHECK(with({}, {"vaultUri"}) == "usage/job-conflict");
-  CHECK(with({}, {"vaultUri", "keyVersion"}) == "usage/job-conflict");
+  // The old store is still needed for what it wrapped; access may be told before the key.
+  CHECK(with({{"keyStore", "x"}}).empty());
+  CHECK(with({}, {"vaultUri", "keyVersion"}).empty());
+  CHECK(with({{"cloud", "public"}}) == "usage/job-conflict");
+  CHECK(with({}, {"customCloud"}) == "usage/job-conflict");
+  CHECK(with({{"retrySeconds", 3601}}) == "usage/job-value");
+  CHECK(with({{"retrySeconds", -1}}) == "usage/job-type");
   CHECK(with({{"identity", {{"type", "SystemAssigned"}, {"userAssignedIdentityId", "/x"}}}}) ==
         "usage/job-value");
 }
@@ -265,7 +280,12 @@ TEST_CASE("the JSON Schema and the parser agree on types, values and what is nee
       for (const json& value : member.rules.at("enum")) {
         document = complete;
         document[pointer] = value;
-        if (value != "SystemAssigned") CHECK(refusal(document).empty());
+        // Contradicts what stands beside it.
+        if (value == "SystemAssigned" ||
+            (member.pointer == "/encryption/cloud" && value != "custom")) {
+          continue;
+        }
+        CHECK(refusal(document).empty());
       }
       document[pointer] = "nonsense";
       CHECK(refusal(document) == "usage/job-value");
