@@ -27,6 +27,8 @@ OTHER_WORDS = {
     "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
     # clouds and services
     "us-government", "data-box", "import-export", "backup-vault",
+    # tokens: headers
+    "www-authenticate",
     # commands, words of `volume info`
     "backup-metadata", "restore-metadata", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",

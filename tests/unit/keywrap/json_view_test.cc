@@ -51,9 +51,11 @@ TEST_CASE("escapes become what they stand for, in names too") {
 
 TEST_CASE("what is no JSON is refused") {
   for (const char* text :
-       {"", " ", "{", "[", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "nul", "True", "01", "-", "1.",
-        ".5", "1e", "+1", "\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "1 2", "[1 2]",
-        "{\"a\":1 \"b\":2}", "[}", "\"\\", "'a'", "NaN", "[1]x", "\xef\xbb\xbf{}"}) {
+       {"",          " ",           "{",        "[",    "[1,]",  "{\"a\":1,}",
+        "{\"a\"}",   "{a:1}",       "nul",      "True", "01",    "-",
+        "1.",        ".5",          "1e",       "+1",   "\"",    "\"\\x\"",
+        "\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "1 2",  "[1 2]", "{\"a\":1 \"b\":2}",
+        "[}",        "\"\\",        "'a'",      "NaN",  "[1]x",  "\xef\xbb\xbf{}"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(parse(text), FormatError);
   }
