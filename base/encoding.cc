@@ -27,9 +27,9 @@ int hex_digit(char c) {
   return -1;
 }
 
-std::string encode64(ByteView bytes, std::string_view alphabet) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
+// Hands each character, or byte, to `put`: where it goes decides whether the result is a secret.
+template <typename Put>
+void encode64(ByteView bytes, std::string_view alphabet, Put put) {
   unsigned accumulator = 0;
   int bits = 0;
   for (std::byte b : bytes) {
@@ -37,30 +37,42 @@ std::string encode64(ByteView bytes, std::string_view alphabet) {
     bits += 8;
     while (bits >= 6) {
       bits -= 6;
-      text.push_back(alphabet[accumulator >> bits & 63]);
+      put(alphabet[accumulator >> bits & 63]);
     }
   }
-  if (bits > 0) text.push_back(alphabet[accumulator << (6 - bits) & 63]);
-  return text;
+  if (bits > 0) put(alphabet[accumulator << (6 - bits) & 63]);
 }
 
-std::optional<Bytes> decode64(std::string_view text, std::string_view alphabet) {
-  if (text.size() % 4 == 1) return std::nullopt;
-  Bytes bytes;
-  bytes.reserve(text.size() * 3 / 4);
+// False when the text is none.
+template <typename Put>
+bool decode64(std::string_view text, std::string_view alphabet, Put put) {
+  if (text.size() % 4 == 1) return false;
   unsigned accumulator = 0;
   int bits = 0;
   for (char c : text) {
     const std::size_t value = alphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
+    if (value == std::string_view::npos) return false;
     accumulator = (accumulator << 6 | static_cast<unsigned>(value)) & 0xFFFF;
     bits += 6;
     if (bits >= 8) {
       bits -= 8;
-      bytes.push_back(static_cast<std::byte>(accumulator >> bits & 0xFF));
+      put(static_cast<std::byte>(accumulator >> bits & 0xFF));
     }
   }
-  if ((accumulator & ((1U << bits) - 1)) != 0) return std::nullopt;
+  return (accumulator & ((1U << bits) - 1)) == 0;
+}
+
+std::string text64(ByteView bytes, std::string_view alphabet) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  encode64(bytes, alphabet, [&](char c) { text.push_back(c); });
+  return text;
+}
+
+std::optional<Bytes> bytes64(std::string_view text, std::string_view alphabet) {
+  Bytes bytes;
+  bytes.reserve(text.size() * 3 / 4);
+  if (!decode64(text, alphabet, [&](std::byte b) { bytes.push_back(b); })) return std::nullopt;
   return bytes;
 }
 
@@ -87,7 +99,7 @@ std::optional<Bytes> from_hex(std::string_view text) {
 }
 
 std::string base64(ByteView bytes) {
-  std::string text = encode64(bytes, kBase64);
+  std::string text = text64(bytes, kBase64);
   text.resize((text.size() + 3) / 4 * 4, '=');
   return text;
 }
@@ -95,10 +107,26 @@ std::string base64(ByteView bytes) {
 std::optional<Bytes> from_base64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
-  return decode64(text, kBase64);
+  return bytes64(text, kBase64);
 }
 
-std::string base64url(ByteView bytes) { return encode64(bytes, kBase64Url); }
-std::optional<Bytes> from_base64url(std::string_view text) { return decode64(text, kBase64Url); }
+std::string base64url(ByteView bytes) { return text64(bytes, kBase64Url); }
+std::optional<Bytes> from_base64url(std::string_view text) { return bytes64(text, kBase64Url); }
+
+SecretBytes secret_base64url(ByteView bytes) {
+  SecretBytes text((bytes.size() * 4 + 2) / 3);
+  std::size_t size = 0;
+  encode64(bytes, kBase64Url, [&](char c) { text.span()[size++] = static_cast<std::byte>(c); });
+  return text;
+}
+
+std::optional<SecretBytes> secret_from_base64url(std::string_view text) {
+  SecretBytes bytes(text.size() * 3 / 4);
+  std::size_t size = 0;
+  if (!decode64(text, kBase64Url, [&](std::byte b) { bytes.span()[size++] = b; })) {
+    return std::nullopt;
+  }
+  return bytes;
+}
 
 }  // namespace driveprep

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/secret_bytes.h"
 
 namespace driveprep {
 
@@ -23,5 +24,8 @@ std::optional<Bytes> from_base64(std::string_view text);
 // and non-canonical trailing bits.
 std::string base64url(ByteView bytes);
 std::optional<Bytes> from_base64url(std::string_view text);
+// The same for secrets, from and into locked memory.
+SecretBytes secret_base64url(ByteView bytes);
+std::optional<SecretBytes> secret_from_base64url(std::string_view text);
 
 }  // namespace driveprep

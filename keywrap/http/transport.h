@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/secret_bytes.h"
+#include "keywrap/condition.h"
 
 namespace driveprep::keywrap::http {
 
@@ -69,6 +70,10 @@ class TransportError : public std::runtime_error {
 
 // "demo.vault.azure.net" of "https://demo.vault.azure.net/keys/...".
 std::string host_of(std::string_view url);
+
+// kUnavailable, kTimeout, kTlsFailure or kUnexpected. Whether an unknown name means that a vault is
+// gone, only who asked can tell.
+Condition condition_of(const TransportError& error);
 
 inline constexpr std::size_t kMaxResponseBytes = 256 * 1024;
 

@@ -14,6 +14,19 @@ Bytes bytes_of(std::string_view text) {
 
 }  // namespace
 
+TEST_CASE("secrets in base64url never leave locked memory, and read as the others do") {
+  for (const std::string_view text : {"", "f", "fo", "foo", "foob", "\xFF\xFE\xFD"}) {
+    const SecretBytes encoded = secret_base64url(as_bytes(text));
+    CHECK(encoded.text() == base64url(as_bytes(text)));
+    const auto decoded = secret_from_base64url(encoded.text());
+    REQUIRE(decoded);
+    CHECK(decoded->text() == text);
+  }
+  for (const std::string_view bad : {"A", "Zg==", "Zh", "Zm 9", "Zm+v"}) {
+    CHECK_FALSE(secret_from_base64url(bad));
+  }
+}
+
 TEST_CASE("hexadecimal is written in the case asked for and read in either") {
   const Bytes bytes = {std::byte{0x00}, std::byte{0x7F}, std::byte{0xAB}, std::byte{0xFF}};
   CHECK(hex_lower(bytes) == "007fabff");
