@@ -3,16 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
 #include <set>
 
 #include "base/encoding.h"
 #include "base/error.h"
 #include "keywrap/content_cipher.h"
+#include "keywrap/content_key.h"
 #include "keywrap/key_error.h"
-#include "keywrap/recovery_password.h"
-#include "keywrap/secret_json.h"
 #include "keywrap/strict_json.h"
 
 namespace driveprep::keywrap {
@@ -23,23 +21,9 @@ using nlohmann::json;
 constexpr int kFormatVersion = 1;
 constexpr std::size_t kMaxEnvelopeBytes = 64 * 1024;
 constexpr std::size_t kMaxMetadataEnvelopeBytes = 256 * 1024;
-constexpr std::size_t kMaxRecipients = 8;
 constexpr std::size_t kMaxKidBytes = 512;
 constexpr std::size_t kMaxNameBytes = 256;
 constexpr std::size_t kMostAroundValue = 3072;  // of the payload
-
-std::string_view kind_of(Purpose purpose) {
-  switch (purpose) {
-    case Purpose::kRecoveryPassword: return "recovery-password";
-    case Purpose::kVolumeKey: return "volume-key";
-    case Purpose::kVolumeMetadata: return "volume-metadata";
-  }
-  internal_error("an envelope without a purpose");
-}
-
-std::size_t longest_value(Purpose purpose) {
-  return purpose == Purpose::kVolumeMetadata ? 128 * 1024 : 1024;
-}
 
 [[noreturn]] void corrupt(const std::string& why) {
   throw KeyError(Condition::kEnvelopeCorrupt, "the key envelope cannot be read: " + why);
@@ -105,14 +89,6 @@ bool is_plain_ascii(std::string_view text) {
                      [](char c) { return c >= 0x20 && c <= 0x7E && c != '"' && c != '\\'; });
 }
 
-std::optional<Purpose> purpose_of(std::string_view text) {
-  for (Purpose purpose :
-       {Purpose::kRecoveryPassword, Purpose::kVolumeKey, Purpose::kVolumeMetadata}) {
-    if (text == to_string(purpose)) return purpose;
-  }
-  return std::nullopt;
-}
-
 std::string protected_header(const Binding& binding) {
   if (!is_name(binding.job) || !is_name(binding.drive)) invalid_binding();
   const json header = {{"typ", "JOSE+JSON"},
@@ -145,7 +121,7 @@ Binding parse_protected_header(const std::string& encoded) {
     corrupt("its type is unknown");
   }
   if (header.at("ie.v") != kFormatVersion) corrupt("its format version is unknown");
-  const auto purpose = purpose_of(text_member(header, "ie.purpose"));
+  const auto purpose = purpose_from(text_member(header, "ie.purpose"));
   if (!purpose) corrupt("its purpose is unknown");
   Binding binding{text_member(header, "ie.job"), text_member(header, "ie.drive"), *purpose};
   if (!is_name(binding.job) || !is_name(binding.drive)) corrupt("its job or drive is not a name");
@@ -165,107 +141,7 @@ Recipient parse_recipient(const json& object) {
   return recipient;
 }
 
-void check_value(std::string_view value, Purpose purpose) {
-  const bool plain =
-      !value.empty() && value.size() <= longest_value(purpose) && is_plain_ascii(value);
-  if (purpose == Purpose::kRecoveryPassword ? is_recovery_password(value) : plain) return;
-  throw Error(ErrorKind::kKey, "envelope-value-invalid",
-              "the value to seal is not a valid " + std::string(kind_of(purpose)),
-              "Make the drive again: its secret cannot be right.");
-}
-
-SecretBytes payload_json(const Payload& payload, Purpose purpose) {
-  SecretJsonWriter writer;
-  writer.begin_object();
-  writer.key("v").integer(kFormatVersion);
-  writer.member("kind", kind_of(purpose));
-  writer.member("value", payload.value.text());
-  writer.member("protectorId", payload.protector_id.lower());
-  writer.member("created", payload.created.iso8601());
-  return writer.end_object().finish();
-}
-
-std::optional<FileTime> parse_time(std::string_view text) {
-  const std::string copy(text);
-  std::tm parts{};
-  if (strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return std::nullopt;
-  const FileTime time = FileTime::from_timespec({timegm(&parts), 0});
-  // strptime is lenient about blanks, digits and what follows.
-  return time.iso8601() == text ? std::optional(time) : std::nullopt;
-}
-
-// nullopt for anything that seal() does not write.
-std::optional<Payload> parse_payload(const SecretBytes& text, Purpose purpose) {
-  std::vector<FlatMember> members;
-  try {
-    members = read_flat_object(text.text());
-  } catch (const FormatError&) {
-    return std::nullopt;
-  }
-  const auto member = [&](std::string_view name, bool is_string) -> const FlatMember* {
-    const auto found = std::find_if(members.begin(), members.end(), [&](const FlatMember& m) {
-      return m.name == name && m.is_string == is_string;
-    });
-    return found == members.end() ? nullptr : &*found;
-  };
-  const auto* version = member("v", false);
-  const auto* kind = member("kind", true);
-  const auto* value = member("value", true);
-  const auto* protector = member("protectorId", true);
-  const auto* created = member("created", true);
-  const bool complete = version && kind && value && protector && created && members.size() == 5;
-  if (!complete || version->integer != kFormatVersion || kind->text != kind_of(purpose)) {
-    return std::nullopt;
-  }
-  if (purpose == Purpose::kRecoveryPassword ? !is_recovery_password(value->text)
-                                            : value->text.empty()) {
-    return std::nullopt;
-  }
-  const auto id = Guid::parse(protector->text);
-  const auto time = parse_time(created->text);
-  if (!id || !time) return std::nullopt;
-  return Payload{SecretBytes::copy_of(value->text), *id, *time};
-}
-
-struct ContentKey {
-  SecretBytes key;
-  const Recipient* recipient;
-  std::string warning;
-};
-
-// The first recipient whose key is here and may be used. When there is none, the reason of the
-// first one that was here.
-ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
-  std::optional<KeyError> reason;
-  for (const Recipient& recipient : recipients) {
-    if (!keys.owns(recipient.kid)) continue;
-    try {
-      Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
-      return {std::move(unwrapped.secret), &recipient, std::move(unwrapped.warning)};
-    } catch (const KeyError& error) {
-      if (!reason) reason = error;
-    }
-  }
-  if (!reason) {
-    throw KeyError(Condition::kEnvelopeKeyForeign,
-                   "the key envelope is under the key " + recipients.front().kid +
-                       ", which is not in this key store",
-                   {.kid = recipients.front().kid});
-  }
-  if (reason->condition() == Condition::kEnvelopeNotOpened) not_opened();
-  throw *reason;
-}
-
 }  // namespace
-
-std::string_view to_string(Purpose purpose) {
-  switch (purpose) {
-    case Purpose::kRecoveryPassword: return "bitlocker-recovery-password";
-    case Purpose::kVolumeKey: return "bitlocker-volume-key";
-    case Purpose::kVolumeMetadata: return "bitlocker-volume-metadata";
-  }
-  internal_error("an envelope without a purpose");
-}
 
 Envelope Envelope::parse(std::string_view text) {
   json document;
@@ -313,7 +189,7 @@ std::string Envelope::to_json() const {
 
 std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
                  std::string_view kid) {
-  check_value(payload.value.text(), binding.purpose);
+  check_value(payload.value, binding.purpose);
   const SecretBytes content_key = SecretBytes::random(kContentKeyBytes);
 
   Envelope envelope;
@@ -325,14 +201,7 @@ std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
                            payload_json(payload, binding.purpose));
   envelope.ciphertext = std::move(sealed.ciphertext);
   envelope.tag = sealed.tag;
-  envelope.recipients.push_back({std::string(kid), keys.wrap(kid, content_key)});
-
-  // A key that wraps but cannot unwrap would lose the drive: find out now.
-  if (keys.unwrap(kid, envelope.recipients.front().encrypted_key).secret != content_key) {
-    throw KeyError(Condition::kWrapFailed,
-                   "the key " + std::string(kid) + " does not give back what it wrapped",
-                   {.kid = std::string(kid)});
-  }
+  envelope.recipients.push_back(wrap_content_key(content_key, keys, kid));
   return envelope.to_json();
 }
 
@@ -347,13 +216,12 @@ Opened open(std::string_view text, const Binding& expected, KeyStore& keys) {
                        std::string(to_string(expected.purpose)) + ")");
   }
   const ContentKey content_key = unwrap_content_key(envelope.recipients, keys);
-  if (content_key.key.size() != kContentKeyBytes) not_opened();
   const auto plaintext = gcm_open(content_key.key, envelope.iv, as_bytes(envelope.protected_header),
                                   {envelope.ciphertext, envelope.tag});
   if (!plaintext) not_opened();
   auto payload = parse_payload(*plaintext, expected.purpose);
   if (!payload) not_opened();
-  Opened opened{std::move(*payload), content_key.recipient->kid, {}};
+  Opened opened{std::move(*payload), content_key.kid, {}};
   if (!content_key.warning.empty()) opened.warnings.push_back(content_key.warning);
   return opened;
 }

@@ -4,8 +4,9 @@
 //   protected    typ "JOSE+JSON", cty "json", enc "A256GCM", ie.v 1, ie.job, ie.drive, ie.purpose
 //   recipients   one for each key: header {alg "RSA-OAEP-256", kid}, encrypted_key
 //   iv, ciphertext, tag
-//   plaintext    JSON: v 1, kind "recovery-password", "volume-key" or "volume-metadata", value,
-//                protectorId, created
+//   plaintext    JSON: v 1, kind "recovery-password", "volume-key", "volume-metadata",
+//                "device-unlock-key" or "secret", value, protectorId (not with the last two),
+//                created
 //
 // The protected header binds the secret to its job, drive and purpose. `alg` and `kid` are outside
 // it, so that the content key can be wrapped again under another key without touching the
@@ -18,22 +19,15 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/file_time.h"
-#include "base/guid.h"
 #include "base/secret_bytes.h"
 #include "keywrap/key_store.h"
+#include "keywrap/payload.h"
 
 namespace driveprep::keywrap {
 
-enum class Purpose {
-  kRecoveryPassword,  // "bitlocker-recovery-password"
-  kVolumeKey,         // "bitlocker-volume-key"
-  kVolumeMetadata,    // "bitlocker-volume-metadata"
-};
-std::string_view to_string(Purpose purpose);
-
 // What the envelope belongs to. `job` and `drive` are 1 to 256 bytes of valid UTF-8 without control
-// characters; `drive` is the drive id exactly as the manifest has it.
+// characters; `drive` is the drive id exactly as the manifest has it, or the name of a customer's
+// secret.
 struct Binding {
   std::string job;
   std::string drive;
@@ -42,15 +36,8 @@ struct Binding {
   friend bool operator==(const Binding&, const Binding&) = default;
 };
 
-// What the envelope holds. `value` is text: the recovery password with its hyphens, or the volume
-// key or the backup of its metadata in base64url. Printable ASCII without '"' and '\', at most 1024
-// characters, for metadata 128 KiB.
-struct Payload {
-  SecretBytes value;
-  Guid
-      protector_id;  // of the BitLocker protector that the secret opens; for metadata of the volume
-  FileTime created;  // whole seconds are kept
-};
+// More keys than this over one secret are a mistake.
+inline constexpr std::size_t kMaxRecipients = 8;
 
 struct Recipient {
   std::string kid;
@@ -74,8 +61,7 @@ struct Envelope {
 };
 
 // Encrypts under a fresh content key, wraps that under the key version `kid`, unwraps it again and
-// compares before anything is returned. A recovery password is checked first: 8 groups of 6 digits,
-// each divisible by 11 with a quotient of at most 65535 ("envelope-value-invalid"). A binding that
+// compares before anything is returned. The value is checked first (check_value); a binding that
 // breaks its rules is "envelope-binding-invalid".
 // Returns the JSON text; not secret.
 std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,

@@ -1,15 +1,10 @@
 #include "keywrap/secret_json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 namespace driveprep::keywrap {
-namespace {
-
-constexpr std::size_t kMaxMembers = 32;
-
-}  // namespace
+namespace {}  // namespace
 
 void SecretJsonWriter::append(std::string_view text) {
   if (buffer_.size() - size_ < text.size()) {
@@ -120,83 +115,5 @@ SecretBytes SecretJsonWriter::finish() {
   size_ = 0;
   return std::move(buffer_);
 }
-
-namespace {
-
-class FlatReader {
- public:
-  explicit FlatReader(std::string_view text) : rest_(text) {}
-
-  std::vector<FlatMember> read() {
-    std::vector<FlatMember> members;
-    expect('{');
-    if (!accept('}')) {
-      do {
-        if (members.size() == kMaxMembers) throw FormatError("too many JSON members");
-        members.push_back(member());
-        const auto same = [&](const FlatMember& m) { return m.name == members.back().name; };
-        if (std::count_if(members.begin(), members.end(), same) > 1) {
-          throw FormatError("a JSON member comes twice");
-        }
-      } while (accept(','));
-      expect('}');
-    }
-    skip_space();
-    if (!rest_.empty()) throw FormatError("text after the JSON object");
-    return members;
-  }
-
- private:
-  void skip_space() {
-    const std::size_t start = rest_.find_first_not_of(" \t\r\n");
-    rest_.remove_prefix(start == std::string_view::npos ? rest_.size() : start);
-  }
-
-  bool accept(char c) {
-    skip_space();
-    if (rest_.empty() || rest_.front() != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-
-  void expect(char c) {
-    if (!accept(c)) throw FormatError("not a flat JSON object");
-  }
-
-  std::string_view quoted() {
-    expect('"');
-    const std::size_t end = rest_.find('"');
-    if (end == std::string_view::npos) throw FormatError("a JSON string does not end");
-    const std::string_view text = rest_.substr(0, end);
-    for (char c : text) {
-      if (c < 0x20 || c > 0x7E || c == '\\') throw FormatError("an unexpected character");
-    }
-    rest_.remove_prefix(end + 1);
-    return text;
-  }
-
-  FlatMember member() {
-    FlatMember member;
-    member.name = quoted();
-    expect(':');
-    skip_space();
-    if (!rest_.empty() && rest_.front() == '"') {
-      member.is_string = true;
-      member.text = quoted();
-      return member;
-    }
-    const auto [end, status] =
-        std::from_chars(rest_.data(), rest_.data() + rest_.size(), member.integer);
-    if (status != std::errc()) throw FormatError("a JSON value is neither text nor an integer");
-    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
-    return member;
-  }
-
-  std::string_view rest_;
-};
-
-}  // namespace
-
-std::vector<FlatMember> read_flat_object(std::string_view text) { return FlatReader(text).read(); }
 
 }  // namespace driveprep::keywrap

@@ -1,4 +1,5 @@
-// JSON whose text may hold a secret: written into and read from locked memory, never into a string.
+// JSON whose text may hold a secret: written into locked memory, never into a string. JsonView
+// reads it.
 #pragma once
 
 #include <cstdint>
@@ -51,16 +52,5 @@ class SecretJsonWriter {
   SecretBytes buffer_{256};
   std::size_t size_ = 0;
 };
-
-// Reads one flat object whose values are integers and strings of printable ASCII without escapes,
-// as the payload of an envelope is. The views point into the text that was given.
-struct FlatMember {
-  std::string_view name;
-  std::string_view text;     // of a string
-  std::int64_t integer = 0;  // of a number
-  bool is_string = false;
-};
-// Throws FormatError, without quoting the text, for anything else, duplicate members included.
-std::vector<FlatMember> read_flat_object(std::string_view text);
 
 }  // namespace driveprep::keywrap

@@ -5,7 +5,6 @@
 #include <span>
 
 #include "keywrap/envelope.h"
-#include "keywrap/secret_json.h"
 
 using driveprep::Error;
 using driveprep::ErrorKind;
@@ -24,10 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             "an envelope changed on its way through JSON");
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kKey) throw;
-  }
-  try {
-    (void)driveprep::keywrap::read_flat_object(text);
-  } catch (const driveprep::FormatError&) {
   }
   return 0;
 }

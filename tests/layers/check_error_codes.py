@@ -25,6 +25,10 @@ OTHER_WORDS = {
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
     "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
+    "databox-device-unlock-key", "device-unlock-key",
+    # headers of HTTP
+    "retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-ms-client-request-id",
+    "x-ms-keyvault-network-info", "x-ms-keyvault-region", "x-ms-request-id",
     # clouds and services
     "us-government", "data-box", "import-export", "backup-vault",
     # tokens: headers

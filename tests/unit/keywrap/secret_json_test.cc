@@ -41,25 +41,6 @@ TEST_CASE("a document that is not finished is a bug that is told") {
   CHECK_THROWS_AS(crossed.end_array(), Error);
 }
 
-TEST_CASE("a flat object is read with its members in order") {
-  const auto members = read_flat_object(" { \"v\" : 12 ,\n\"kind\":\"a b\", \"n\":-3 } ");
-  REQUIRE(members.size() == 3);
-  CHECK((members[0].name == "v" && !members[0].is_string && members[0].integer == 12));
-  CHECK((members[1].name == "kind" && members[1].is_string && members[1].text == "a b"));
-  CHECK(members[2].integer == -3);
-  CHECK(read_flat_object("{}").empty());
-}
-
-TEST_CASE("what is not a flat object of plain values is refused") {
-  const auto bad =
-      GENERATE(as<std::string>(), "", "{", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1}x",
-               "{\"a\":1 \"b\":2}", "{\"a\":{}}", "{\"a\":[1]}", "{\"a\":true}", "{\"a\":1.5}",
-               "{\"a\":99999999999999999999}", "{\"a\":\"b\\n\"}", "{\"a\":\"\xC3\xA9\"}",
-               "{\"a\":\"b", "{\"a\":1,\"a\":1}");
-  CAPTURE(bad);
-  CHECK_THROWS_AS(read_flat_object(bad), FormatError);
-}
-
 TEST_CASE("strict JSON refuses what two readers could understand differently") {
   CHECK(parse_strict_json("{\"a\":{\"x\":1},\"b\":{\"x\":1}}", 100).size() == 2);
   const auto bad = GENERATE(as<std::string>(), "", "{\"a\":1,\"a\":2}",

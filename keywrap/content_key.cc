@@ -1,0 +1,47 @@
+#include "keywrap/content_key.h"
+
+#include <optional>
+
+#include "keywrap/content_cipher.h"
+#include "keywrap/key_error.h"
+
+namespace driveprep::keywrap {
+
+ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
+  std::optional<KeyError> reason;
+  for (const Recipient& recipient : recipients) {
+    if (!keys.owns(recipient.kid)) continue;
+    try {
+      Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
+      if (unwrapped.secret.size() == kContentKeyBytes) {
+        return {std::move(unwrapped.secret), recipient.kid, std::move(unwrapped.warning)};
+      }
+      if (!reason) reason = KeyError(Condition::kEnvelopeNotOpened, "");
+    } catch (const KeyError& error) {
+      if (!reason) reason = error;
+    }
+  }
+  if (!reason) {
+    throw KeyError(Condition::kEnvelopeKeyForeign,
+                   "the key envelope is under the key " + recipients.front().kid +
+                       ", which is not in this key store",
+                   {.kid = recipients.front().kid});
+  }
+  // One text for every way in which a key or a text can be wrong: the difference would help whoever
+  // tries altered envelopes.
+  if (reason->condition() == Condition::kEnvelopeNotOpened) {
+    throw KeyError(Condition::kEnvelopeNotOpened,
+                   "the key envelope does not open: it was altered, or is not under this key");
+  }
+  throw *reason;
+}
+
+Recipient wrap_content_key(const SecretBytes& key, KeyStore& keys, std::string_view kid) {
+  Recipient recipient{std::string(kid), keys.wrap(kid, key)};
+  if (keys.unwrap(kid, recipient.encrypted_key).secret == key) return recipient;
+  throw KeyError(Condition::kWrapFailed,
+                 "the key " + recipient.kid + " does not give back what it wrapped",
+                 {.kid = recipient.kid});
+}
+
+}  // namespace driveprep::keywrap

@@ -1,0 +1,26 @@
+// The content key of an envelope: wrapped, proven, unwrapped.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "keywrap/envelope.h"
+
+namespace driveprep::keywrap {
+
+struct ContentKey {
+  SecretBytes key;
+  std::string kid;      // the key version that unwrapped it
+  std::string warning;  // for the operator, or empty
+};
+
+// By the first recipient whose key is here and may be used. When there is none, KeyError with the
+// reason of the first one that was here; kEnvelopeKeyForeign when none was, kEnvelopeNotOpened for
+// what unwraps to no content key.
+ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys);
+
+// Wraps under the version `kid`, unwraps again and compares: a key that only wraps would lose what
+// is under it. KeyError kWrapFailed when it does not come back.
+Recipient wrap_content_key(const SecretBytes& key, KeyStore& keys, std::string_view kid);
+
+}  // namespace driveprep::keywrap
