@@ -62,7 +62,7 @@ class Imds(LocalEndpoint):
             return oauth_error(400, "invalid_request", "Required metadata header not specified")
         if request.header("x-forwarded-for") is not None:
             return oauth_error(400, "invalid_request", "Request was forwarded by a proxy")
-        if request.path != TOKEN_PATH:
+        if request.path.rstrip("/") != TOKEN_PATH:
             return oauth_error(404, "not_found", "IMDS address not found")
         for name in ("api-version", "resource"):
             if not request.query.get(name):
@@ -126,7 +126,7 @@ class Arc(LocalEndpoint):
     def process(self, request):
         if (request.header("metadata") or "").lower() != "true":
             return oauth_error(400, "invalid_request", "Required metadata header not specified")
-        if request.path != TOKEN_PATH:
+        if request.path.rstrip("/") != TOKEN_PATH:
             return oauth_error(404, "not_found", "address not found")
         if request.query.get("api-version") not in ARC_VERSIONS or not request.query.get("resource"):
             return oauth_error(400, "invalid_request",
