@@ -13,6 +13,8 @@ using nlohmann::json;
 
 constexpr std::string_view kStoreFormat = "driveprep-key-store";
 constexpr int kStoreVersion = 1;
+constexpr std::string_view kFile = "file";
+constexpr std::string_view kPassphrase = "passphrase";
 constexpr std::size_t kMaxFileBytes = 1024 * 1024;
 
 // Members that are missing or of another type become a FormatError that names none of the content.
@@ -32,9 +34,9 @@ std::optional<UnixSeconds> optional_seconds(const json& object, const char* name
   return member->get<UnixSeconds>();
 }
 
-Bytes number(const json& jwk, const char* name) {
-  auto bytes = from_base64url(jwk.at(name).get<std::string>());
-  if (!bytes || bytes->empty()) throw FormatError("a public key is damaged");
+Bytes number(const json& object, const char* name) {
+  auto bytes = from_base64url(object.at(name).get<std::string>());
+  if (!bytes || bytes->empty()) throw FormatError("a number in base64url is damaged");
   return std::move(*bytes);
 }
 
@@ -73,6 +75,37 @@ json json_of(const VersionRecord& version) {
   return object;
 }
 
+UnlockRecord unlock_of(const json& object) {
+  UnlockRecord unlock;
+  const auto kind = object.at("kind").get<std::string>();
+  if (kind != kFile && kind != kPassphrase) throw FormatError("the kind of unlocking is unknown");
+  unlock.passphrase = kind == kPassphrase;
+  if (const auto file = object.find("file"); file != object.end()) {
+    unlock.file = file->get<std::string>();
+    if (!unlock.file.is_absolute())
+      throw FormatError("the path of the unlock file is not absolute");
+  }
+  if (const auto check = object.find("check"); check != object.end()) {
+    unlock.check = {number(*check, "salt"), check->at("rounds").get<int>(), number(*check, "hash")};
+    // More would only keep the operator waiting.
+    if (unlock.check->rounds < 1 || unlock.check->rounds > 10'000'000) {
+      throw FormatError("the check of the unlock secret is damaged");
+    }
+  }
+  return unlock;
+}
+
+json json_of(const UnlockRecord& unlock) {
+  json object = {{"kind", unlock.passphrase ? kPassphrase : kFile}};
+  if (!unlock.file.empty()) object["file"] = unlock.file.string();
+  if (unlock.check) {
+    object["check"] = {{"salt", base64url(unlock.check->salt)},
+                       {"rounds", unlock.check->rounds},
+                       {"hash", base64url(unlock.check->hash)}};
+  }
+  return object;
+}
+
 }  // namespace
 
 StoreRecord StoreRecord::parse(std::string_view text) {
@@ -91,6 +124,9 @@ StoreRecord StoreRecord::parse(std::string_view text) {
       throw FormatError("the retention is not 7 to 90 days");
     }
     store.purge_protection = document.at("purgeProtection").get<bool>();
+    if (const auto unlock = document.find("unlock"); unlock != document.end()) {
+      store.unlock = unlock_of(*unlock);
+    }
     return store;
   });
 }
@@ -100,7 +136,8 @@ std::string StoreRecord::to_json() const {
                          {"version", kStoreVersion},
                          {"storeId", id},
                          {"retentionDays", retention_days},
-                         {"purgeProtection", purge_protection}};
+                         {"purgeProtection", purge_protection},
+                         {"unlock", json_of(unlock)}};
   return document.dump(2) + "\n";
 }
 

@@ -6,8 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "keywrap/key_store.h"
+#include "keywrap/local_key_store.h"
 #include "keywrap/rsa_key.h"
+#include "keywrap/unlock_secret.h"
 
 namespace driveprep::keywrap {
 
@@ -16,6 +17,7 @@ struct StoreRecord {
   std::string id;  // GUID, lower case
   int retention_days = 90;
   bool purge_protection = true;
+  UnlockRecord unlock;
 
   // Throws FormatError.
   static StoreRecord parse(std::string_view json);
@@ -31,11 +33,6 @@ struct VersionRecord {
   UnixSeconds updated = 0;
   unsigned bits = 0;
   RsaPublic public_key;
-};
-
-struct Deletion {
-  UnixSeconds deleted = 0;
-  UnixSeconds scheduled_purge = 0;
 };
 
 // keys/<name>/key.json

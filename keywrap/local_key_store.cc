@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file_time.h"
 #include "base/guid.h"
+#include "base/posix.h"
 #include "keywrap/key_error.h"
 #include "keywrap/key_uri.h"
 #include "keywrap/local_key_records.h"
@@ -20,13 +21,17 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxRecordBytes = 1024 * 1024;
 constexpr std::size_t kMaxPemBytes = 16 * 1024;
-constexpr std::size_t kUnlockBytes = 32;
 constexpr UnixSeconds kSecondsPerDay = 86'400;
+constexpr int kShortestRetentionDays = 7;  // the span that vaults allow
 constexpr int kLongestRetentionDays = 90;
 
 [[noreturn]] void corrupt(const fs::path& file, const std::string& why) {
   throw Error(ErrorKind::kKey, "key-store-corrupt", file.string() + " cannot be used: " + why,
               "Restore the key store from its backup.");
+}
+
+std::string time_text(UnixSeconds seconds) {
+  return FileTime::from_timespec({.tv_sec = seconds, .tv_nsec = 0}).iso8601();
 }
 
 [[noreturn]] void missing_key(const std::string& what) {
@@ -67,25 +72,70 @@ VersionRecord& version_of(KeyRecord& key, const LocalKeyUri& uri) {
   return *found;
 }
 
-// 64 hex digits and a line feed, so that `openssl pkey -passin file:` can take the file as it is.
-SecretBytes new_unlock_text() {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  const SecretBytes secret = SecretBytes::random(kUnlockBytes);
-  SecretBytes text(2 * kUnlockBytes + 1);
-  for (std::size_t i = 0; i < kUnlockBytes; ++i) {
-    const auto value = std::to_integer<unsigned>(secret.span()[i]);
-    text.span()[2 * i] = static_cast<std::byte>(kDigits[value >> 4]);
-    text.span()[2 * i + 1] = static_cast<std::byte>(kDigits[value & 15]);
+// The remedies of the conditions speak of vaults.
+[[noreturn]] void fail_locally(const KeyError& error, const LocalKeyUri& uri) {
+  std::string remedy;
+  if (error.condition() == Condition::kKeyDisabled) {
+    remedy = "Enable it: driveprep keystore enable " + uri.name + "/" + uri.version;
+  } else if (error.condition() == Condition::kKeyExpired) {
+    remedy = "Make a new version: driveprep keystore new-version " + uri.name;
+  } else if (error.condition() == Condition::kKeyNotYetActive) {
+    remedy = "Wait until then, or make a new version: driveprep keystore new-version " + uri.name;
   }
-  text.span()[2 * kUnlockBytes] = std::byte{'\n'};
-  return text;
+  throw KeyError(error.condition(), error.what(), error.evidence(), remedy);
+}
+
+void require_size(unsigned bits) {
+  if (bits == 2048 || bits == 3072 || bits == 4096) return;
+  throw Error(ErrorKind::kKey, "key-size-unsupported",
+              "an RSA key of " + std::to_string(bits) + " bits is not supported",
+              "Use 2048, 3072 or 4096 bits.");
+}
+
+UnlockRecord make_unlock_secret(const fs::path& directory, const StoreSettings& settings) {
+  if (!settings.passphrase.empty()) {
+    check_passphrase(settings.passphrase);
+    return {.passphrase = true, .file = {}, .check = check_of_passphrase(settings.passphrase)};
+  }
+  fs::path named = settings.unlock_file;
+  if (!named.empty()) named = fs::absolute(named).lexically_normal();
+  const fs::path file = named.empty() ? directory / "unlock" : named;
+  // One left by a run that died before store.json is as good as a new one, and may be shared with
+  // another store.
+  auto secret = read_unlock_file(file);
+  if (!secret) {
+    write_private_file(file, new_unlock_text().span());
+    secret = read_unlock_file(file);
+  }
+  require(secret.has_value(), "the unlock file vanished after it was written");
+  return {.passphrase = false, .file = named, .check = check_of_file(*secret)};
+}
+
+// False when there is a store already. store.json comes last: a store that exists has everything it
+// needs.
+bool make_store(const fs::path& directory, const StoreSettings& settings) {
+  require(settings.retention_days >= kShortestRetentionDays &&
+              settings.retention_days <= kLongestRetentionDays,
+          "the retention of a key store is 7 to 90 days");
+  make_private_directory(directory);
+  const FileLock lock(directory / "lock");
+  if (read_private_file(directory / "store.json", kMaxRecordBytes)) return false;
+  make_private_directory(directory / "keys");
+  if (!fs::is_empty(directory / "keys")) {
+    corrupt(directory / "store.json", "it is missing although the store has keys");
+  }
+  StoreRecord record;
+  record.id = Guid::random().lower();
+  record.retention_days = settings.retention_days;
+  record.purge_protection = settings.purge_protection;
+  record.unlock = make_unlock_secret(directory, settings);
+  write_private_file(directory / "store.json", as_bytes(record.to_json()));
+  return true;
 }
 
 }  // namespace
 
-LocalKeyStore::LocalKeyStore(Options options) : options_(std::move(options)) {
-  if (options_.unlock_file.empty()) options_.unlock_file = options_.directory / "unlock";
-}
+LocalKeyStore::LocalKeyStore(Options options) : options_(std::move(options)) {}
 
 LocalKeyStore::~LocalKeyStore() = default;
 
@@ -105,34 +155,38 @@ std::unique_ptr<LocalKeyStore> LocalKeyStore::open(Options options) {
   } catch (const FormatError& error) {
     corrupt(file, error.what());
   }
+  store->unlock_ =
+      std::make_unique<UnlockSecret>(directory, store->store_->unlock, store->options_.unlock);
   return store;
 }
 
-std::unique_ptr<LocalKeyStore> LocalKeyStore::open_or_create(Options options) {
-  const LocalKeyStore paths(options);
-  const fs::path& directory = paths.options_.directory;
-  make_private_directory(directory);
-  {
-    const FileLock lock(directory / "lock");
-    if (!read_private_file(directory / "store.json", kMaxRecordBytes)) {
-      // A store that exists has everything it needs: store.json comes last. A secret left by a run
-      // that died before that is as good as a new one, and may be shared with another store.
-      if (!read_private_secret(paths.options_.unlock_file, kMaxPemBytes)) {
-        write_private_file(paths.options_.unlock_file, new_unlock_text().span());
-      }
-      make_private_directory(directory / "keys");
-      if (!fs::is_empty(directory / "keys")) {
-        corrupt(directory / "store.json", "it is missing although the store has keys");
-      }
-      StoreRecord record;
-      record.id = Guid::random().lower();
-      write_private_file(directory / "store.json", as_bytes(record.to_json()));
-    }
+std::unique_ptr<LocalKeyStore> LocalKeyStore::create(Options options,
+                                                     const StoreSettings& settings) {
+  if (!make_store(options.directory, settings)) {
+    throw Error(ErrorKind::kKey, "key-store-exists",
+                options.directory.string() + " holds a key store already",
+                "Use that one, or name another directory.");
   }
   return open(std::move(options));
 }
 
+std::unique_ptr<LocalKeyStore> LocalKeyStore::open_or_create(Options options) {
+  make_store(options.directory, {});
+  return open(std::move(options));
+}
+
 const std::string& LocalKeyStore::id() const { return store_->id; }
+int LocalKeyStore::retention_days() const { return store_->retention_days; }
+bool LocalKeyStore::purge_protection() const { return store_->purge_protection; }
+
+std::optional<fs::path> LocalKeyStore::unlock_file() const {
+  if (store_->unlock.passphrase) return std::nullopt;
+  return store_->unlock.file.empty() ? options_.directory / "unlock" : store_->unlock.file;
+}
+
+void LocalKeyStore::unlock() {
+  if (unlock_->is_passphrase()) (void)unlock_->get();
+}
 
 bool LocalKeyStore::owns(std::string_view text) const {
   const auto uri = LocalKeyUri::parse(text);
@@ -167,9 +221,17 @@ KeyRecord LocalKeyStore::load_key(std::string_view name, bool deleted_too) const
   if (key->deletion && !deleted_too) {
     throw KeyError(Condition::kKeySoftDeleted,
                    "the key '" + key->name + "' was deleted; it can be recovered until " +
-                       FileTime::from_timespec({key->deletion->scheduled_purge, 0}).iso8601());
+                       time_text(key->deletion->scheduled_purge),
+                   {}, "Recover it: driveprep keystore recover " + key->name + ".");
   }
   return std::move(*key);
+}
+
+KeyRecord LocalKeyStore::load_deleted(std::string_view name) const {
+  KeyRecord key = load_key(name, true);
+  if (key.deletion) return key;
+  throw Error(ErrorKind::kKey, "key-not-deleted", "the key '" + key.name + "' is not deleted",
+              "Look at the keys there are: driveprep keystore list --deleted.");
 }
 
 void LocalKeyStore::save_key(const KeyRecord& record) const {
@@ -205,19 +267,6 @@ KeyVersion LocalKeyStore::newest(std::string_view name) {
   return description(key, key.versions.back());
 }
 
-SecretBytes LocalKeyStore::unlock_secret() const {
-  const fs::path& file = options_.unlock_file;
-  auto text = read_private_secret(file, kMaxPemBytes);
-  if (!text) {
-    throw Error(ErrorKind::kKey, "key-store-locked-out",
-                "the unlock secret " + file.string() + " is missing",
-                "Restore the unlock file that belongs to this key store.");
-  }
-  if (text->text().ends_with('\n')) text->truncate(text->size() - 1);
-  if (text->size() != 2 * kUnlockBytes) corrupt(file, "it is not 64 hex digits");
-  return std::move(*text);
-}
-
 std::shared_ptr<const RsaKey> LocalKeyStore::private_key(const KeyRecord& key,
                                                          const VersionRecord& version) {
   const std::lock_guard guard(mutex_);
@@ -226,7 +275,7 @@ std::shared_ptr<const RsaKey> LocalKeyStore::private_key(const KeyRecord& key,
   const auto pem = read_private_file(file, kMaxPemBytes);
   if (!pem) corrupt(file, "it is missing");
   auto loaded =
-      std::make_shared<const RsaKey>(RsaKey::from_pem(*pem, unlock_secret(), file.string()));
+      std::make_shared<const RsaKey>(RsaKey::from_pem(*pem, unlock_->get(), file.string()));
   if (loaded->public_part() != version.public_key) {
     corrupt(file, "it is another key than key.json describes");
   }
@@ -238,7 +287,11 @@ Bytes LocalKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
   const LocalKeyUri uri = parse_versioned_uri(kid, id());
   KeyRecord key = load_key(uri.name);
   const VersionRecord& version = version_of(key, uri);
-  require_can_wrap(description(key, version), options_.clock());
+  try {
+    require_can_wrap(description(key, version), options_.clock());
+  } catch (const KeyError& error) {
+    fail_locally(error, uri);
+  }
   return private_key(key, version)->encrypt(secret);
 }
 
@@ -246,16 +299,18 @@ Unwrapped LocalKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
   const LocalKeyUri uri = parse_versioned_uri(kid, id());
   KeyRecord key = load_key(uri.name);
   const VersionRecord& version = version_of(key, uri);
-  std::string warning = require_can_unwrap(description(key, version), options_.clock());
+  std::string warning;
+  try {
+    warning = require_can_unwrap(description(key, version), options_.clock());
+  } catch (const KeyError& error) {
+    fail_locally(error, uri);
+  }
   return {private_key(key, version)->decrypt(wrapped), std::move(warning)};
 }
 
 KeyVersion LocalKeyStore::add_version(KeyRecord key, const KeyParameters& parameters) {
-  if (parameters.bits != 2048 && parameters.bits != 3072 && parameters.bits != 4096) {
-    throw Error(ErrorKind::kKey, "key-size-unsupported",
-                "an RSA key of " + std::to_string(parameters.bits) + " bits is not supported",
-                "Use 2048, 3072 or 4096 bits.");
-  }
+  require_size(parameters.bits);
+  const SecretBytes unlock = unlock_->get();
   const RsaKey made = RsaKey::generate(parameters.bits);
   VersionRecord version;
   version.version = hex_lower(SecretBytes::random(16).span());
@@ -267,7 +322,7 @@ KeyVersion LocalKeyStore::add_version(KeyRecord key, const KeyParameters& parame
 
   // The private key first: key.json never names a version that cannot be used.
   write_private_file(key_directory(key.name) / (version.version + ".pem"),
-                     as_bytes(made.to_pem(unlock_secret())));
+                     as_bytes(made.to_pem(unlock)));
   key.versions.push_back(version);
   save_key(key);
   return description(key, version);
@@ -325,40 +380,77 @@ KeyVersion LocalKeyStore::set_validity(std::string_view kid, std::optional<UnixS
   });
 }
 
-void LocalKeyStore::delete_key(std::string_view name) {
+Deletion LocalKeyStore::delete_key(std::string_view name) {
   const FileLock lock(options_.directory / "lock");
   KeyRecord key = load_key(name);
   const UnixSeconds now = options_.clock();
   key.deletion = {now, now + store_->retention_days * kSecondsPerDay};
   save_key(key);
+  return *key.deletion;
 }
 
 void LocalKeyStore::recover_key(std::string_view name) {
   const FileLock lock(options_.directory / "lock");
-  KeyRecord key = load_key(name, true);
+  KeyRecord key = load_deleted(name);
   key.deletion.reset();
   save_key(key);
 }
 
-std::vector<KeyVersion> LocalKeyStore::list() {
+LocalKey LocalKeyStore::require_purgeable(std::string_view name) const {
+  const KeyRecord key = load_deleted(name);
+  if (store_->purge_protection && options_.clock() < key.deletion->scheduled_purge) {
+    throw Error(ErrorKind::kKey, "key-purge-refused",
+                "the key '" + key.name + "' is kept until " +
+                    time_text(key.deletion->scheduled_purge) +
+                    ": purge protection of this key store is on",
+                "Wait until then; nothing switches purge protection off.");
+  }
+  return listed(key);
+}
+
+void LocalKeyStore::purge_key(std::string_view name) {
+  const FileLock lock(options_.directory / "lock");
+  const LocalKey key = require_purgeable(name);
+  const fs::path directory = key_directory(key.name);
+  // key.json first: what a crash leaves is no key to anybody.
+  std::error_code failed;
+  fs::remove(directory / "key.json", failed);
+  if (!failed) {
+    posix::fsync_directory(directory, ErrorKind::kKey);
+    fs::remove_all(directory, failed);
+  }
+  if (failed) {
+    throw Error::from_errno(ErrorKind::kKey, "write-failed", "remove " + directory.string(),
+                            failed.value(), "Check the permissions of the key store.");
+  }
+  posix::fsync_directory(directory.parent_path(), ErrorKind::kKey);
+}
+
+LocalKey LocalKeyStore::listed(const KeyRecord& record) const {
+  LocalKey key{record.name, {}, record.deletion};
+  for (const VersionRecord& version : record.versions) {
+    key.versions.push_back(description(record, version));
+  }
+  return key;
+}
+
+LocalKey LocalKeyStore::key(std::string_view name) const { return listed(load_key(name, true)); }
+
+std::vector<LocalKey> LocalKeyStore::keys() const {
   std::vector<std::string> names;
-  const fs::path keys = options_.directory / "keys";
-  if (check_private_directory(keys)) {
-    for (const auto& entry : fs::directory_iterator(keys)) {
+  const fs::path directory = options_.directory / "keys";
+  if (check_private_directory(directory)) {
+    for (const auto& entry : fs::directory_iterator(directory)) {
       const std::string name = entry.path().filename().string();
       if (canonical_key_name(name) == name) names.push_back(name);
     }
   }
   std::sort(names.begin(), names.end());
-  std::vector<KeyVersion> versions;
+  std::vector<LocalKey> keys;
   for (const std::string& name : names) {
-    const auto key = find_key(name);
-    if (!key || key->deletion) continue;
-    for (const VersionRecord& version : key->versions) {
-      versions.push_back(description(*key, version));
-    }
+    if (const auto record = find_key(name)) keys.push_back(listed(*record));
   }
-  return versions;
+  return keys;
 }
 
 }  // namespace driveprep::keywrap

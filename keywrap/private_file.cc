@@ -21,19 +21,22 @@ constexpr ErrorKind kKind = ErrorKind::kKey;
   throw Error(kKind, "key-store-unsafe", path.string() + " " + why, std::move(remedy));
 }
 
-void require_private(const fs::path& path, const struct stat& status, mode_t type) {
+enum class Trust { kOwner, kServiceManager };
+
+void require_private(const fs::path& path, const struct stat& status, mode_t type, Trust trust) {
   const bool directory = type == S_IFDIR;
   if ((status.st_mode & S_IFMT) != type) {
     unsafe(path, directory ? "is not a directory" : "is not a regular file",
            "Remove it, or name another key store.");
   }
-  if (status.st_uid != geteuid()) {
+  if (status.st_uid != geteuid() && !(trust == Trust::kServiceManager && status.st_uid == 0)) {
     unsafe(path,
            "belongs to user " + std::to_string(status.st_uid) + ", not to user " +
                std::to_string(geteuid()) + " who runs this",
            "Run as the owner of the key store, or name another key store.");
   }
-  if ((status.st_mode & 077) != 0) {
+  const mode_t others = trust == Trust::kServiceManager ? 037 : 077;
+  if ((status.st_mode & others) != 0) {
     const std::string mode = directory ? "0700" : "0600";
     unsafe(path, "can be accessed by its group or by others",
            "Find out who may have read it, then run: chmod " + mode + " " + path.string());
@@ -41,7 +44,8 @@ void require_private(const fs::path& path, const struct stat& status, mode_t typ
 }
 
 // O_NOFOLLOW is what protects; its ELOOP is put into words here.
-std::optional<UniqueFd> open_private(const fs::path& path, int flags, mode_t type) {
+std::optional<UniqueFd> open_private(const fs::path& path, int flags, mode_t type,
+                                     Trust trust = Trust::kOwner) {
   const int fd = ::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
   const int error_number = errno;
   if (fd < 0 && error_number == ENOENT) return std::nullopt;
@@ -53,7 +57,7 @@ std::optional<UniqueFd> open_private(const fs::path& path, int flags, mode_t typ
   if (fd < 0 && error_number == ENOTDIR) unsafe(path, "is not a directory", "Check the path.");
   if (fd < 0) throw Error::from_errno(kKind, "open-failed", "open " + path.string(), error_number);
   UniqueFd owned(fd);
-  require_private(path, posix::fstat(fd, path.string(), kKind), type);
+  require_private(path, posix::fstat(fd, path.string(), kKind), type, trust);
   return owned;
 }
 
@@ -66,6 +70,14 @@ std::size_t checked_size(int fd, const fs::path& file, std::size_t limit) {
                 "Restore the key store from its backup.");
   }
   return size;
+}
+
+std::optional<SecretBytes> read_secret(const fs::path& file, std::size_t limit, Trust trust) {
+  const auto fd = open_private(file, O_RDONLY, S_IFREG, trust);
+  if (!fd) return std::nullopt;
+  SecretBytes content(checked_size(fd->get(), file, limit));
+  posix::pread_exact(fd->get(), 0, content.span(), file.string(), kKind);
+  return content;
 }
 
 }  // namespace
@@ -96,11 +108,11 @@ std::optional<Bytes> read_private_file(const fs::path& file, std::size_t limit) 
 }
 
 std::optional<SecretBytes> read_private_secret(const fs::path& file, std::size_t limit) {
-  const auto fd = open_private(file, O_RDONLY, S_IFREG);
-  if (!fd) return std::nullopt;
-  SecretBytes content(checked_size(fd->get(), file, limit));
-  posix::pread_exact(fd->get(), 0, content.span(), file.string(), kKind);
-  return content;
+  return read_secret(file, limit, Trust::kOwner);
+}
+
+std::optional<SecretBytes> read_credential(const fs::path& file, std::size_t limit) {
+  return read_secret(file, limit, Trust::kServiceManager);
 }
 
 void write_private_file(const fs::path& file, ByteView content) {

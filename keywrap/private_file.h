@@ -25,6 +25,9 @@ bool check_private_directory(const std::filesystem::path& directory);
 std::optional<Bytes> read_private_file(const std::filesystem::path& file, std::size_t limit);
 std::optional<SecretBytes> read_private_secret(const std::filesystem::path& file,
                                                std::size_t limit);
+// A file that the service manager made for this process: it may also belong to root, and its group
+// may read it, which is how the access list of such a file shows in its mode.
+std::optional<SecretBytes> read_credential(const std::filesystem::path& file, std::size_t limit);
 // Appears whole, mode 0600.
 void write_private_file(const std::filesystem::path& file, ByteView content);
 

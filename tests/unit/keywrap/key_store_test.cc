@@ -121,7 +121,7 @@ TEST_CASE("after rotation the old version still unwraps and the new one is the n
   CHECK(f.store->newest("default").kid == next.kid);
   CHECK(f.store->unwrap(f.kid, wrapped).secret == secret);
   CHECK(code_of([&] { f.store->unwrap(next.kid, wrapped); }) == "envelope-not-opened");
-  const auto all = f.store->list();
+  const auto all = f.store->key("Default").versions;
   REQUIRE(all.size() == 2);
   CHECK((all[0].kid == f.kid && all[1].kid == next.kid));
 }
@@ -133,9 +133,54 @@ TEST_CASE("a deleted key is refused until it is recovered") {
   CHECK(code_of([&] { f.store->describe(f.kid); }) == "CmkErrorKeyNotFound");
   CHECK(code_of([&] { f.store->unwrap(f.kid, wrapped); }) == "CmkErrorKeyNotFound");
   CHECK(code_of([&] { f.store->newest_or_create("default"); }) == "CmkErrorKeyNotFound");
-  CHECK(f.store->list().empty());
+  REQUIRE(f.store->keys().size() == 1);
+  REQUIRE(f.store->keys().front().deletion);
+  CHECK(f.store->keys().front().deletion->deleted == f.now);
+  CHECK(f.store->keys().front().deletion->scheduled_purge == f.now + 90 * 86'400);
   f.store->recover_key("default");
   CHECK(f.store->unwrap(f.kid, wrapped).secret.size() == 32);
+  CHECK(code_of([&] { f.store->recover_key("default"); }) == "key-not-deleted");
+}
+
+TEST_CASE(
+    "with purge protection a deleted key is kept until its time is over, and then until it is "
+    "purged") {
+  StoreFixture f;
+  CHECK(code_of([&] { f.store->purge_key("default"); }) == "key-not-deleted");
+  const Deletion deletion = f.store->delete_key("DEFAULT");
+  f.now = deletion.scheduled_purge - 1;
+  CHECK(code_of([&] { f.store->purge_key("default"); }) == "key-purge-refused");
+  f.now = deletion.scheduled_purge;
+  f.store->recover_key("default");
+  CHECK(f.store->describe(f.kid).enabled);
+  f.now = f.store->delete_key("default").scheduled_purge;
+  f.store->purge_key("Default");
+  CHECK_FALSE(fs::exists(f.directory / "keys/default"));
+  CHECK(f.store->keys().empty());
+  CHECK(code_of([&] { f.store->recover_key("default"); }) == "CmkErrorKeyNotFound");
+  CHECK(code_of([&] { f.store->wrap(f.kid, SecretBytes::random(32)); }) == "CmkErrorKeyNotFound");
+  CHECK(f.store->create_key("default", kSmallKey).kid != f.kid);
+}
+
+TEST_CASE("without purge protection a deleted key may be purged at once") {
+  const test::ScratchDirectory temporary;
+  StoreSettings settings;
+  settings.retention_days = 7;
+  settings.purge_protection = false;
+  const auto store =
+      LocalKeyStore::create({temporary / "store", {}, system_clock_seconds}, settings);
+  CHECK(store->create_key("a", kSmallKey).recovery_level == "CustomizedRecoverable+Purgeable");
+  const Deletion deletion = store->delete_key("a");
+  CHECK(deletion.scheduled_purge == deletion.deleted + 7 * 86'400);
+  store->purge_key("a");
+  CHECK(store->keys().empty());
+}
+
+TEST_CASE("what a purge that died half-way leaves is no key, and makes room for a new one") {
+  StoreFixture f;
+  fs::remove(f.directory / "keys/default/key.json");
+  CHECK(f.store->keys().empty());
+  CHECK(f.store->create_key("default", kSmallKey).kid != f.kid);
 }
 
 TEST_CASE("wrong names, versions and sizes are refused by their own codes") {
@@ -212,9 +257,7 @@ TEST_CASE("damaged stores are refused, not repaired by guessing") {
   const fs::path pem = directory / (f.kid.substr(f.kid.size() - 32) + ".pem");
   const auto use = [&] { LocalKeyStore::open(f.options())->wrap(f.kid, SecretBytes::random(32)); };
 
-  SECTION("nothing is damaged") {
-    CHECK(code_of(use).empty());
-  }
+  SECTION("nothing is damaged") { CHECK(code_of(use).empty()); }
   SECTION("store.json is no JSON") {
     overwrite(f.directory / "store.json", "{");
     CHECK(code_of(use) == "key-store-corrupt");
@@ -340,9 +383,9 @@ TEST_CASE("processes that create the store at once all get the same store and ke
     CHECK(status == 0);
   }
   const auto store = LocalKeyStore::open({directory, {}, system_clock_seconds});
-  REQUIRE(store->list().size() == 1);
+  REQUIRE(store->keys().size() == 1);
   for (int i = 0; i < kProcesses; ++i) {
-    CHECK(content_of(temporary.path() / std::to_string(i)) == store->list().front().kid);
+    CHECK(content_of(temporary.path() / std::to_string(i)) == store->newest("default").kid);
   }
 }
 
