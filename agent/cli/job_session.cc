@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/cli/unlock_sources.h"
 #include "base/directories.h"
 #include "base/posix.h"
 #include "base/system_error.h"
@@ -18,6 +19,7 @@ keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
   check_key_settings(job);
   keywrap::LocalKeyStore::Options options;
   options.directory = job.spec.encryption.key_store;
+  options.unlock = unlock_sources();
   return options;
 }
 

@@ -8,6 +8,7 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
+#include "agent/cli/keystore_commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/volume_commands.h"
 #include "agent/plan/build_plan.h"
@@ -132,6 +133,7 @@ void add_commands(CLI::App& app, Parsed& p) {
       ->add_flag("--reveal-keys", p.request.reveal_keys,
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
   add_key(app, p);
+  add_keystore_commands(app, p.command);
   add_volume_commands(app, p.command);
 }
 

@@ -231,6 +231,7 @@ int run_prepare(const PrepareOptions& options) {
   if (tasks.empty()) return report();
 
   const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
+  keys->unlock();  // questions before the progress shows
   const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);

@@ -217,6 +217,7 @@ int run_verify(const VerifyOptions& options) {
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   require_known(options, *journal);
   const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
+  keys->unlock();  // questions before the progress shows
   const std::vector<Checked> results = check_all(options, job, *journal, *keys);
 
   std::vector<ErrorKind> kinds;

@@ -18,6 +18,7 @@
 #include "agent/plan/store_access.h"
 #include "base/human_text.h"
 #include "base/utf16.h"
+#include "keywrap/local_key_store.h"
 
 namespace driveprep::plan {
 namespace {
@@ -50,6 +51,16 @@ std::pair<std::uint64_t, std::uint64_t> key_of(const struct statx& facts) {
 int facts_of(int parent, const char* name, bool follow, struct statx& facts) {
   const int flags = AT_NO_AUTOMOUNT | (follow ? 0 : AT_SYMLINK_NOFOLLOW);
   return ::statx(parent, name, flags, STATX_BASIC_STATS | STATX_BTIME, &facts) == 0 ? 0 : errno;
+}
+
+// A store may keep the secret that opens its keys elsewhere. What is wrong with a store is told by
+// those who use it.
+std::optional<std::filesystem::path> unlock_file_of(const std::filesystem::path& store) {
+  try {
+    return keywrap::LocalKeyStore::open({store, {}, keywrap::system_clock_seconds})->unlock_file();
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::string cause(int error_number) { return std::strerror(error_number); }
@@ -102,6 +113,9 @@ void SourceScanner::protect_secrets() {
   if (store.empty()) return;
   const std::string shown = printable(store.native());
   protect_tree(store, {kCode, "which is or belongs to the key store of this job, " + shown});
+  if (const auto unlock = unlock_file_of(store)) {
+    protect(*unlock, {kCode, "which opens the keys of the key store of this job, " + shown});
+  }
   // A store that does not exist yet will be made below the nearest directory that does.
   struct statx facts {};
   Path place = store;

@@ -16,6 +16,8 @@ COMMANDS = (["init"], ["plan"], ["prepare"], ["verify"], ["status"], ["request"]
 VOLUME_COMMANDS = (["info"], ["unlock"], ["ls"], ["cat"], ["extract"], ["export"], ["create"],
                    ["protectors", "add"], ["protectors", "remove"], ["protectors", "change"],
                    ["backup-metadata"], ["restore-metadata"])
+KEYSTORE_COMMANDS = ("init", "create", "list", "new-version", "disable", "enable", "expire",
+                     "delete", "recover", "purge")
 
 
 class Interface(harness.Case):
@@ -119,7 +121,8 @@ class Interface(harness.Case):
         self.assertIn("init, plan, prepare", result.err)
 
     def test_help_fits_a_terminal_and_says_what_is_written_where(self):
-        for command in ([], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS)):
+        for command in ([], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS),
+                        *((["keystore", word]) for word in KEYSTORE_COMMANDS)):
             with self.subTest(command=command):
                 text = self.run_ok(*command, "--help").out
                 self.assertLessEqual(max(map(len, text.splitlines())), 80, text)

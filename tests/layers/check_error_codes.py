@@ -34,7 +34,7 @@ OTHER_WORDS = {
     # tokens: headers
     "www-authenticate",
     # commands, words of `volume info`
-    "backup-metadata", "restore-metadata", "reparse-point", "symbolic-link",
+    "backup-metadata", "restore-metadata", "new-version", "driveprep-unlock", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
     # kinds of error
     "journal-mismatch", "not-confirmed", "some-drives-failed",
