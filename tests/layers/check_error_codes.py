@@ -31,8 +31,8 @@ OTHER_WORDS = {
     "x-ms-keyvault-network-info", "x-ms-keyvault-region", "x-ms-request-id",
     # clouds and services
     "us-government", "data-box", "import-export", "backup-vault",
-    # tokens: headers
-    "www-authenticate",
+    # tokens: headers, parameters, arguments
+    "api-version", "get-access-token", "www-authenticate",
     # commands, words of `volume info`
     "backup-metadata", "restore-metadata", "new-version", "driveprep-unlock", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
