@@ -385,6 +385,11 @@ def main():
     if not PROGRAM or not os.access(PROGRAM, os.X_OK):
         print("set DRIVEPREP to the program that is to be tested", file=sys.stderr)
         sys.exit(2)
+    run_tests()
+
+
+def run_tests():
+    """Runs the tests of the file that is being run and ends with their status."""
     program = unittest.main(verbosity=2, exit=False, buffer=False)
     result = program.result
     for test, reason in result.skipped:

@@ -1,5 +1,5 @@
-// The double of the vault for a test in Node.js: started and controlled here, and in the place of the
-// real hosts for everything in this process that makes a TLS connection.
+// The double of the vault for a test in Node.js: started and controlled here, and in the place of
+// the real hosts for everything in this process that makes a TLS connection.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,9 @@ import { webcrypto } from "node:crypto";
 
 globalThis.crypto ??= webcrypto; // Node.js 18
 
-const LOGIN = /^(login\.(microsoftonline\.(com|us)|windows\.net|microsoft\.com|chinacloudapi\.cn|partner\.microsoftonline\.cn)|sts\.windows\.net)$/;
+const LOGINS = ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com",
+  "sts.windows.net", "login.microsoftonline.us", "login.chinacloudapi.cn",
+  "login.partner.microsoftonline.cn"];
 const VAULT = /^[a-z0-9-]+\.(vault|managedhsm)\.(azure\.net|usgovcloudapi\.net|azure\.cn)$/;
 
 // Leads connections to the double by their host name. What the client verifies stays verified: the
@@ -23,7 +25,8 @@ export function redirect(ports) {
   const ca = readFileSync(ports.ca);
   tls.connect = (options, ...rest) => {
     const host = options.servername || options.host;
-    const port = LOGIN.test(host) ? ports.authority : VAULT.test(host) ? ports.vault : undefined;
+    const port = LOGINS.includes(host) ? ports.authority
+      : VAULT.test(host) ? ports.vault : undefined;
     if (port === undefined) throw new Error(`a test may not connect to ${host}`);
     return connect({ ...options, host: "127.0.0.1", port, servername: host, ca }, ...rest);
   };

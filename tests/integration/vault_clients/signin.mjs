@@ -1,5 +1,5 @@
-// Reads the key cmk of the vault demo with one credential, and prints its identifier or the error as
-// JSON: node signin.mjs '{"kind": ..., "options": {...}, "ports": {...}}'
+// Reads the key cmk of the vault demo with one credential, and prints its identifier or the error
+// as JSON: node signin.mjs '{"kind": ..., "options": {...}, "ports": {...}}'
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";

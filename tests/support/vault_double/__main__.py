@@ -19,7 +19,7 @@ from vault_double.double import Double  # noqa: E402
 
 
 def wait_for_end_of_input(ended):
-    """A pipe or terminal that closes means that whoever started us has gone; /dev/null means nothing."""
+    """A pipe or terminal that closes: whoever started us has gone. /dev/null means nothing."""
     if stat.S_ISCHR(os.fstat(0).st_mode) and not os.isatty(0):
         return
     while os.read(0, 4096):

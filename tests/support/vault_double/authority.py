@@ -60,9 +60,9 @@ class Authority:
         with self.double.lock:
             known = self.double.tenant_known(tenant)
         if not known:
-            raise SignInError(90002, f"Tenant '{tenant}' not found. Check to make sure you have the "
-                                     "correct tenant ID and are signing into the correct cloud.",
-                              "invalid_request")
+            raise SignInError(90002, f"Tenant '{tenant}' not found. Check to make sure you have "
+                                     "the correct tenant ID and are signing into the correct "
+                                     "cloud.", "invalid_request")
         base = f"https://{request.host}/{tenant}"
         if rest == ["v2.0", ".well-known", "openid-configuration"]:
             return configuration(base, tenant, request.host, "/oauth2/v2.0")
@@ -136,8 +136,8 @@ class Authority:
         cloud = next((cloud for cloud in self.double.clouds.values()
                       if request.host in cloud.logins), None)
         if cloud and resource not in cloud.resources():
-            raise SignInError(500011, f"The resource principal named {resource} was not found in the "
-                                      "tenant.", "invalid_resource")
+            raise SignInError(500011, f"The resource principal named {resource} was not found "
+                                      "in the tenant.", "invalid_resource")
         return resource
 
     def check_credential(self, request, form, identity, tenant):
@@ -155,9 +155,9 @@ class Authority:
     def check_secret(self, secret, identity):
         found = next((each for each in identity.secrets if each["value"] == secret), None)
         if found is None:
-            raise SignInError(7000215, "Invalid client secret provided. Ensure the secret being sent "
-                                       "in the request is the client secret value, not the client "
-                                       "secret ID, for a secret added to app "
+            raise SignInError(7000215, "Invalid client secret provided. Ensure the secret being "
+                                       "sent in the request is the client secret value, not the "
+                                       "client secret ID, for a secret added to app "
                                        f"'{identity.client_id}'.")
         if found.get("expires") is not None and found["expires"] <= self.double.now():
             raise SignInError(7000222, "The provided client secret keys for app "
@@ -189,7 +189,8 @@ class Authority:
         base = f"https://{request.host}/{tenant}"
         if str(claims.get("aud", "")).lower() not in (
                 f"{base}/oauth2/v2.0/token", f"{base}/oauth2/token", f"{base}/v2.0", base + "/"):
-            raise SignInError(700023, "Client assertion audience claim does not match Realm issuer.")
+            raise SignInError(700023, "Client assertion audience claim does not match Realm "
+                                      "issuer.")
         if not claims.get("jti"):
             raise SignInError(50027, "JWT token is invalid or malformed (no jti).")
 
@@ -203,8 +204,8 @@ class Authority:
                                      (700212, "audience", "aud")):
             rules = [rule for rule in rules if rule[name] == claims.get(member)]
             if not rules:
-                raise SignInError(number, "No matching federated identity record found for presented "
-                                          f"assertion {name} '{claims.get(member)}'.")
+                raise SignInError(number, "No matching federated identity record found for "
+                                          f"presented assertion {name} '{claims.get(member)}'.")
         return self.double.issuer(rules[0]["issuer"]).key.public_key()
 
     def check_times(self, claims):

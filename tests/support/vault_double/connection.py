@@ -1,7 +1,7 @@
 """HTTP/1.1 over TCP or TLS, as little as clients need: kept-alive connections, one thread each.
 
-The parser is our own, because http.server writes headers and body separately and takes several times
-as long for a request. What a client sends is kept exactly as it came, for the request log.
+The parser is our own, because http.server writes headers and body separately and takes several
+times as long for a request. What a client sends is kept exactly as it came, for the request log.
 """
 
 import socket
@@ -178,9 +178,9 @@ class Listener:
                                               do_handshake_on_connect=False)
                 try:
                     stream.do_handshake()
-                except (ssl.SSLError, OSError) as error:
-                    if self.on_failed_handshake:
-                        self.on_failed_handshake(self.name, number, getattr(stream, "sni", None), error)
+                except OSError as error:  # those of TLS among them
+                    sni = getattr(stream, "sni", None)
+                    self.on_failed_handshake(self.name, number, sni, error)
                     raise
                 sni = getattr(stream, "sni", None)
             self.converse(stream, number, sni)

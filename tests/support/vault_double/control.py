@@ -40,20 +40,21 @@ identities:
   add_certificate {identity, pem}
   make_federated_token {issuer, subject, audience?, lifetime?} -> {token}
   make_token {identity, resource, lifetime?, claims?, overrides?: of claims in the token} -> {token}
-settings {token_lifetime?, managed_token_lifetime?, clock_offset?, arc?: {realm?, size?, announced?}}
+settings {token_lifetime?, managed_token_lifetime?, clock_offset?,
+      arc?: {realm?, size?, announced?}}
       clock_offset moves the double's time, its Date header included.
 add_cloud {name, vault, hsm, logins}   suffixes without dot
 add_tenant {tenant}
 local_endpoints {} -> {identity_header: of App Service, arc_tokens: where the files really lie}
 set_certificate {host, kind: valid|expired|wrong-name|untrusted}   valid also adds a host name
-inject {match?, times?, do} -> {id}   times: default 1, null for ever. The first that matches counts.
+inject {match?, times?, do} -> {id}   times: default 1, null for ever. The first match counts.
   match: on (vault, authority, imds, app_service, arc), method, host, path, query (expressions that
       are searched for), authorized (vault: with a token; default true, false with do.challenge),
       skip: so many matches pass first
   do: instead of the answer (nothing is carried out)
       status, body (text), json
-      error {status, code, message, inner, form: innererror|innerError|nested|null|absent|empty|list|
-             string|html}
+      error {status, code, message, inner,
+             form: innererror|innerError|nested|null|absent|empty|list|string|html}
       challenge: WWW-Authenticate, a text or a list of texts, each one header
       retry_after: seconds, any text, or {date: seconds from now}; retry_after_ms; both mean 429
       redirect: address
@@ -66,8 +67,8 @@ inject {match?, times?, do} -> {id}   times: default 1, null for ever. The first
       truncate: half of the body; oversize: so many bytes; close; drip: seconds a byte; reset: after
     delay: seconds before the answer
 faults {} -> list with hits, clear_faults {id?}
-log {since?} -> requests, whole: number, time, endpoint, connection, sni, host, method, target, path,
-      query, headers, body, status, seconds, fault; failed handshakes have `handshake` instead
+log {since?} -> requests, whole: number, time, endpoint, connection, sni, host, method, target,
+      path, query, headers, body, status, seconds, fault; failed handshakes have `handshake` instead
 clear_log {}, counts {} -> {requests, most_in_flight by endpoint}
 reset {}   forgets everything but ports, certification authority and added clouds
 """

@@ -53,7 +53,8 @@ class Double:
         """Opens all ports; returns them, and what else a client has to know."""
         ports = {}
         for name in self.endpoints:
-            tls = (self.certificates.listening_context() if name in ("vault", "authority") else None)
+            secure = name in ("vault", "authority")
+            tls = self.certificates.listening_context() if secure else None
             ports[name] = Listener(name, self.handle, tls, self.log.failed_handshake).port
         ports["control"] = Listener("control", Control(self).handle).port
         return {**ports, "ca": self.certificates.ca_path}
@@ -84,7 +85,7 @@ class Double:
         return time.time() + self.clock_offset
 
     def accepts(self, host):
-        """Whether a connection for this name is answered: a vault that there is not has no address."""
+        """Whether connections for this name are served: a vault that is not there has no address."""
         with self.lock:
             if any(host.endswith("." + suffix) for cloud in self.clouds.values()
                    for suffix in cloud.suffixes()):

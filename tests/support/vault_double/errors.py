@@ -34,9 +34,9 @@ def conflict(message, inner):
 def key_not_found(name):
     return VaultError(
         404, "KeyNotFound",
-        f"A key with (name/id) {name} was not found in this key vault. If you recently deleted this "
-        "key you may be able to recover it using the correct recovery command. For help resolving "
-        "this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182")
+        f"A key with (name/id) {name} was not found in this key vault. If you recently deleted "
+        "this key you may be able to recover it using the correct recovery command. For help "
+        "resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182")
 
 
 def deleted_key_not_found(name):
@@ -48,7 +48,8 @@ def key_is_disabled(operation):
 
 
 def operation_not_permitted(operation):
-    return forbidden(f"Operation {operation} is not permitted on this key.", "KeyOperationForbidden")
+    return forbidden(f"Operation {operation} is not permitted on this key.",
+                     "KeyOperationForbidden")
 
 
 def outside_window(operation, state, inner):

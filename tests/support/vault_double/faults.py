@@ -17,9 +17,9 @@ from .errors import error_body
 from .material import to_base64url
 
 MATCHERS = {"on", "host", "method", "path", "query", "authorized", "skip"}
-ACTIONS = {"status", "headers", "body", "json", "error", "challenge", "retry_after", "retry_after_ms",
-           "delay", "drip", "truncate", "oversize", "reset", "close", "merge", "kid", "garbage",
-           "redirect"}
+ACTIONS = {"status", "headers", "body", "json", "error", "challenge", "retry_after",
+           "retry_after_ms", "delay", "drip", "truncate", "oversize", "reset", "close", "merge",
+           "kid", "garbage", "redirect"}
 REPLACING = {"status", "body", "json", "error", "challenge", "redirect"}
 
 

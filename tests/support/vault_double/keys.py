@@ -219,7 +219,7 @@ class Vault:
             raise errors.outside_window("wrapKey", "an expired", "KeyExpired" if coded else None)
 
     def check_unwrap(self, version):
-        """What is wrapped stays recoverable outside the window, but not under a disabled version."""
+        """What is wrapped stays recoverable outside the window, not under a disabled version."""
         if not version.enabled:
             raise errors.key_is_disabled("unwrapKey")
         if not version.permits("unwrapKey"):

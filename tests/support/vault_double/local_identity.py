@@ -99,8 +99,9 @@ class AppService(LocalEndpoint):
         identity = self.identity(request.query, self.NAMES)
         if identity is None:
             return json_response(400, {
-                "statusCode": 400, "message": "No User Assigned or Delegated Managed Identity found "
-                                              "for specified ClientId/ResourceId/PrincipalId."})
+                "statusCode": 400, "message": "No User Assigned or Delegated Managed Identity "
+                                              "found for specified "
+                                              "ClientId/ResourceId/PrincipalId."})
         resource = request.query["resource"]
         text, _, ends = self.issue(identity, resource)
         return json_response(200, {"access_token": text, "client_id": identity.client_id,
@@ -128,7 +129,8 @@ class Arc(LocalEndpoint):
             return oauth_error(400, "invalid_request", "Required metadata header not specified")
         if request.path.rstrip("/") != TOKEN_PATH:
             return oauth_error(404, "not_found", "address not found")
-        if request.query.get("api-version") not in ARC_VERSIONS or not request.query.get("resource"):
+        resource = request.query.get("resource")
+        if request.query.get("api-version") not in ARC_VERSIONS or not resource:
             return oauth_error(400, "invalid_request",
                                "api-version or resource is missing or unknown")
         scheme, _, key = (request.header("authorization") or "").partition(" ")
@@ -142,7 +144,6 @@ class Arc(LocalEndpoint):
         identity = self.identity({}, {})
         if identity is None:
             return oauth_error(400, "invalid_request", "Identity not found")
-        resource = request.query["resource"]
         text, lifetime, ends = self.issue(identity, resource)
         return json_response(200, {
             "access_token": text, "expires_in": str(lifetime), "expires_on": str(ends),

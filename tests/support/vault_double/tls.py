@@ -75,8 +75,8 @@ def key_usage(**used):
 class Certificates:
     """The TLS side of the listeners: which host name gets which certificate.
 
-    `accepts(host)` says whether a name without a certificate of its own is served; others are turned
-    away in the handshake, as close as a server can come to a host that does not exist.
+    `accepts(host)` says whether a name without a certificate of its own is served; others are
+    turned away in the handshake, as close as a server can come to a host that does not exist.
     """
 
     def __init__(self, directory, hosts, accepts):

@@ -119,15 +119,15 @@ class VaultEndpoint:
         who = f"Caller: {describe(caller)}\r\nVault: {vault.name};location={vault.region}\r\n"
         if not vault.public_access:
             raise errors.forbidden(
-                "Public network access is disabled and request is not from a trusted service nor via "
-                f"an approved private link.\r\n{who}", "ForbiddenByConnection")
+                "Public network access is disabled and request is not from a trusted service nor "
+                f"via an approved private link.\r\n{who}", "ForbiddenByConnection")
         if vault.firewall:
             raise errors.forbidden(
                 "Client address is not authorized and caller is not a trusted service.\r\n"
                 f"Client address: 203.0.113.7\r\n{who}", "ForbiddenByFirewall")
 
     def route(self, request):
-        """(operation, arguments) of the path; empty segments and a trailing slash are nothing new."""
+        """(operation, arguments) of the path, which may end in a slash or have an empty version."""
         parts = request.path.strip("/").split("/")
         collection = parts[0].lower()
         name = parts[1] if len(parts) > 1 else ""
@@ -171,15 +171,17 @@ class VaultEndpoint:
                                     f"Not authorized to access the resource: /keys/{name}")
         if vault.style == "policy":
             raise errors.forbidden(
-                f"The user, group or application '{describe(caller)}' does not have keys {permission} "
-                f"permission on key vault '{where}'. For help resolving this issue, please see "
-                "https://go.microsoft.com/fwlink/?linkid=2125287", "AccessDenied")
+                f"The user, group or application '{describe(caller)}' does not have keys "
+                f"{permission} permission on key vault '{where}'. For help resolving this issue, "
+                "please see https://go.microsoft.com/fwlink/?linkid=2125287", "AccessDenied")
         raise errors.forbidden(
-            "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny "
-            "assignments or role definitions were changed recently, please observe propagation time."
-            f"\r\nCaller: {describe(caller)}\r\nAction: 'Microsoft.KeyVault/vaults/"
-            f"{ACTIONS[permission]}'\r\nResource: '/subscriptions/00000000-0000-0000-0000-000000000000"
-            f"/resourcegroups/import/providers/microsoft.keyvault/vaults/{vault.name}/keys/{name}'\r\n"
+            "Caller is not authorized to perform action on resource.\r\n"
+            "If role assignments, deny assignments or role definitions were changed recently, "
+            "please observe propagation time.\r\n"
+            f"Caller: {describe(caller)}\r\n"
+            f"Action: 'Microsoft.KeyVault/vaults/{ACTIONS[permission]}'\r\n"
+            "Resource: '/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/import/"
+            f"providers/microsoft.keyvault/vaults/{vault.name}/keys/{name}'\r\n"
             "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\n"
             f"Vault: {where}\r\n", "ForbiddenByRbac")
 
