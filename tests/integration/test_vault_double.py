@@ -119,8 +119,12 @@ class Served(unittest.TestCase):
         self.host = self.double.create_vault(name="demo")["host"]
         self.agent = self.double.create_identity(name="agent", secret=SECRET)
         self.double.grant(self.host, "agent", ("get", "list", "wrapKey", "unwrapKey"))
-        self.key = self.double.create_key(vault=self.host, name="cmk")
+        self.key = self.double.create_key(vault=self.host, name="cmk", kty="EC")  # quickly made
         self.token = self.double.make_token(identity="agent", resource=RESOURCE)["token"]
+
+    def make_rsa_key(self):
+        self.key = self.double.create_key(vault=self.host, name="cmk")
+        return self.key["version"]
 
     def connect(self, host, port="vault"):
         context = ssl.create_default_context(cafile=self.double.ca)
@@ -168,7 +172,7 @@ class Wire(Served):
             self.assertTrue(headers[name], name)
 
     def test_paths_and_parameters_as_clients_write_them(self):
-        version = self.key["version"]
+        version = self.make_rsa_key()
         for target in ("/keys/cmk?api-version=7.4", "/keys/cmk/?api%2Dversion=7.4",
                        "/keys/CMK?api-version=2025-07-01",
                        f"/keys/cmk/{version.upper()}/?api-version=7.6"):
@@ -180,7 +184,7 @@ class Wire(Served):
             self.assertEqual((status, content["kid"]), (200, self.key["kid"]), operation)
 
     def test_bad_requests(self):
-        wrap = f"/keys/cmk/{self.key['version']}/wrapkey?api-version=7.4"
+        wrap = f"/keys/cmk/{self.make_rsa_key()}/wrapkey?api-version=7.4"
         good = {"alg": "RSA-OAEP-256", "value": "AAAA"}
         for method, target, body in (
                 ("GET", "/keys/cmk", None), ("GET", "/keys/cmk?api-version=1.0", None),
@@ -287,7 +291,7 @@ class Faults(Served):
         self.double.inject({"oversize": 1 << 20})
         self.assertEqual(self.get()[1]["Content-Length"], str(1 << 20))
         body = {"alg": "RSA-OAEP-256", "value": to_base64url(b"secret")}
-        target = f"/keys/cmk/{self.key['version']}/wrapkey?api-version=7.4"
+        target = f"/keys/cmk/{self.make_rsa_key()}/wrapkey?api-version=7.4"
         self.double.inject({"garbage": True})
         value = self.ask("POST", target, body)[2]["value"]
         status, _, _ = self.ask("POST", target.replace("/wrap", "/unwrap"),
@@ -315,11 +319,8 @@ class SigningIn(Served):
                            urllib.parse.urlencode(form))
         return json.loads(connection.getresponse().read())
 
-    def assertion(self, algorithm="PS256", **changes):
-        """Signed with the certificate of the application; a claim that is None is left out."""
-        path = self.double.make_certificate(identity="agent")["path"]
-        with open(path, "rb") as file:
-            pem = file.read()
+    def assertion(self, pem, algorithm="PS256", **changes):
+        """Signed with the key of a certificate; a claim that is None is left out."""
         key = serialization.load_pem_private_key(pem, None)
         certificate = load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERT"):])
         digest, name = {"PS256": (hashes.SHA256(), "x5t#S256"),
@@ -338,16 +339,19 @@ class SigningIn(Served):
                 "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
 
     def test_assertions_with_both_algorithms_and_what_is_wrong_with_others(self):
+        with open(self.double.make_certificate(identity="agent")["path"], "rb") as file:
+            pem = file.read()
         for algorithm in ("PS256", "RS256"):
-            token = self.post(self.assertion(algorithm))["access_token"]
+            token = self.post(self.assertion(pem, algorithm))["access_token"]
             self.assertEqual(self.get(token=token)[0], 200)
         now = int(time.time())
         for number, changes in ((700024, {"exp": now - 1}), (700024, {"nbf": now + 900}),
                                 (700024, {"exp": None}), (700024, {"exp": now + 2 * DAY}),
                                 (700023, {"aud": "https://login.microsoftonline.us/"}),
                                 (50027, {"jti": None}), (700021, {"iss": str(uuid.uuid4())})):
-            self.assertEqual(self.post(self.assertion(**changes))["error_codes"], [number], changes)
-        forged = self.assertion()
+            answer = self.post(self.assertion(pem, **changes))
+            self.assertEqual(answer["error_codes"], [number], changes)
+        forged = self.assertion(pem)
         forged["client_assertion"] = forged["client_assertion"][:-8] + "AAAAAAAA"
         self.assertEqual(self.post(forged)["error_codes"], [700027])
 

@@ -85,7 +85,7 @@ class Double:
         return time.time() + self.clock_offset
 
     def accepts(self, host):
-        """Whether connections for this name are served: a vault that is not there has no address."""
+        """Whether connections for this name are served: the name of no vault has no address."""
         with self.lock:
             if any(host.endswith("." + suffix) for cloud in self.clouds.values()
                    for suffix in cloud.suffixes()):
