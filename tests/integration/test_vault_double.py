@@ -171,6 +171,19 @@ class Wire(Served):
                      "x-ms-keyvault-network-info"):
             self.assertTrue(headers[name], name)
 
+    def test_a_managed_hsm_tells_less(self):
+        host = self.double.create_vault(name="demo", hsm=True)["host"]
+        self.double.grant(host, "agent", ("get",))
+        self.double.create_key(vault=host, name="cmk", kty="EC-HSM")
+        status, headers, content = self.get(host=host, token=False)
+        self.assertEqual((status, content), (401, b""))
+        self.assertIn('resource="https://managedhsm.azure.net"', headers["WWW-Authenticate"])
+        self.assertEqual((headers["x-ms-keyvault-region"], headers["Date"]), (None, None))
+        self.assertIn("AKV10022", self.get(host=host)[2]["error"]["message"])
+        token = self.double.make_token(identity="agent", resource="https://managedhsm.azure.net")
+        status, headers, _ = self.get(host=host, token=token["token"])
+        self.assertEqual((status, headers["x-ms-keyvault-region"]), (200, "westeurope"))
+
     def test_paths_and_parameters_as_clients_write_them(self):
         version = self.make_rsa_key()
         for target in ("/keys/cmk?api-version=7.4", "/keys/cmk/?api%2Dversion=7.4",
@@ -232,7 +245,7 @@ class Wire(Served):
         self.double.settings(clock_offset=7200)
         status, headers, content = self.get()
         self.assertEqual(status, 401)
-        self.assertIn("AKV10014", content["error"]["message"])
+        self.assertIn("IDX10223", content["error"]["message"])
         date = time.mktime(time.strptime(headers["Date"], "%a, %d %b %Y %H:%M:%S GMT"))
         self.assertAlmostEqual(date - time.mktime(time.gmtime()), 7200, delta=30)
 

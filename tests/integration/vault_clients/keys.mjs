@@ -252,7 +252,7 @@ checks["a token for another tenant or resource, or of yesterday, is no token"] =
   for (const [settings, message] of [
     [{ overrides: { tid: "99999999-2222-3333-4444-555555555555" } }, /AKV10032: Invalid issuer/],
     [{ resource: "https://managedhsm.azure.net" }, /AKV10022: Invalid audience/],
-    [{ lifetime: -DAY }, /AKV10014/]]) {
+    [{ lifetime: -DAY }, /IDX10223/]]) {
     const { token } = await call("make_token",
       { identity: "agent", resource: "https://vault.azure.net", ...settings });
     const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 9e6 }) };

@@ -111,7 +111,7 @@ class SymmetricMaterial(UnusedMaterial):
         self.secret = os.urandom(size // 8)
 
     def jwk(self):
-        return {"key_size": len(self.secret) * 8}
+        return {}
 
     def private_jwk(self):
         return {"k": to_base64url(self.secret)}

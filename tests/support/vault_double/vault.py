@@ -1,16 +1,14 @@
 """The data plane of vaults and managed HSMs: challenge, permission, keys, wrapping."""
 
 import base64
-import email.utils
 import json
 import re
-import uuid
-
-from cryptography.exceptions import InvalidTag
 
 from . import errors
 from .connection import Response
-from .material import from_base64url, to_base64url
+from .material import to_base64url
+from .messages import (CLIENT, hsm_headers, json_response, read_json, read_operation,
+                       vault_headers)
 
 API_VERSION = re.compile(r"(7\.[0-6](-preview(\.\d+)?)?|2016-10-01|20\d\d-\d\d-\d\d(-preview)?)")
 PAGE = 25
@@ -31,23 +29,10 @@ class VaultEndpoint:
     def decorate(self, request, response):
         """The headers that the service sends with every answer, unless they are there."""
         vault = self.double.vaults.get(request.host)
-        found = {
-            "Cache-Control": "no-cache", "Pragma": "no-cache",
-            "Content-Type": "application/json; charset=utf-8", "Expires": "-1",
-            "x-ms-request-id": str(uuid.uuid4()),
-            "Strict-Transport-Security": "max-age=31536000;includeSubDomains",
-            "X-Content-Type-Options": "nosniff",
-            "Date": email.utils.formatdate(self.double.now(), usegmt=True)}
-        if (asked := request.header("x-ms-client-request-id")) is not None:
-            found["x-ms-client-request-id"] = asked
-        if vault and vault.hsm:
-            found |= {"X-Frame-Options": "SAMEORIGIN", "x-ms-server-latency": "1",
-                      "Content-Security-Policy": "default-src 'self'"}
-        else:
-            found |= {"x-ms-keyvault-service-version": "1.9.2279.1",
-                      "x-ms-keyvault-network-info":
-                          "conn_type=Ipv4;addr=203.0.113.7;act_addr_fam=InterNetwork;"}
-        if vault and vault.region:
+        found = (hsm_headers() if vault and vault.hsm
+                 else vault_headers(request, self.double.now()))
+        # An HSM tells its region only when all is well.
+        if vault and vault.region and not (vault.hsm and response.status >= 400):
             found["x-ms-keyvault-region"] = vault.region
         present = {name.lower() for name, _ in response.headers}
         response.headers += [item for item in found.items() if item[0].lower() not in present]
@@ -92,21 +77,22 @@ class VaultEndpoint:
         elif message := self.fault_of_token(vault, caller):
             challenge += f', error="invalid_token", error_description="{message}"'
         elif not contains(caller["granted_claims"], vault.required_claims):
-            message = "AKV10102: The token does not have the claims that are required."
+            message = "Error validating token: claims that are required are missing."
             claims = base64.b64encode(json.dumps(vault.required_claims).encode()).decode()
             if vault.claims_form == "bare":
                 challenge = f'Bearer realm="", authorization_uri="{authority}/oauth2/authorize"'
             challenge += f', error="insufficient_claims", claims="{claims}"'
         else:
             return None
-        body = b"" if vault.hsm else json.dumps(errors.error_body("Unauthorized", message)).encode()
+        empty = vault.hsm and request.bearer() is None
+        body = b"" if empty else json.dumps(errors.error_body("Unauthorized", message)).encode()
         return Response(401, body, [("WWW-Authenticate", challenge)])
 
     def fault_of_token(self, vault, caller):
         if caller is None:
             return "AKV10046: Unable to resolve the key used for signature validation."
         if caller["exp"] <= self.double.now():
-            return "AKV10014: Token is expired."
+            return "Error validating token: IDX10223"
         if caller["aud"].rstrip("/") != vault.resource:
             return (f"AKV10022: Invalid audience. Expected {vault.resource}, "
                     f"found: {caller['aud']}.")
@@ -124,7 +110,7 @@ class VaultEndpoint:
         if vault.firewall:
             raise errors.forbidden(
                 "Client address is not authorized and caller is not a trusted service.\r\n"
-                f"Client address: 203.0.113.7\r\n{who}", "ForbiddenByFirewall")
+                f"Client address: {CLIENT}\r\n{who}", "ForbiddenByFirewall")
 
     def route(self, request):
         """(operation, arguments) of the path, which may end in a slash or have an empty version."""
@@ -229,7 +215,7 @@ class VaultEndpoint:
         algorithm, data = read_operation(request)
         try:
             value = found.material.unwrap(algorithm, data)
-        except (ValueError, InvalidTag):
+        except ValueError:
             raise errors.bad_parameter("The parameter is incorrect.\r\n") from None
         return {"kid": vault.kid(key, found), "value": to_base64url(value)}
 
@@ -276,31 +262,3 @@ def contains(granted, required):
         return isinstance(granted, dict) and all(
             contains(granted.get(name), value) for name, value in required.items())
     return required is None or granted == required
-
-
-def json_response(status, content):
-    if content is None:
-        return Response(204)
-    return Response(status, json.dumps(content, separators=(",", ":")).encode())
-
-
-def read_json(request):
-    try:
-        content = json.loads(request.body)
-        if isinstance(content, dict):
-            return content
-    except ValueError:
-        pass
-    raise errors.bad_parameter("Request body is not a JSON object")
-
-
-def read_operation(request):
-    """(algorithm, bytes) of the body of a wrap or unwrap."""
-    content = read_json(request)
-    algorithm = content.get("alg")
-    if not isinstance(algorithm, str):
-        raise errors.bad_parameter("Property alg has invalid value\r\n")
-    try:
-        return algorithm, from_base64url(content.get("value"))
-    except ValueError:
-        raise errors.bad_parameter("Property value has invalid value\r\n") from None
