@@ -43,6 +43,7 @@ constexpr std::array kMeanings = {
     Meaning{50012, kCredentialInvalid, "the assertion has no valid signature"},
     Meaning{50013, kCredentialInvalid, "the assertion is not valid"},
     Meaning{50027, kCredentialInvalid, "the assertion is not valid"},
+    Meaning{700021, kCredentialInvalid, "the assertion is not one of the application's"},
     Meaning{70021, kCredentialInvalid, "no federated credential of the application fits"},
     Meaning{700211, kCredentialInvalid, "no federated credential fits the issuer of the token"},
     Meaning{700212, kCredentialInvalid, "no federated credential fits the audience of the token"},

@@ -37,8 +37,8 @@ TEST_CASE("the number of a sign-in error tells the condition") {
       {500011, "TenantMismatch"},     {7000215, "CredentialInvalid"},
       {7000222, "CredentialInvalid"}, {700027, "CredentialInvalid"},
       {700024, "CredentialInvalid"},  {70021, "CredentialInvalid"},
-      {90033, "Unavailable"},         {50196, "Throttled"},
-      {12345, "Unexpected"}};
+      {700021, "CredentialInvalid"},  {90033, "Unavailable"},
+      {50196, "Throttled"},           {12345, "Unexpected"}};
   for (const auto& [number, name] : expected) {
     CAPTURE(number);
     CHECK(condition(400, aadsts(number)) == name);
