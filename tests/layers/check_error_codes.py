@@ -36,6 +36,9 @@ OTHER_WORDS = {
     # commands, words of `volume info`
     "backup-metadata", "restore-metadata", "new-version", "driveprep-unlock", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
+    # attributes of PKCS#11 URIs
+    "library-description", "library-manufacturer", "library-version", "module-name", "module-path",
+    "pin-source", "pin-value", "slot-description", "slot-id", "slot-manufacturer",
     # kinds of error
     "journal-mismatch", "not-confirmed", "some-drives-failed",
     # events of the journal

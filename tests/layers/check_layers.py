@@ -48,6 +48,7 @@ HOMES = {
     "libxml/": ["agent/xml"],
     "sqlite3.h": ["agent/journal"],
     "curl/": ["keywrap/http"],
+    "p11-kit/": ["keywrap/pkcs11"],
     "CLI/": ["agent/cli"],
     "spdlog/": ["agent"],
     "catch2/": ["tests"],
