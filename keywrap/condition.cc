@@ -1,6 +1,7 @@
 #include "keywrap/condition.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -44,6 +45,11 @@ constexpr std::string_view kNoPermission = "UserErrorCMKMissingMangedIdentityPer
 constexpr std::string_view kAuthFailure = "UserErrorCMKKeyVaultAuthFailure";
 // No article has a code for it.
 constexpr std::string_view kGeneral = "KwKeyVaultError";
+
+// Of an older edition of the Import/Export article: read, never printed.
+using OlderName = std::pair<std::string_view, std::string_view>;
+constexpr std::array<OlderName, 2> kOlderNames = {
+    {{"CmkErrorDisabled", "CmkErrorKeyDisabled"}, {"CmkErrorNotFound", "CmkErrorKeyNotFound"}}};
 
 constexpr Codes everywhere(std::string_view code) { return {code, code, code, code}; }
 
@@ -292,13 +298,17 @@ std::string_view code_of(Condition condition, Profile profile) {
 }
 
 std::optional<Condition> condition_of(std::string_view code) {
-  // Names of an older edition of the article.
-  if (code == "CmkErrorDisabled") code = "CmkErrorKeyDisabled";
-  if (code == "CmkErrorNotFound") code = "CmkErrorKeyNotFound";
+  for (const auto& [older, newer] : kOlderNames) {
+    if (code == older) code = newer;
+  }
   for (const Facts& facts : kConditions) {
     if (std::ranges::find(facts.codes, code) != facts.codes.end()) return facts.condition;
   }
   return std::nullopt;
+}
+
+bool is_older_name(std::string_view code) {
+  return std::ranges::find(kOlderNames, code, &OlderName::first) != kOlderNames.end();
 }
 
 std::string_view cause_of(Condition condition) { return facts_of(condition).cause; }

@@ -1,24 +1,33 @@
 #include "keywrap/content_key.h"
 
-#include <optional>
+#include <exception>
 
 #include "keywrap/content_cipher.h"
 #include "keywrap/key_error.h"
 
 namespace driveprep::keywrap {
+namespace {
+
+// One text for every way in which a key or a text can be wrong: the difference would help whoever
+// tries altered envelopes.
+[[noreturn]] void not_opened() {
+  throw KeyError(Condition::kEnvelopeNotOpened,
+                 "the key envelope does not open: it was altered, or is not under this key");
+}
+
+}  // namespace
 
 ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
-  std::optional<KeyError> reason;
+  std::exception_ptr reason;  // of the first recipient whose key was here
   for (const Recipient& recipient : recipients) {
     if (!keys.owns(recipient.kid)) continue;
     try {
       Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
-      if (unwrapped.secret.size() == kContentKeyBytes) {
-        return {std::move(unwrapped.secret), recipient.kid, std::move(unwrapped.warning)};
-      }
-      if (!reason) reason = KeyError(Condition::kEnvelopeNotOpened, "");
-    } catch (const KeyError& error) {
-      if (!reason) reason = error;
+      if (unwrapped.secret.size() != kContentKeyBytes) not_opened();
+      return {std::move(unwrapped.secret), recipient.kid, std::move(unwrapped.warning)};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kKey) throw;
+      if (!reason) reason = std::current_exception();
     }
   }
   if (!reason) {
@@ -27,13 +36,12 @@ ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore
                        ", which is not in this key store",
                    {.kid = recipients.front().kid});
   }
-  // One text for every way in which a key or a text can be wrong: the difference would help whoever
-  // tries altered envelopes.
-  if (reason->condition() == Condition::kEnvelopeNotOpened) {
-    throw KeyError(Condition::kEnvelopeNotOpened,
-                   "the key envelope does not open: it was altered, or is not under this key");
+  try {
+    std::rethrow_exception(reason);
+  } catch (const KeyError& error) {
+    if (error.condition() == Condition::kEnvelopeNotOpened) not_opened();
+    throw;
   }
-  throw *reason;
 }
 
 Recipient wrap_content_key(const SecretBytes& key, KeyStore& keys, std::string_view kid) {

@@ -32,16 +32,11 @@ struct RequestOptions : CommonOptions {
   bool reveal_keys = false;
 };
 
-struct KeyShowOptions : CommonOptions {
-  std::string drive;
-};
-
 int run_init(const CommonOptions& options);
 int run_plan(const PlanOptions& options);
 int run_prepare(const PrepareOptions& options);
 int run_verify(const VerifyOptions& options);
 int run_status(const CommonOptions& options);
 int run_request(const RequestOptions& options);
-int run_key_show(const KeyShowOptions& options);
 
 }  // namespace driveprep::cli

@@ -51,9 +51,10 @@ void check_new_key_store(const job::Job& job) {
 }
 
 // `needed`: recovery passwords were wrapped with it already.
-void check_key_store(const job::Job& job, bool needed) {
+void check_key_store(keys::JobKeys& keys, bool needed) {
+  const job::Job& job = keys.job();
   try {
-    open_key_store(job)->newest(job.spec.encryption.key_name);
+    keys.ring().local().newest(keys.setting().uri);
   } catch (const keywrap::KeyError& error) {
     if (error.condition() != keywrap::Condition::kKeyNotFound) throw;
   } catch (const Error& error) {
@@ -71,19 +72,26 @@ bool nothing_begun(const journal::Journal* journal) {
   });
 }
 
-void check_before_writing(const job::Job& job, const journal::Journal* journal) {
-  check_request_parameters(job.spec);
-  check_key_settings(job);
-  require_distinct_images(job);
-  prepare::check_password_file(job, journal);
-  std::vector<journal::Drive> drives;
-  if (!nothing_begun(journal)) drives = journal->drives();
-  const bool finished = std::ranges::all_of(drives, [](const journal::Drive& drive) {
+bool all_finished(const journal::Journal* journal) {
+  if (nothing_begun(journal)) return false;
+  return std::ranges::all_of(journal->drives(), [](const journal::Drive& drive) {
     return drive.state == DriveState::kFinished || drive.planned_files == 0;
   });
+}
+
+void check_before_writing(keys::JobKeys& keys, const journal::Journal* journal) {
+  const job::Job& job = keys.job();
+  check_request_parameters(job.spec);
+  require_distinct_images(job);
+  prepare::check_password_file(job, journal);
   // A finished job can be looked at without its keys.
-  if (!drives.empty() && finished) return;
-  check_key_store(job, std::ranges::any_of(drives, [](const journal::Drive& drive) {
+  if (all_finished(journal)) return;
+  std::vector<journal::Drive> drives;
+  if (!nothing_begun(journal)) drives = journal->drives();
+  keys.require_settled(journal);
+  // A vault is asked by prepare, not by a plan.
+  if (keys.setting().is_customers()) return;
+  check_key_store(keys, std::ranges::any_of(drives, [](const journal::Drive& drive) {
                     return drive.volume.has_value();
                   }));
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "agent/cli/unlock_sources.h"
 #include "base/directories.h"
 #include "base/posix.h"
 #include "base/system_error.h"
@@ -15,49 +14,9 @@ namespace {
 
 constexpr std::uint64_t kCsvLimit = 16 * kMiB;
 
-keywrap::LocalKeyStore::Options key_store_options(const job::Job& job) {
-  check_key_settings(job);
-  keywrap::LocalKeyStore::Options options;
-  options.directory = job.spec.encryption.key_store;
-  options.unlock = unlock_sources();
-  return options;
-}
-
-// The key store does not know where its path was written.
-template <typename Open>
-std::unique_ptr<keywrap::LocalKeyStore> with_remedy(const job::Job& job, Open open) {
-  try {
-    return open();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kKey || !error.remedy().empty()) throw;
-    throw Error(error.kind(), error.code(), std::string("the key store: ") + error.what(),
-                "Check the owner and the permissions of " +
-                    job.spec.encryption.key_store.string() +
-                    ", or correct /encryption/keyStore in job.json.");
-  }
-}
-
 }  // namespace
 
 std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
-
-void check_key_settings(const job::Job& job) {
-  if (!job.spec.encryption.customer_key) return;
-  throw Error(ErrorKind::kUsage, "cmk-not-supported",
-              job.directory.job_file().string() +
-                  ": /encryption names a customer-managed key; this version wraps recovery "
-                  "passwords with the local key store only",
-              "Remove the key from /encryption to use the local key store.");
-}
-
-std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job) {
-  return with_remedy(job, [&] { return keywrap::LocalKeyStore::open(key_store_options(job)); });
-}
-
-std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job) {
-  return with_remedy(
-      job, [&] { return keywrap::LocalKeyStore::open_or_create(key_store_options(job)); });
-}
 
 guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row) {
   guard::ImageRequest request;
@@ -107,9 +66,9 @@ Sha256 inputs_digest(const job::Job& job) {
   text += job.spec.bitlocker.external_key ? "+bek" : "";
   text += job.spec.bitlocker.password_file ? "+password" : "";
   const job::SourcePolicy& sources = job.spec.sources;
-  for (const int choice : {static_cast<int>(sources.illegal_names),
-                           static_cast<int>(sources.symlinks), static_cast<int>(sources.specials),
-                           static_cast<int>(sources.unreadable)}) {
+  for (const int choice :
+       {static_cast<int>(sources.illegal_names), static_cast<int>(sources.symlinks),
+        static_cast<int>(sources.specials), static_cast<int>(sources.unreadable)}) {
     text += std::to_string(choice);
   }
   return sha256(as_bytes(text));

@@ -1,4 +1,4 @@
-// What most commands begin with: the job's files, its journal, its key store, its log.
+// What most commands begin with: the job's files, its journal, its log.
 #pragma once
 
 #include <memory>
@@ -12,18 +12,11 @@
 #include "agent/plan/build_plan.h"
 #include "base/digest.h"
 #include "drive/guard/image_facts.h"
-#include "keywrap/local_key_store.h"
 
 namespace driveprep::cli {
 
 // "driveprep 0.1.0".
 std::string program_name();
-
-// Throws kUsage "cmk-not-supported" for a job that names a customer-managed key.
-void check_key_settings(const job::Job& job);
-// The key store of the job: the local one.
-std::unique_ptr<keywrap::LocalKeyStore> open_key_store(const job::Job& job);
-std::unique_ptr<keywrap::LocalKeyStore> open_or_create_key_store(const job::Job& job);
 
 // The target of one row of the driveset, as the guard wants to know it.
 guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row);

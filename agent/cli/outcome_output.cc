@@ -51,9 +51,9 @@ void print_outcome(const OutcomeReport& report, const prepare::DriveOutcome& out
 // Milliseconds spent in each phase.
 nlohmann::ordered_json phases_json(const report::DriveProgress& progress) {
   nlohmann::ordered_json phases = nlohmann::ordered_json::object();
-  for (const report::Phase phase : {report::Phase::kFormatting, report::Phase::kCopying,
-                                    report::Phase::kFinishing, report::Phase::kVerifying,
-                                    report::Phase::kSealing}) {
+  for (const report::Phase phase :
+       {report::Phase::kFormatting, report::Phase::kCopying, report::Phase::kFinishing,
+        report::Phase::kVerifying, report::Phase::kSealing}) {
     phases[std::string(report::to_string(phase))] = progress.spent(phase).count();
   }
   return phases;

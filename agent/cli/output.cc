@@ -127,12 +127,37 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+nlohmann::ordered_json key_error_json(keywrap::Condition condition, keywrap::Profile profile,
+                                      const keywrap::KeyEvidence& evidence) {
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+  };
+  nlohmann::ordered_json object = {{"condition", keywrap::to_string(condition)},
+                                   {"code", keywrap::code_of(condition, profile)},
+                                   {"profile", keywrap::to_string(profile)},
+                                   {"httpStatus", nullptr},
+                                   {"vaultCode", or_null(evidence.vault_code)},
+                                   {"vaultInnerCode", or_null(evidence.vault_inner_code)},
+                                   {"requestId", or_null(evidence.request_id)},
+                                   {"kid", or_null(evidence.kid)},
+                                   {"recoverable", keywrap::is_recoverable(condition)},
+                                   {"retryable", keywrap::is_retryable(condition)}};
+  if (evidence.http_status != 0) object["httpStatus"] = evidence.http_status;
+  return object;
+}
+
 nlohmann::ordered_json error_json(const Error& error) {
-  return {{"code", error.code()},
-          {"kind", to_string(error.kind())},
-          {"exit", static_cast<int>(error.kind())},
-          {"message", error.what()},
-          {"remedy", error.remedy()}};
+  nlohmann::ordered_json object = {{"code", error.code()},
+                                   {"kind", to_string(error.kind())},
+                                   {"exit", static_cast<int>(error.kind())},
+                                   {"message", error.what()},
+                                   {"remedy", error.remedy()}};
+  if (const auto* about_key = dynamic_cast<const keywrap::KeyError*>(&error)) {
+    object.update(
+        key_error_json(about_key->condition(), about_key->profile(), about_key->evidence()));
+    object["action"] = error.remedy();
+  }
+  return object;
 }
 
 void print_error(const Error& error) {

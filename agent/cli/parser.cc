@@ -9,6 +9,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/keystore_commands.h"
+#include "agent/cli/key_commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/volume_commands.h"
 #include "agent/plan/build_plan.h"
@@ -22,7 +23,6 @@ struct Parsed {
   PrepareOptions prepare;
   VerifyOptions verify;
   RequestOptions request;
-  KeyShowOptions key_show;
   CommonOptions init;
   CommonOptions status;
   std::function<int()> command;
@@ -84,20 +84,6 @@ void add_prepare(CLI::App& app, Parsed& p) {
       ->type_name("DIGEST");
 }
 
-void add_key(CLI::App& app, Parsed& p) {
-  CLI::App* key = app.add_subcommand("key", "The wrapped keys of a job");
-  key->require_subcommand(1);
-  key->footer("Example:\n  driveprep key show archive-2026 --drive DISK0");
-  add_command(*key, p, p.key_show,
-              {"show", "Print the recovery password of a drive",
-               "in JOB: journal.db, the fact that it was shown",
-               "driveprep key show archive-2026 --drive DISK0"},
-              [&p] { return run_key_show(p.key_show); })
-      ->add_option("--drive", p.key_show.drive, "The drive's id")
-      ->type_name("ID")
-      ->required();
-}
-
 void add_commands(CLI::App& app, Parsed& p) {
   add_command(app, p, p.init,
               {"init", "Make a new job directory with commented samples",
@@ -132,7 +118,7 @@ void add_commands(CLI::App& app, Parsed& p) {
               [&p] { return run_request(p.request); })
       ->add_flag("--reveal-keys", p.request.reveal_keys,
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
-  add_key(app, p);
+  add_key_commands(app, p.command);
   add_keystore_commands(app, p.command);
   add_volume_commands(app, p.command);
 }

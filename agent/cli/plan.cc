@@ -4,6 +4,7 @@
 #include "agent/cli/consent.h"
 #include "agent/cli/early_checks.h"
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
 #include "agent/prepare/job_space.h"
@@ -50,9 +51,10 @@ void print_targets(const plan::PlanStore& plan, const std::vector<TargetOutlook>
     } else if (target.continues) {
       print("\n" + drive.drive_id + " was begun by an earlier run and will be continued.");
     } else if (target.contents != "empty") {
-      print("\n" + drive.drive_id + " holds: " + printable(target.contents) +
-            ". All of it will be destroyed" +
-            (target.needs_confirmation ? "; prepare wants --confirm " + drive.drive_id + "." : "."));
+      print(
+          "\n" + drive.drive_id + " holds: " + printable(target.contents) +
+          ". All of it will be destroyed" +
+          (target.needs_confirmation ? "; prepare wants --confirm " + drive.drive_id + "." : "."));
     }
   }
 }
@@ -67,7 +69,8 @@ plan::PlanStore private_plan(const job::Job& job) {
 int run_plan(const PlanOptions& options) {
   const job::Job job = job::load_job(options.job);
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
-  check_before_writing(job, journal.get());
+  keys::JobKeys keys(job, key_operator());
+  check_before_writing(keys, journal.get());
   std::vector<TargetOutlook> targets;
   for (const job::DriveRow& row : job.driveset.rows) {
     targets.push_back(outlook(job, row, journal.get()));

@@ -13,7 +13,8 @@ nlohmann::ordered_json plan_json(const plan::PlanStore& plan);
 // Drives, totals, findings, digest.
 void print_plan(const plan::PlanStore& plan);
 
-// Tells on a terminal how far the scan of the sources is, in one line that vanishes with the object.
+// Tells on a terminal how far the scan of the sources is, in one line that vanishes with the
+// object.
 class ScanNote {
  public:
   ScanNote();

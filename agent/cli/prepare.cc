@@ -7,6 +7,7 @@
 #include "agent/cli/consent.h"
 #include "agent/cli/early_checks.h"
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/outcome_output.h"
 #include "agent/cli/output.h"
 #include "agent/cli/plan_output.h"
@@ -15,9 +16,11 @@
 #include "agent/prepare/job_preparation.h"
 #include "agent/prepare/job_space.h"
 #include "agent/report/progress_display.h"
+#include "agent/report/sizes.h"
 #include "base/directories.h"
 #include "base/posix.h"
 #include "base/system_error.h"
+#include "keywrap/key_uri.h"
 
 namespace driveprep::cli {
 namespace {
@@ -67,8 +70,8 @@ std::map<std::string, JudgedImage> judge_drives(const PrepareOptions& options, c
   return judged;
 }
 
-// The drives that get files and are not finished. Asks where consent is missing; the rest is empty after
-// a stop (stop_requested()).
+// The drives that get files and are not finished. Asks where consent is missing; the rest is empty
+// after a stop (stop_requested()).
 std::map<std::string, guard::VettedImage> vet_drives(const plan::PlanStore& plan,
                                                      std::map<std::string, JudgedImage> judged) {
   std::map<std::string, guard::VettedImage> vetted;
@@ -136,24 +139,32 @@ void make_drive_directory(const job::JobDirectory& directory, const std::string&
   posix::fsync_directory(directory.root(), ErrorKind::kWrite);
 }
 
-// Once a recovery password is wrapped, only the store that wrapped it will do: a new one at its place
-// would hide that the keys are missing. `journal` may be null.
-std::unique_ptr<keywrap::LocalKeyStore> key_store_for(const job::Job& job,
-                                                      const journal::Journal* journal) {
-  std::vector<journal::Drive> drives;
-  if (journal != nullptr) drives = journal->drives();
-  std::erase_if(drives, [](const journal::Drive& drive) { return !drive.volume; });
-  if (drives.empty()) return open_or_create_key_store(job);
-  std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
-  for (const journal::Drive& drive : drives) {
-    if (keys->owns(drive.volume->envelope_kid)) continue;
+// Once a recovery password is wrapped, only the store that wrapped it will do: a new one at its
+// place would hide that the keys are missing. `journal` may be null.
+void require_stores_of_envelopes(keys::JobKeys& keys, const journal::Journal* journal) {
+  if (journal == nullptr) return;
+  for (const journal::Drive& drive : journal->drives()) {
+    if (!drive.volume || !keywrap::LocalKeyUri::parse(drive.volume->envelope_kid)) continue;
+    keywrap::LocalKeyStore& store = keys.ring().local();
+    if (store.owns(drive.volume->envelope_kid)) continue;
     throw Error(ErrorKind::kKey, "key-store-other",
-                job.spec.encryption.key_store.string() + " is the key store " + keys->id() +
+                keys.job().spec.encryption.key_store.string() + " is the key store " + store.id() +
                     ", but drive " + drive.id + " was made with the key " +
                     drive.volume->envelope_kid,
                 "Name the key store that the job was begun with, or restore it from its backup.");
   }
-  return keys;
+}
+
+// A key that was looked for and found changed is news.
+void tell_about_key(const keys::KeyChange& key) {
+  for (const std::string& warning : key.counts.warnings) {
+    note("driveprep: warning: " + printable_line(warning));
+  }
+  if (!key.newer_unused.empty()) note("driveprep: warning: " + printable_line(key.newer_unused));
+  if (key.changed && key.counts.rewrapped > 0) {
+    note("driveprep: " + report::counted(key.counts.rewrapped, "envelope") + " re-wrapped under " +
+         key.new_kid);
+  }
 }
 
 // Where every drive was left, and which protector opens it.
@@ -164,10 +175,10 @@ void log_outcomes(spdlog::logger& log, const journal::Journal& journal,
     log.info("drive {}: {}{}{}{}", outcome.drive_id, journal::to_string(outcome.state),
              outcome.stopped ? ", stopped by the operator" : "",
              outcome.verification ? ": " + verification_text(*outcome.verification) : "",
-             drive && drive->volume ? "; volume " + drive->volume->volume.lower() +
-                                          ", recovery password protector " +
-                                          drive->volume->recovery_protector.lower()
-                                    : "");
+             drive && drive->volume
+                 ? "; volume " + drive->volume->volume.lower() + ", recovery password protector " +
+                       drive->volume->recovery_protector.lower()
+                 : "");
   }
 }
 
@@ -182,16 +193,22 @@ int run_prepare(const PrepareOptions& options) {
   // Nothing is created in the job directory before everything has been checked.
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   if (journal) journal->require_job(job.spec.name);
-  check_before_writing(job, journal.get());
+  keys::JobKeys keys(job, key_operator());
+  check_before_writing(keys, journal.get());
   std::map<std::string, JudgedImage> judged = judge_drives(options, job, journal.get());
   const bool fresh = nothing_begun(journal.get());
   const plan::PlanStore plan = plan_for(job, journal.get());
   // Nobody is asked to agree to what was not shown.
   const bool shown_plan = !options.json && any_question(plan, judged);
   std::map<std::string, guard::VettedImage> vetted;
+  keys::ReadyKey ready;
   try {
     require_digest(plan, options.plan_digest);
     prepare::check_space(job.directory, plan, journal.get());
+    // No drive is touched, and nobody asked, before the key has shown that it wraps and unwraps.
+    if (!all_finished(journal.get())) {
+      ready = keys::ready_key(keys, journal.get(), {.profile = job.spec.encryption.profile}, true);
+    }
     if (shown_plan) print_plan(plan);
     vetted = vet_drives(plan, std::move(judged));
   } catch (const Error&) {
@@ -216,8 +233,8 @@ int run_prepare(const PrepareOptions& options) {
 
   std::vector<prepare::DriveOutcome> outcomes;
   const auto report = [&] {
-    const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(
-        std::chrono::steady_clock::now() - start);
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
     return report_outcomes({.job = options.job,
                             .path = job.directory.root().string(),
                             .name = job.spec.name,
@@ -230,11 +247,15 @@ int run_prepare(const PrepareOptions& options) {
   };
   if (tasks.empty()) return report();
 
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = key_store_for(job, journal.get());
-  keys->unlock();  // questions before the progress shows
-  const std::string kid = keys->newest_or_create(job.spec.encryption.key_name).kid;
+  require_stores_of_envelopes(keys, journal.get());
+  if (ready.kid.empty()) {
+    keys.ring().local_or_create().newest_or_create(keys.setting().uri);
+  }
+  keys.unlock();  // questions before the progress shows
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);
+  const keys::KeyChange key = keys::use_key(keys, *journal, ready);
+  tell_about_key(key);
   // The tables have their place in the file before the job directory can run full.
   journal->reuse_log();
   for (const prepare::DriveTask& task : tasks) {
@@ -261,8 +282,8 @@ int run_prepare(const PrepareOptions& options) {
                                         .job_id = job.spec.name,
                                         .creator = program_name(),
                                         .journal = *journal,
-                                        .keys = *keys,
-                                        .kid = kid,
+                                        .keys = keys.ring(),
+                                        .kid = key.new_kid,
                                         .log = *log,
                                         .stop = &stop_requested()},
                                        tasks);

@@ -2,10 +2,12 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/request_parameters.h"
 #include "agent/journal/job_lock.h"
-#include "agent/prepare/drive_preparation.h"
+#include "agent/keys/audit.h"
+#include "agent/keys/drive_envelope.h"
 #include "agent/report/sizes.h"
 #include "base/atomic_file.h"
 #include "base/directories.h"
@@ -52,18 +54,17 @@ int run_request(const RequestOptions& options) {
   const request::JobParameters parameters = request_parameters(job.spec);
 
   if (options.reveal_keys) {
-    const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
-    for (const request::DriveEntry& entry : shipped.entries) {
-      const bitlocker::RecoveryPassword password =
-          prepare::open_envelope(job.directory, journal->job()->id, entry.drive_id,
-                                 journal::DriveState::kFinished, *keys);
-      shipped.passwords.push_back(SecretBytes::copy_of(password.text()));
+    keys::JobKeys keys(job, key_operator());
+    for (request::DriveEntry& entry : shipped.entries) {
+      keys::DriveKey key = keys::open_drive_envelope(job.directory, job.spec.name, entry.drive_id,
+                                                     journal::DriveState::kFinished, keys.ring());
+      // Recorded before they can leave: a record without a file is harmless, the reverse is not.
+      keys::record(*journal, "keys-revealed", entry.drive_id,
+                   {{"to", "requests"}, {"key", key.kid}});
+      shipped.passwords.push_back(SecretBytes::copy_of(key.password.text()));
     }
     for (std::size_t i = 0; i < shipped.entries.size(); ++i) {
       shipped.entries[i].recovery_password = &shipped.passwords[i];
-      // Recorded before they can leave: a record without a file is harmless, the reverse is not.
-      journal->add_event("keys-revealed", shipped.entries[i].drive_id,
-                         "{\"to\":\"requests\"}");
     }
   }
   const SecretBytes databox = request::databox_body(parameters, shipped.entries);
@@ -92,11 +93,13 @@ int run_request(const RequestOptions& options) {
   print("wrote " + classic_file.string() + "  (classic Import/Export, api-version " +
         std::string(request::kImportExportApiVersion) + ")");
   if (options.reveal_keys) {
-    print("Both files hold the recovery passwords of " + report::counted(shipped.entries.size(), "drive") +
+    print("Both files hold the recovery passwords of " +
+          report::counted(shipped.entries.size(), "drive") +
           " (mode 0600; recorded in the journal). Delete them once the job exists.");
   } else {
-    print("The recovery passwords are left out; --reveal-keys puts them in for the moment of "
-          "sending.");
+    print(
+        "The recovery passwords are left out; --reveal-keys puts them in for the moment of "
+        "sending.");
   }
   return 0;
 }

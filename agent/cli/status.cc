@@ -56,7 +56,8 @@ void read_begun(const journal::Journal& journal, JobStatus& status) {
       drive.detail += " " + drive.verification->when.iso8601();
     } else if (drive.planned_files == 0) {
       drive.detail = "not needed: nothing goes onto it";
-    } else if (at_work(drive.state) && !status.run && drive.detail.find("stopped by") == std::string::npos) {
+    } else if (at_work(drive.state) && !status.run &&
+               drive.detail.find("stopped by") == std::string::npos) {
       drive.detail = "interrupted while " + drive.detail;
     }
     std::optional<journal::Checkpoint> checkpoint = journal.checkpoint(drive.id);
@@ -156,8 +157,7 @@ nlohmann::ordered_json drive_json(const journal::Journal* journal, const DriveSt
 void print_failures(const journal::Journal& journal, const DriveStatus& status) {
   if (status.failures == 0) return;
   print("\nNot copied to " + status.drive.id + ":");
-  for (const journal::Failure& failure :
-       journal.failures(status.drive.id, 0, kFailuresShown)) {
+  for (const journal::Failure& failure : journal.failures(status.drive.id, 0, kFailuresShown)) {
     print("  " + printable(failure.message) + " (" + failure.code + ")");
   }
   if (status.failures > kFailuresShown) {
@@ -166,8 +166,8 @@ void print_failures(const journal::Journal& journal, const DriveStatus& status) 
   }
 }
 
-void print_status(const JobStatus& status, const journal::Journal* journal,
-                  const std::string& job, const std::string& next) {
+void print_status(const JobStatus& status, const journal::Journal* journal, const std::string& job,
+                  const std::string& next) {
   const auto of = [](bool known, const std::string& done, const std::string& all) {
     return known ? done + " of " + all : std::string("-");
   };
@@ -175,13 +175,13 @@ void print_status(const JobStatus& status, const journal::Journal* journal,
       {"DRIVE", "STATE", "FILES", "DATA", "FAILED", "DETAIL"}};
   for (const DriveStatus& entry : status.drives) {
     const journal::Drive& drive = entry.drive;
-    rows.push_back({drive.id, std::string(journal::to_string(drive.state)),
-                    of(entry.counted,
-                       report::human_count(entry.checkpoint ? entry.checkpoint->files_done : 0),
-                       report::human_count(drive.planned_files)),
-                    of(entry.counted, report::human_bytes(bytes_safe(entry)),
-                       report::human_bytes(drive.planned_bytes)),
-                    report::human_count(entry.failures), printable(drive.detail)});
+    rows.push_back(
+        {drive.id, std::string(journal::to_string(drive.state)),
+         of(entry.counted, report::human_count(entry.checkpoint ? entry.checkpoint->files_done : 0),
+            report::human_count(drive.planned_files)),
+         of(entry.counted, report::human_bytes(bytes_safe(entry)),
+            report::human_bytes(drive.planned_bytes)),
+         report::human_count(entry.failures), printable(drive.detail)});
   }
   print("Job " + status.id + ", session " + status.session + "\n");
   print(table(rows));
@@ -192,9 +192,9 @@ void print_status(const JobStatus& status, const journal::Journal* journal,
     print("\nA run is at work (process " + std::to_string(*status.run) +
           "); the figures are those of its last checkpoint.");
   } else {
-    print(status.begun ? "\nNext: " + next
-                       : "\nNothing has been prepared yet. Next: driveprep plan " + job +
-                             ", then " + next);
+    print(status.begun
+              ? "\nNext: " + next
+              : "\nNothing has been prepared yet. Next: driveprep plan " + job + ", then " + next);
   }
 }
 

@@ -6,8 +6,8 @@
 
 namespace driveprep::cli {
 
-// Blocks SIGINT, SIGTERM and SIGHUP in this and every later thread and starts the one that waits for
-// them; ignores SIGPIPE. Call before any other thread exists.
+// Blocks SIGINT, SIGTERM and SIGHUP in this and every later thread and starts the one that waits
+// for them; ignores SIGPIPE. Call before any other thread exists.
 void watch_stop_signals();
 
 // While one exists, the first signal only sets stop_requested(). Whoever makes one looks at it, and

@@ -3,10 +3,13 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/outcome_output.h"
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/journal/job_lock.h"
+#include "agent/keys/audit.h"
+#include "agent/keys/drive_envelope.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
 #include "agent/report/sizes.h"
@@ -68,7 +71,7 @@ std::string image_of(const job::Job& job, const journal::Drive& drive) {
 }
 
 Checked check(const job::Job& job, const std::string& job_id, const journal::Drive& drive,
-              keywrap::KeyStore& keys, report::DriveProgress& progress) {
+              journal::Journal& journal, keywrap::KeyStore& keys, report::DriveProgress& progress) {
   Checked checked;
   checked.drive = drive.id;
   try {
@@ -82,10 +85,12 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
     guard::hold_for_reading(*disk);
     prepare::require_disk(*disk, drive.volume->disk);
     checked.disk_recognised = true;
+    keys::DriveKey key =
+        keys::open_drive_envelope(job.directory, job_id, drive.id, drive.state, keys);
+    keys::record(journal, keys::kEnvelopeOpened, drive.id, {{"key", key.kid}, {"why", "verify"}});
     checked.report = prepare::verify_drive({
         .disk = *disk,
-        .recovery_password = prepare::open_envelope(job.directory, job_id, drive.id,
-                                                    drive.state, keys),
+        .recovery_password = std::move(key.password),
         .drive_id = drive.id,
         .volume = drive.volume->volume,
         .manifest_md5 = drive.manifest->md5_hex,
@@ -109,8 +114,8 @@ Checked check(const job::Job& job, const std::string& job_id, const journal::Dri
   return checked;
 }
 
-// Whether the error says that the drive itself is not as it was made. Another image at its place, one
-// in use, a key that cannot be used, or a read error that may pass, say nothing about it.
+// Whether the error says that the drive itself is not as it was made. Another image at its place,
+// one in use, a key that cannot be used, or a read error that may pass, say nothing about it.
 bool drive_at_fault(const Checked& checked) {
   return checked.error && checked.disk_recognised && checked.error->code() != "blocks-unreadable" &&
          checked.error->kind() == ErrorKind::kVerification;
@@ -118,7 +123,8 @@ bool drive_at_fault(const Checked& checked) {
 
 void record(journal::Journal& journal, const journal::Drive& before, const Checked& checked) {
   if (checked.stopped()) {
-    const std::string result = before.state == DriveState::kFinished ? "verified" : "did not verify";
+    const std::string result =
+        before.state == DriveState::kFinished ? "verified" : "did not verify";
     journal.set_state(before.id, before.state,
                       result + " before; reading it once more was stopped by the operator at " +
                           report::human_bytes(checked.report->bytes));
@@ -141,12 +147,9 @@ void record(journal::Journal& journal, const journal::Drive& before, const Check
 }
 
 nlohmann::ordered_json checked_json(const Checked& checked) {
-  nlohmann::ordered_json entry = {{"id", checked.drive},
-                                  {"ok", checked.ok()},
-                                  {"stopped", checked.stopped()},
-                                  {"exit", 0},
-                                  {"error", nullptr},
-                                  {"verification", nullptr}};
+  nlohmann::ordered_json entry = {
+      {"id", checked.drive}, {"ok", checked.ok()}, {"stopped", checked.stopped()},
+      {"exit", 0},           {"error", nullptr},   {"verification", nullptr}};
   if (checked.error) {
     entry["exit"] = static_cast<int>(checked.error->kind());
     entry["error"] = error_json(*checked.error);
@@ -197,7 +200,7 @@ std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job
         {&progress},
         options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
         &stop_requested());
-    results.push_back(check(job, job_id, drive, keys, progress));
+    results.push_back(check(job, job_id, drive, journal, keys, progress));
     progress.begin(results.back().ok()        ? report::Phase::kDone
                    : results.back().stopped() ? report::Phase::kStopped
                                               : report::Phase::kFailed);
@@ -216,9 +219,9 @@ int run_verify(const VerifyOptions& options) {
   const std::unique_ptr<journal::Journal> journal =
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   require_known(options, *journal);
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
-  keys->unlock();  // questions before the progress shows
-  const std::vector<Checked> results = check_all(options, job, *journal, *keys);
+  keys::JobKeys keys(job, key_operator());
+  keys.unlock();  // questions before the progress shows
+  const std::vector<Checked> results = check_all(options, job, *journal, keys.ring());
 
   std::vector<ErrorKind> kinds;
   nlohmann::ordered_json drives = nlohmann::ordered_json::array();

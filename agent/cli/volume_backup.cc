@@ -1,9 +1,11 @@
 #include <filesystem>
 
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/secret_output.h"
 #include "agent/cli/volume_session.h"
+#include "agent/journal/job_lock.h"
 #include "agent/volume/key_input.h"
 #include "base/directories.h"
 #include "base/encoding.h"
@@ -21,18 +23,28 @@ constexpr std::size_t kConfirmDigits = 8;
 struct Sealing {
   job::Job job;
   std::string job_id;
-  std::unique_ptr<keywrap::LocalKeyStore> keys;
+  std::unique_ptr<keys::JobKeys> keys;
   keywrap::Binding binding;
 
   explicit Sealing(const VolumeKeyOptions& options)
       : job(job::load_job_for_keys(options.job)),
         job_id(open_begun(job.directory)->job()->id),
-        keys(open_key_store(job)),
+        keys(std::make_unique<keys::JobKeys>(job, key_operator())),
         binding{job_id, options.drive, keywrap::Purpose::kVolumeMetadata} {
     if (job::is_valid_drive_id(options.drive)) return;
     throw Error(ErrorKind::kUsage, "drive-unknown",
                 "\"" + printable(options.drive) + "\" can be no drive's id",
                 "Give letters, digits, '.', '_' and '-'.");
+  }
+
+  // The version that wraps now; the lock is held while that is decided.
+  std::string wrapping_kid() const {
+    const journal::JobLock lock(job.directory.root());
+    const auto journal =
+        journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+    const keys::ReadyKey ready =
+        keys::ready_key(*keys, journal.get(), {job.spec.encryption.profile}, false);
+    return keys::use_key(*keys, *journal, ready).new_kid;
   }
 
   std::filesystem::path file(const std::string& named) const {
@@ -108,9 +120,9 @@ int run_backup_metadata(const BackupOptions& options) {
   }
   const bitlocker::MetadataBackup backup =
       bitlocker::back_up_metadata(volume.device(), volume.facts);
-  const std::string kid = sealing.keys->newest(sealing.job.spec.encryption.key_name).kid;
+  const std::string kid = sealing.wrapping_kid();
   const keywrap::Payload payload{text_of(backup), backup.volume_id(), FileTime::now()};
-  const std::string sealed = keywrap::seal(sealing.binding, payload, *sealing.keys, kid);
+  const std::string sealed = keywrap::seal(sealing.binding, payload, sealing.keys->ring(), kid);
   if (options.output.empty()) {
     create_directories_durably(sealing.job.directory.drive(options.key.drive), ErrorKind::kWrite);
   }
@@ -137,7 +149,7 @@ int run_restore_metadata(const RestoreOptions& options) {
   const Sealing sealing(options.key);
   const std::filesystem::path file = sealing.file(options.input);
   const std::string sealed = posix::read_file(file, kLargestBackup, ErrorKind::kKey);
-  const keywrap::Opened opened = keywrap::open(sealed, sealing.binding, *sealing.keys);
+  const keywrap::Opened opened = keywrap::open(sealed, sealing.binding, sealing.keys->ring());
   for (const std::string& warning : opened.warnings) note("warning: " + warning);
   const bitlocker::MetadataBackup backup = backup_in(opened);
 

@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "agent/cli/job_session.h"
+#include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
+#include "agent/journal/job_lock.h"
+#include "agent/keys/audit.h"
+#include "agent/keys/drive_envelope.h"
 #include "agent/prepare/drive_preparation.h"
 #include "agent/report/progress_display.h"
 #include "agent/volume/key_input.h"
@@ -16,6 +20,19 @@ namespace {
 
 using bitlocker::Credential;
 using bitlocker::ProtectorClass;
+
+// A job directory that cannot be written to, or is at work, does not keep a volume from being read.
+void record_opening(const job::Job& job, const std::string& drive, const std::string& kid) {
+  try {
+    const journal::JobLock lock(job.directory.root());
+    const auto journal =
+        journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
+    keys::record(*journal, keys::kEnvelopeOpened, drive, {{"key", kid}, {"why", "volume"}});
+  } catch (const Error& error) {
+    note(std::string("warning: the opening of the envelope is not recorded in the job: ") +
+         error.what());
+  }
+}
 
 Credential envelope_key(const std::string& job_directory, const std::string& drive) {
   if (job_directory.empty() || drive.empty()) {
@@ -29,8 +46,11 @@ Credential envelope_key(const std::string& job_directory, const std::string& dri
     throw Error(ErrorKind::kUsage, "drive-unknown", "this job has no drive " + drive,
                 "driveprep status " + job_directory + " lists the drives of the job.");
   }
-  const std::unique_ptr<keywrap::LocalKeyStore> keys = open_key_store(job);
-  return prepare::open_envelope(job.directory, journal->job()->id, drive, known->state, *keys);
+  keys::JobKeys keys(job, key_operator());
+  keys::DriveKey key = keys::open_drive_envelope(job.directory, journal->job()->id, drive,
+                                                 known->state, keys.ring());
+  record_opening(job, drive, key.kid);
+  return std::move(key.password);
 }
 
 // `opened`: what says which copies its key's holder signed.

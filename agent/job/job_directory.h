@@ -29,6 +29,9 @@ class JobDirectory {
   Path manifest_copy(const std::string& id) const { return drive(id) / "DriveManifest.xml"; }
   Path drive_info(const std::string& id) const { return drive(id) / "DriveInfo.xml"; }
   Path envelope(const std::string& id) const { return drive(id) / "key.jwe.json"; }
+  // Secrets of the customer's, wrapped: NAME.jwe.json.
+  Path secrets() const { return root_ / "secrets"; }
+  Path secret(const std::string& name) const { return secrets() / (name + ".jwe.json"); }
   Path requests() const { return root_ / "requests"; }
   Path logs() const { return root_ / "logs"; }
 

@@ -40,34 +40,37 @@ constexpr const char* kSelect = "SELECT sequence, time, kind, drive, details, ha
 }  // namespace
 
 void Journal::add_event(std::string_view kind, std::string_view drive, std::string_view details) {
-  require(!kind.empty() && !has_control_characters(kind), "an event needs a kind in plain text");
-  require(!has_control_characters(drive), "the drive of an event has control characters");
+  const NewEvent event{std::string(kind), std::string(drive), std::string(details)};
+  add_events({&event, 1});
+}
+
+void Journal::add_events(std::span<const NewEvent> events) {
   std::scoped_lock lock(mutex_);
   Transaction transaction(database_);
   Event event;
-  Sha256 previous{};
   {
     Statement last = database_.prepare(std::string(kSelect) + "ORDER BY sequence DESC LIMIT 1");
-    if (last.step()) {
-      const Event before = event_from(last);
-      event.sequence = before.sequence;
-      previous = before.hash;
-    }
+    if (last.step()) event = event_from(last);
   }
-  ++event.sequence;
   event.time = FileTime::now();
-  event.kind = kind;
-  event.drive = drive;
-  event.details = details.empty() ? "{}" : details;
-  event.hash = event_hash(previous, event);
-  database_.prepare("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)")
-      .bind(1, event.sequence)
-      .bind(2, to_sql(event.time))
-      .bind(3, event.kind)
-      .bind(4, event.drive)
-      .bind(5, event.details)
-      .bind(6, ByteView(event.hash))
-      .run();
+  for (const NewEvent& added : events) {
+    require(!added.kind.empty() && !has_control_characters(added.kind),
+            "an event needs a kind in plain text");
+    require(!has_control_characters(added.drive), "the drive of an event has control characters");
+    ++event.sequence;
+    event.kind = added.kind;
+    event.drive = added.drive;
+    event.details = added.details.empty() ? "{}" : added.details;
+    event.hash = event_hash(event.hash, event);  // of the one before until now
+    database_.prepare("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(1, event.sequence)
+        .bind(2, to_sql(event.time))
+        .bind(3, event.kind)
+        .bind(4, event.drive)
+        .bind(5, event.details)
+        .bind(6, ByteView(event.hash))
+        .run();
+  }
   transaction.commit();
 }
 

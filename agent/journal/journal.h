@@ -86,6 +86,13 @@ class Journal {
 
   // `details`: one JSON object, "{}" when empty. Kind and drive must not hold control characters.
   void add_event(std::string_view kind, std::string_view drive = {}, std::string_view details = {});
+  // All of them in one transaction: together or not at all.
+  struct NewEvent {
+    std::string kind;
+    std::string drive;
+    std::string details;
+  };
+  void add_events(std::span<const NewEvent> events);
   std::vector<Event> events(std::int64_t first = 1, std::size_t limit = 1000) const;
   // Recomputes the hash chain: the sequence number of the first event that does not fit, if any.
   std::optional<std::int64_t> first_broken_event() const;

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "agent/keys/audit.h"
+#include "agent/keys/drive_envelope.h"
 #include "agent/manifest/drive_info.h"
 #include "agent/prepare/manifest_builder.h"
 #include "agent/prepare/volume_copier.h"
@@ -14,14 +16,11 @@
 #include "bitlocker/create.h"
 #include "bitlocker/open.h"
 #include "drive/ntfs/volume_writer.h"
-#include "keywrap/envelope.h"
 
 namespace driveprep::prepare {
 namespace {
 
 using journal::DriveState;
-
-constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
 
 class DrivePreparation {
  public:
@@ -103,13 +102,21 @@ class DrivePreparation {
     return context_.job.directory.drive(drive_.drive_id) / name;
   }
 
+  // Recorded: whoever asks later sees each time that the key was used.
+  bitlocker::RecoveryPassword open_envelope(const char* why) {
+    keys::DriveKey key =
+        keys::open_drive_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
+                                  DriveState::kWriting, context_.keys);
+    keys::record(context_.journal, keys::kEnvelopeOpened, drive_.drive_id,
+                 {{"key", key.kid}, {"why", why}});
+    return std::move(key.password);
+  }
+
   void resume(guard::ArmedImage& image, const journal::Drive& known,
               const journal::Checkpoint& checkpoint) {
     facts_ = *known.volume;
     bitlocker::VolumeLayout layout = layout_of(facts_, image.device().sector_size());
-    const bitlocker::RecoveryPassword recovery_password =
-        open_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
-                      DriveState::kWriting, context_.keys);
+    const bitlocker::RecoveryPassword recovery_password = open_envelope("continue");
     const block::ReadableSlice partition(image.device(),
                                          {facts_.partition_offset, facts_.partition_length},
                                          image.device().name() + " (partition 1)");
@@ -256,8 +263,7 @@ class DrivePreparation {
         vetted_.facts().request.path.string(), vetted_.facts().request.sector);
     VerifyRequest request{
         .disk = *disk,
-        .recovery_password = open_envelope(context_.job.directory, context_.job_id, id,
-                                           DriveState::kVerifying, context_.keys),
+        .recovery_password = open_envelope("verify"),
         .drive_id = id,
         .volume = facts_.volume,
         .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
@@ -313,9 +319,7 @@ class DrivePreparation {
         vetted_.facts().request.path.string(), vetted_.facts().request.sector);
     const block::ReadableSlice partition(*disk, {facts_.partition_offset, facts_.partition_length},
                                          disk->name() + " (partition 1)");
-    const bitlocker::OpenedVolume opened = bitlocker::open_volume(
-        partition, open_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
-                                 DriveState::kWriting, context_.keys));
+    const bitlocker::OpenedVolume opened = bitlocker::open_volume(partition, open_envelope("seal"));
     if (opened.volume_id != facts_.volume ||
         bitlocker::header_difference(partition, opened.layout, boot_sector)) {
       throw Error(ErrorKind::kVerification, "seal-differs",
@@ -389,26 +393,6 @@ DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_inde
                  : outcome.state == DriveState::kIncomplete ? report::Phase::kIncomplete
                                                             : report::Phase::kFailed);
   return outcome;
-}
-
-bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
-                                          const std::string& job_id, const std::string& drive_id,
-                                          DriveState state, keywrap::KeyStore& keys) {
-  const std::filesystem::path file = directory.envelope(drive_id);
-  if (!std::filesystem::exists(file)) {
-    throw Error(ErrorKind::kKey, "envelope-missing",
-                "drive " + drive_id + ": there is no " + file.string() +
-                    ", which holds the recovery password; without it nobody can open the volume",
-                state == DriveState::kFinished
-                    ? "Restore that file from a copy; without one, ship the data again with a new "
-                      "job directory. A .BEK file or a password that the volume was given still "
-                      "opens this drive, but the service does not take them."
-                    : "Restore that file from a copy.");
-  }
-  const std::string text = posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
-  const keywrap::Opened opened =
-      keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys);
-  return bitlocker::RecoveryPassword::parse(opened.payload.value.text());
 }
 
 bool failed_verification(const journal::Drive& drive) {

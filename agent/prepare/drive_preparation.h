@@ -55,12 +55,6 @@ struct DriveOutcome {
 DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
                            const guard::VettedImage& vetted, report::DriveProgress& progress);
 
-// The recovery password of a drive out of its envelope beside the job. kKey "envelope-missing" when
-// there is none; `state` of the drive decides what can be done then.
-bitlocker::RecoveryPassword open_envelope(const job::JobDirectory& directory,
-                                          const std::string& job_id, const std::string& drive_id,
-                                          journal::DriveState state, keywrap::KeyStore& keys);
-
 // Whether a drive was read back and found wrong: it is made anew then, never continued.
 bool failed_verification(const journal::Drive& drive);
 

@@ -111,13 +111,16 @@ class Environment:
             options["env"] = {**options["env"], "ASAN_OPTIONS": f"{asan}:detect_leaks=0"}
         return subprocess.Popen([*prefix, PROGRAM, *arguments], **options)
 
-    def run(self, *arguments, prefix=(), **options):
+    def run(self, *arguments, prefix=(), given=None, **options):
+        """`given`: bytes for standard input."""
+        if given is not None:
+            options["stdin"] = subprocess.PIPE
         process = self.start(*arguments, prefix=prefix, **options)
-        return self.wait(process, arguments)
+        return self.wait(process, arguments, given)
 
-    def wait(self, process, arguments=()):
+    def wait(self, process, arguments=(), given=None):
         try:
-            out, err = process.communicate(timeout=TIMEOUT)
+            out, err = process.communicate(given, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -12,7 +12,7 @@ import volume as v
 from harness import DATASET_HEADER, DRIVESET_HEADER, MIB, Drive, need, need_root
 from refusals import Refusals
 
-USAGE, REFUSED, NOT_CONFIRMED, BUSY, WRITE, SOURCE, JOURNAL = 2, 3, 4, 5, 6, 8, 11
+USAGE, REFUSED, NOT_CONFIRMED, BUSY, WRITE, SOURCE, JOURNAL, KEY = 2, 3, 4, 5, 6, 8, 11, 12
 
 
 class BadInput(Refusals):
@@ -370,11 +370,17 @@ class BadInput(Refusals):
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refused(job, BUSY, "job-busy", job.root, commands=["prepare"])
 
-    def test_a_customer_managed_key_is_refused_not_ignored(self):
-        job = self.job()
-        job.spec["encryption"] = {"keyUrl": "https://contoso.vault.azure.net/keys/import"}
-        job.write_spec()
-        self.refused(job, USAGE, "cmk-not-supported", "job.json", "/encryption")
+    def test_an_identifier_that_is_no_key_is_refused_before_anything_else(self):
+        for url, code in (("http://contoso.vault.azure.net/keys/import",
+                           "SsemUserErrorKeyVaultUrlWithInvalidScheme"),
+                          ("https://evilvault.azure.net/keys/import",
+                           "SsemUserErrorKeyVaultUrlInvalidHost"),
+                          ("https://contoso.vault.azure.net/secrets/import",
+                           "SsemUserErrorInvalidKeyVaultUrl")):
+            job = self.job()
+            job.spec["encryption"] = {"keyUrl": url}
+            job.write_spec()
+            self.refused(job, KEY, code, url)
 
     def test_another_digest_leaves_nothing_behind(self):
         self.refused(self.job(), NOT_CONFIRMED, "plan-digest-differs", "0" * 64, commands=["prepare"],

@@ -20,7 +20,7 @@ PLAIN_CODES = {"internal", "unreadable"}
 OTHER_WORDS = {
     # ciphers, encodings, key stores, formats, names of memory files
     "aes-cbc-128", "aes-cbc-256", "aes-cbc-128-elephant", "aes-cbc-256-elephant", "xts-aes-128",
-    "xts-aes-256", "utf-8", "driveprep-key-store", "driveprep-ntfs", "driveprep-plan",
+    "xts-aes-256", "utf-8", "driveprep-key-store", "driveprep-key-state", "driveprep-ntfs", "driveprep-plan",
     # values in job.json, dataset.csv and envelopes
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
@@ -34,7 +34,7 @@ OTHER_WORDS = {
     # tokens: headers, parameters, arguments
     "api-version", "get-access-token", "www-authenticate",
     # commands, words of `volume info`
-    "backup-metadata", "restore-metadata", "new-version", "driveprep-unlock", "reparse-point", "symbolic-link",
+    "backup-metadata", "restore-metadata", "wrap-secret", "unwrap-secret", "new-version", "driveprep-unlock", "reparse-point", "symbolic-link",
     "clear-key", "external-key", "to-go", "tpm-and-pin",
     # attributes of PKCS#11 URIs
     "library-description", "library-manufacturer", "library-version", "module-name", "module-path",
@@ -43,7 +43,10 @@ OTHER_WORDS = {
     "journal-mismatch", "not-confirmed", "some-drives-failed",
     # events of the journal
     "drive-begun", "drive-finished", "drive-verified", "key-shown", "keys-revealed",
-    "verification-failed",
+    "verification-failed", "envelope-opened", "key-adopted", "key-changed", "key-dropped",
+    "key-rewrapped", "secret-unwrapped", "secret-wrapped",
+    # reasons of a change of key
+    "mode-change", "new-key", "new-vault", "new-version",
 }
 
 # A comment, or a string or character literal, whichever comes first.

@@ -34,10 +34,11 @@ MAY_INCLUDE = {
     "agent/xml": ["base"],
     **{module: LOWER + ["agent/xml"] for module in RECORDS},
     **{module: LOWER + RECORDS for module in DECISIONS},
-    "agent/prepare": LOWER + RECORDS + DECISIONS + ["agent/volume"],
+    "agent/prepare": LOWER + RECORDS + DECISIONS + ["agent/keys", "agent/volume"],
     "agent/volume": LOWER + RECORDS,
-    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume"],
-    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/cli"],  # main.cc
+    "agent/keys": LOWER + RECORDS,
+    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys"],
+    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/cli"],  # main.cc
 }
 
 # Header prefix of a foreign library -> the directories that may include it.

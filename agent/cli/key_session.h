@@ -1,0 +1,58 @@
+// What the key commands begin with: the job, its journal, its keys.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/job_lock.h"
+#include "agent/journal/journal.h"
+#include "agent/keys/job_keys.h"
+#include "agent/keys/key_change.h"
+
+namespace driveprep::cli {
+
+// Notices are lines on standard error; the unlock secret of a key store comes as unlock_sources()
+// says.
+keys::Operator key_operator();
+
+class KeySession {
+ public:
+  // kRead writes nothing and takes no lock; the journal may be missing. kChange holds the lock of
+  // the job, and makes the journal when there is none.
+  enum class Access { kRead, kChange };
+  KeySession(const std::string& job, Access access);
+
+  const job::Job& job() const { return job_; }
+  keys::JobKeys& keys() { return *keys_; }
+  // With kChange always there.
+  journal::Journal* journal() { return journal_.get(); }
+  keywrap::Profile profile() const { return job_.spec.encryption.profile; }
+
+  // Runs `work`, which uses the job's key: that access was taken away, or is back, is remembered.
+  template <typename Work>
+  decltype(auto) using_key(Work&& work) {
+    try {
+      decltype(auto) result = work();
+      keys_->note_success();
+      return result;
+    } catch (const Error& error) {
+      keys_->note_refusal(error);
+      throw;
+    }
+  }
+
+ private:
+  job::Job job_;
+  std::unique_ptr<journal::JobLock> lock_;
+  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<keys::JobKeys> keys_;
+};
+
+// A line with the number of envelopes that are done, on a terminal.
+keys::RewrapProgress rewrap_progress(bool json);
+
+// What a change did, for people and as members of a JSON document.
+void print_change(KeySession& session, const keys::KeyChange& change, bool json);
+
+}  // namespace driveprep::cli

@@ -1,0 +1,34 @@
+#include "agent/keys/drive_envelope.h"
+
+#include "base/posix.h"
+#include "keywrap/envelope.h"
+
+namespace driveprep::keys {
+namespace {
+
+constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
+
+}  // namespace
+
+DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
+                             const std::string& drive_id, journal::DriveState state,
+                             keywrap::KeyStore& keys) {
+  const std::filesystem::path file = directory.envelope(drive_id);
+  if (!std::filesystem::exists(file)) {
+    throw Error(ErrorKind::kKey, "envelope-missing",
+                "drive " + drive_id + ": there is no " + file.string() +
+                    ", which holds the recovery password; without it nobody can open the volume",
+                state == journal::DriveState::kFinished
+                    ? "Restore that file from a copy; without one, ship the data again with a new "
+                      "job directory. A .BEK file or a password that the volume was given still "
+                      "opens this drive, but the service does not take them."
+                    : "Restore that file from a copy.");
+  }
+  const std::string text = posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
+  keywrap::Opened opened =
+      keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys);
+  return {bitlocker::RecoveryPassword::parse(opened.payload.value.text()), std::move(opened.kid),
+          std::move(opened.warnings)};
+}
+
+}  // namespace driveprep::keys

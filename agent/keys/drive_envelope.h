@@ -1,0 +1,26 @@
+// The recovery password of a drive, out of its envelope beside the job.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/records.h"
+#include "bitlocker/recovery_password.h"
+#include "keywrap/key_store.h"
+
+namespace driveprep::keys {
+
+struct DriveKey {
+  bitlocker::RecoveryPassword password;
+  std::string kid;                    // the key version that opened the envelope
+  std::vector<std::string> warnings;  // for the operator
+};
+
+// kKey "envelope-missing" when there is none; `state` of the drive decides what can be done then.
+// Otherwise as keywrap::open().
+DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
+                             const std::string& drive_id, journal::DriveState state,
+                             keywrap::KeyStore& keys);
+
+}  // namespace driveprep::keys

@@ -1,0 +1,168 @@
+#include "agent/keys/job_keys.h"
+
+#include <algorithm>
+
+#include "agent/keys/audit.h"
+#include "agent/keys/envelopes.h"
+#include "keywrap/key_error.h"
+#include "keywrap/key_policy.h"
+#include "keywrap/key_uri.h"
+
+namespace driveprep::keys {
+namespace {
+
+using keywrap::Condition;
+using keywrap::KeyError;
+
+bool is_customers(std::string_view kid) {
+  return !kid.empty() && !keywrap::LocalKeyUri::parse(kid).has_value();
+}
+
+// Nothing of an envelope that cannot be read: whoever opens it tells that.
+std::vector<std::string> readable_kids(const EnvelopeFile& file) {
+  try {
+    return kids_of(file);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+bool any_envelope_under_customers_key(const job::JobDirectory& directory) {
+  return std::ranges::any_of(envelopes_of(directory), [](const EnvelopeFile& file) {
+    return std::ranges::any_of(readable_kids(file), is_customers);
+  });
+}
+
+// Nothing else than access that was there before.
+bool is_revocation(Condition condition) {
+  switch (condition) {
+    case Condition::kAccessDenied:
+    case Condition::kWrapDenied:
+    case Condition::kFirewallDenied:
+    case Condition::kKeyDisabled:
+    case Condition::kKeyNotFound:
+    case Condition::kKeySoftDeleted:
+    case Condition::kVaultNotFound:
+    case Condition::kTenantMismatch:
+    case Condition::kSystemIdentityAbsent:
+    case Condition::kUserIdentityAbsent:
+    case Condition::kPrincipalNotFound: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+JobKeys::JobKeys(const job::Job& job, Operator who, keywrap::Clock clock)
+    : job_(job),
+      clock_(std::move(clock)),
+      ring_(job, std::move(who)),
+      state_(load_key_state(job.directory)) {}
+
+void JobKeys::unlock() {
+  const bool needed = !setting().is_customers() ||
+                      std::ranges::any_of(envelopes_of(job_.directory), [](const auto& file) {
+                        const auto kids = readable_kids(file);
+                        return !kids.empty() && !is_customers(kids.front());
+                      });
+  if (needed) ring_.local().unlock();
+}
+
+KeySetting JobKeys::setting() const {
+  return state_ ? state_->setting : setting_of(job_.spec.encryption);
+}
+
+bool JobKeys::has_used_customers_key(const journal::Journal* journal) const {
+  if (state_ && state_->ever_customers) return true;
+  if (journal != nullptr && first_customers_profile(*journal)) return true;
+  return any_envelope_under_customers_key(job_.directory);
+}
+
+std::optional<keywrap::Profile> JobKeys::profile_of_first_use(
+    const journal::Journal* journal) const {
+  if (state_ && state_->ever_customers) return state_->profile;
+  if (journal == nullptr) return std::nullopt;
+  return first_customers_profile(*journal);
+}
+
+void JobKeys::require_settled(const journal::Journal* journal) const {
+  const KeySetting wanted = setting_of(job_.spec.encryption);
+  const std::string job_text = job_.directory.root().string();
+  if (!wanted.is_customers() && !setting().is_customers() && has_used_customers_key(journal)) {
+    const auto profile = profile_of_first_use(journal);
+    if (!profile || !keywrap::may_revert(*profile)) {
+      throw KeyError(Condition::kRevertRefused,
+                     "the job has used a customer-managed key, and cannot go back to the key of "
+                     "this machine",
+                     {}, {}, job_.spec.encryption.profile);
+    }
+  }
+  if (!state_) return;
+  if (state_->health == KeyState::Health::kInconsistent) {
+    throw Error(ErrorKind::kKey, "key-change-unfinished",
+                "a change of the job's key to " +
+                    (state_->target ? state_->target->kid : std::string("another one")) +
+                    " was interrupted",
+                "Run driveprep key rewrap " + job_text + " to finish it.");
+  }
+  if (wanted == state_->job_file || wanted == state_->setting) return;
+  throw Error(ErrorKind::kUsage, "key-settings-changed",
+              job_.directory.job_file().string() + " names " + text_of(wanted) +
+                  ", but the job uses " + text_of(state_->setting),
+              "Run driveprep key set " + job_text +
+                  " to change to the key in job.json, or put back what job.json said.");
+}
+
+bool JobKeys::region_may_differ() const {
+  return region_may_differ_ || job_.spec.encryption.allow_region_mismatch ||
+         (state_ && state_->region_may_differ);
+}
+
+KeyState JobKeys::state_for(const KeySetting& setting) const {
+  KeyState state;
+  if (state_) {
+    state = *state_;
+  } else {
+    state.profile = job_.spec.encryption.profile;
+  }
+  if (setting.is_customers() && !state.ever_customers) {
+    state.ever_customers = true;
+    state.profile = job_.spec.encryption.profile;
+  }
+  state.setting = setting;
+  state.cloud = job_.spec.encryption.cloud;
+  state.region_may_differ = region_may_differ();
+  state.job_file = setting_of(job_.spec.encryption);
+  return state;
+}
+
+void JobKeys::save(const KeyState& state) {
+  save_key_state(job_.directory, state);
+  state_ = state;
+}
+
+void JobKeys::note_refusal(const Error& error) noexcept {
+  const auto* key_error = dynamic_cast<const KeyError*>(&error);
+  if (!state_ || key_error == nullptr || !is_revocation(key_error->condition())) return;
+  if (state_->health != KeyState::Health::kOk) return;  // an unfinished change says more
+  try {
+    KeyState state = *state_;
+    state.health = KeyState::Health::kRevoked;
+    state.trouble = error.code();
+    save(state);
+  } catch (const std::exception&) {
+  }
+}
+
+void JobKeys::note_success() noexcept {
+  if (!state_ || state_->health != KeyState::Health::kRevoked) return;
+  try {
+    KeyState state = *state_;
+    state.health = KeyState::Health::kOk;
+    state.trouble.clear();
+    save(state);
+  } catch (const std::exception&) {
+  }
+}
+
+}  // namespace driveprep::keys

@@ -1,0 +1,68 @@
+// The keys of one job: its stores, which of their keys it uses, and what it knows about that key.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/job/job_directory.h"
+#include "agent/journal/journal.h"
+#include "agent/keys/key_ring.h"
+#include "agent/keys/key_setting.h"
+#include "agent/keys/key_state.h"
+#include "keywrap/key_error.h"
+
+namespace driveprep::keys {
+
+class JobKeys {
+ public:
+  // Reads JOB/key-state.json; touches no key and no network. `job` outlives this.
+  JobKeys(const job::Job& job, Operator who, keywrap::Clock clock = keywrap::system_clock_seconds);
+
+  KeyRing& ring() { return ring_; }
+  // Asks for the passphrase of the local key store now, if an envelope needs it.
+  void unlock();
+  const job::Job& job() const { return job_; }
+  // The customer says that vault and storage account may be in different regions; kept in the
+  // state.
+  void allow_region_mismatch(bool allowed) { region_may_differ_ = allowed; }
+  bool region_may_differ() const;
+  const std::optional<KeyState>& state() const { return state_; }
+  UnixSeconds now() const { return clock_(); }
+
+  // The key that the job uses: the one it was set to, else that of job.json. Whoever only opens
+  // envelopes needs no setting at all: they name their keys themselves.
+  KeySetting setting() const;
+
+  // Whether the key may be used for new envelopes. Throws
+  //   KeyError kRevertRefused     the job has used a customer's key and would go back to the
+  //   default kUsage "key-settings-changed"   job.json was edited and names another key than the
+  //   job uses kKey "key-change-unfinished"    a change of the key was interrupted
+  // `journal` may be null.
+  void require_settled(const journal::Journal* journal) const;
+
+  // Whether the job has ever used a customer's key, as far as anything still tells: its state, its
+  // journal, its envelopes.
+  bool has_used_customers_key(const journal::Journal* journal) const;
+  // The service whose rule about going back holds: the one in force when a customer's key was first
+  // used. nullopt when nobody knows any more.
+  std::optional<keywrap::Profile> profile_of_first_use(const journal::Journal* journal) const;
+
+  // The state to change and save: what is there, else a new one for `setting`.
+  KeyState state_for(const KeySetting& setting) const;
+  void save(const KeyState& state);
+
+  // That access was taken away, or is back, is kept in the state, so that `key status` can tell it.
+  // Never throws: the state is no reason to fail.
+  void note_refusal(const Error& error) noexcept;
+  void note_success() noexcept;
+
+ private:
+  const job::Job& job_;
+  keywrap::Clock clock_;
+  KeyRing ring_;
+  std::optional<KeyState> state_;
+  bool region_may_differ_ = false;
+};
+
+}  // namespace driveprep::keys

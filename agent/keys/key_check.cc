@@ -1,0 +1,158 @@
+#include "agent/keys/key_check.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace driveprep::keys {
+namespace {
+
+using keywrap::Condition;
+using keywrap::Finding;
+using keywrap::KeyError;
+
+constexpr std::size_t kTrialBytes = 32;
+constexpr std::chrono::seconds kBetweenAttempts{10};
+
+bool is_access(Condition condition) {
+  return condition == Condition::kAccessDenied || condition == Condition::kWrapDenied;
+}
+
+class Check {
+ public:
+  Check(JobKeys& keys, const KeySetting& setting, const CheckOptions& options)
+      : keys_(keys), setting_(setting), options_(options) {
+    result_.key = setting.uri;
+  }
+
+  KeyCheck run() {
+    identity();
+    if (!describe()) return std::move(result_);
+    judge();
+    try_out();
+    return std::move(result_);
+  }
+
+ private:
+  void add(const KeyError& error) {
+    result_.findings.push_back({{Finding::Severity::kError, error.condition(), error.what()},
+                                error.evidence(),
+                                error.remedy()});
+  }
+  void add(Finding finding) {
+    CheckFinding found{std::move(finding), {}, {}};
+    found.evidence.kid = result_.version ? result_.version->kid : setting_.uri;
+    if (result_.version) found.evidence.request_id = result_.version->request_id;
+    found.remedy = keywrap::remedy_of(found.finding.condition);
+    result_.findings.push_back(std::move(found));
+  }
+
+  // The article of Import/Export knows the system-assigned identity of a job only.
+  void identity() {
+    if (setting_.place != KeySetting::Place::kVault ||
+        options_.profile != keywrap::Profile::kImportExport ||
+        setting_.identity.type != job::Identity::Type::kUserAssigned) {
+      return;
+    }
+    add(Finding{Finding::Severity::kWarning, Condition::kUserIdentityAbsent,
+                "the article of Import/Export names system-assigned identities only; whether the "
+                "service takes a user-assigned one is not known"});
+  }
+
+  // Again and again while access is denied and there is time; true when it succeeded.
+  template <typename Work>
+  bool attempt(Work work) {
+    const auto end = std::chrono::steady_clock::now() + options_.wait_for_access;
+    while (true) {
+      try {
+        work();
+        return true;
+      } catch (const KeyError& error) {
+        const bool again = is_access(error.condition()) &&
+                           std::chrono::steady_clock::now() + kBetweenAttempts < end;
+        if (!again) {
+          add(error);
+          return false;
+        }
+      }
+      std::this_thread::sleep_for(kBetweenAttempts);
+    }
+  }
+
+  bool describe() {
+    return attempt([&] {
+      result_.version = setting_.place == KeySetting::Place::kLocal
+                            ? keys_.ring().local().newest(setting_.uri)
+                            : keys_.ring().describe(setting_.uri);
+    });
+  }
+
+  void judge() {
+    keywrap::PolicyContext context;
+    context.profile = options_.profile;
+    context.now = keys_.now();
+    const job::JobSpec& spec = keys_.job().spec;
+    context.storage_region =
+        spec.storage_account_location.empty() ? spec.location : spec.storage_account_location;
+    context.region_may_differ = keys_.region_may_differ();
+    context.in_vault = setting_.place == KeySetting::Place::kVault;
+    for (Finding& finding : keywrap::judge_key(*result_.version, context)) {
+      add(std::move(finding));
+    }
+  }
+
+  // Permissions show only in use. What the rules have found already is not told twice.
+  void try_out() {
+    const SecretBytes trial = SecretBytes::random(kTrialBytes);
+    const std::string& kid = result_.version->kid;
+    Bytes wrapped;
+    result_.wrapped = attempt_unless_known([&] { wrapped = keys_.ring().wrap(kid, trial); });
+    if (!result_.wrapped) return;
+    result_.unwrapped = attempt_unless_known([&] {
+      if (keys_.ring().unwrap(kid, wrapped).secret == trial) return;
+      throw KeyError(Condition::kWrapFailed,
+                     "the key " + kid + " does not give back what it wrapped", {.kid = kid});
+    });
+  }
+
+  template <typename Work>
+  bool attempt_unless_known(Work work) {
+    const std::size_t before = result_.findings.size();
+    if (attempt(work)) return true;
+    const CheckFinding& added = result_.findings.back();
+    const bool known = std::any_of(result_.findings.begin(),
+                                   result_.findings.begin() + static_cast<std::ptrdiff_t>(before),
+                                   [&](const CheckFinding& found) {
+                                     return found.finding.severity == Finding::Severity::kError &&
+                                            found.finding.condition == added.finding.condition;
+                                   });
+    if (known) result_.findings.pop_back();
+    return false;
+  }
+
+  JobKeys& keys_;
+  const KeySetting& setting_;
+  const CheckOptions& options_;
+  KeyCheck result_;
+};
+
+}  // namespace
+
+const CheckFinding* KeyCheck::error() const {
+  const auto found = std::ranges::find_if(findings, [](const CheckFinding& candidate) {
+    return candidate.finding.severity == Finding::Severity::kError;
+  });
+  return found == findings.end() ? nullptr : &*found;
+}
+
+KeyCheck check_key(JobKeys& keys, const KeySetting& setting, const CheckOptions& options) {
+  return Check(keys, setting, options).run();
+}
+
+void throw_unfit(const KeyCheck& check, keywrap::Profile profile) {
+  const CheckFinding* found = check.error();
+  require(found != nullptr, "a key that is fit was called unfit");
+  throw KeyError(found->finding.condition, found->finding.message, found->evidence, found->remedy,
+                 profile);
+}
+
+}  // namespace driveprep::keys

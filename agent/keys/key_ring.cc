@@ -1,0 +1,162 @@
+#include "agent/keys/key_ring.h"
+
+#include "agent/keys/key_setting.h"
+#include "keywrap/http/curl_transport.h"
+#include "keywrap/identity/make_token_source.h"
+#include "keywrap/identity/token_cache.h"
+#include "keywrap/key_error.h"
+#include "keywrap/key_uri.h"
+#include "keywrap/vault/vault_key_store.h"
+
+namespace driveprep::keys {
+namespace {
+
+using keywrap::Condition;
+using keywrap::KeyError;
+
+keywrap::http::TestEndpoints endpoints_of(const job::Encryption& encryption, const Notice& notice) {
+  keywrap::http::TestEndpoints endpoints;
+  if (const auto& test = encryption.test_endpoints) {
+    endpoints.connect_to = test->connect_to;
+    endpoints.ca_file = test->ca_file.value_or("");
+    notice(
+        "test endpoints of job.json are in use: other addresses and another certificate "
+        "authority than those of the cloud");
+  }
+  return endpoints;
+}
+
+keywrap::http::RetryPolicy policy_of(const job::Encryption& encryption) {
+  keywrap::http::RetryPolicy policy;
+  policy.deadline = std::chrono::seconds(encryption.retry_seconds);
+  return policy;
+}
+
+keywrap::http::Surroundings surroundings_with(const Notice& notice) {
+  keywrap::http::Surroundings surroundings;
+  surroundings.notice = notice;
+  return surroundings;
+}
+
+keywrap::identity::CredentialSettings credential_of(const job::Encryption& encryption) {
+  const job::Credential& credential = encryption.credential;
+  keywrap::identity::CredentialSettings settings;
+  settings.source = credential.source;
+  settings.tenant = credential.tenant_id;
+  settings.client_id = credential.client_id;
+  settings.secret_file = credential.client_secret_file.value_or("");
+  settings.certificate_file = credential.certificate_file.value_or("");
+  settings.token_file = credential.token_file.value_or("");
+  settings.user_assigned = encryption.identity.user_assigned_id;
+  settings.cloud = cloud_of(encryption);
+  return settings;
+}
+
+// Errors about keys in the words of the job's service.
+template <typename Work>
+auto in_words_of(keywrap::Profile profile, Work work) {
+  try {
+    return work();
+  } catch (const KeyError& error) {
+    if (error.profile() == profile) throw;
+    throw error.in(profile);
+  }
+}
+
+}  // namespace
+
+// The way to the vault; its parts use each other from the top down.
+struct KeyRing::Vault {
+  Vault(const job::Encryption& encryption, const Notice& notice)
+      : transport(endpoints_of(encryption, notice)),
+        sender(transport, policy_of(encryption), surroundings_with(notice)),
+        source(keywrap::identity::make_token_source(credential_of(encryption), sender)),
+        tokens(source),
+        store({cloud_of(encryption), encryption.credential.tenant_id,
+               encryption.identity.type == job::Identity::Type::kUserAssigned},
+              sender, tokens) {}
+
+  keywrap::http::CurlTransport transport;
+  keywrap::http::Sender sender;
+  std::shared_ptr<keywrap::identity::TokenSource> source;
+  keywrap::identity::TokenCache tokens;
+  keywrap::vault::VaultKeyStore store;
+};
+
+KeyRing::KeyRing(const job::Job& job, Operator who) : job_(job), operator_(std::move(who)) {}
+
+KeyRing::~KeyRing() = default;
+
+bool KeyRing::owns(std::string_view uri) const {
+  if (keywrap::LocalKeyUri::parse(uri)) return true;
+  return keywrap::vault::parse_vault_key_uri(uri, cloud_of(job_.spec.encryption)).uri.has_value();
+}
+
+keywrap::LocalKeyStore& KeyRing::local() {
+  const std::lock_guard guard(mutex_);
+  if (!local_) {
+    local_ =
+        with_place([](auto options) { return keywrap::LocalKeyStore::open(std::move(options)); });
+  }
+  return *local_;
+}
+
+keywrap::LocalKeyStore& KeyRing::local_or_create() {
+  const std::lock_guard guard(mutex_);
+  if (!local_) {
+    local_ = with_place(
+        [](auto options) { return keywrap::LocalKeyStore::open_or_create(std::move(options)); });
+  }
+  return *local_;
+}
+
+// The key store does not know where its path was written.
+template <typename Open>
+std::unique_ptr<keywrap::LocalKeyStore> KeyRing::with_place(Open open) {
+  keywrap::LocalKeyStore::Options options;
+  options.directory = job_.spec.encryption.key_store;
+  options.unlock = operator_.unlock;
+  try {
+    return open(std::move(options));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kKey || !error.remedy().empty()) throw;
+    throw Error(error.kind(), error.code(), std::string("the key store: ") + error.what(),
+                "Check the owner and the permissions of " +
+                    job_.spec.encryption.key_store.string() +
+                    ", or correct /encryption/keyStore in job.json.");
+  }
+}
+
+KeyRing::Vault& KeyRing::vault() {
+  const std::lock_guard guard(mutex_);
+  if (!vault_) vault_ = std::make_unique<Vault>(job_.spec.encryption, operator_.notice);
+  return *vault_;
+}
+
+keywrap::KeyStore& KeyRing::store_of(std::string_view uri) {
+  const auto local_uri = keywrap::LocalKeyUri::parse(uri);
+  if (!local_uri) return vault().store;
+  keywrap::LocalKeyStore& store = local();
+  if (store.owns(uri)) return store;
+  throw Error(ErrorKind::kKey, "key-store-other",
+              job_.spec.encryption.key_store.string() + " is the key store " + store.id() +
+                  ", but the key " + std::string(uri) + " is wanted",
+              "Name the key store that the job was begun with, or restore it from its backup.");
+}
+
+keywrap::KeyVersion KeyRing::describe(std::string_view uri) {
+  return in_words_of(job_.spec.encryption.profile, [&] { return store_of(uri).describe(uri); });
+}
+
+Bytes KeyRing::wrap(std::string_view kid, const SecretBytes& secret) {
+  return in_words_of(job_.spec.encryption.profile, [&] { return store_of(kid).wrap(kid, secret); });
+}
+
+keywrap::Unwrapped KeyRing::unwrap(std::string_view kid, ByteView wrapped) {
+  return in_words_of(job_.spec.encryption.profile,
+                     [&] { return store_of(kid).unwrap(kid, wrapped); });
+}
+
+std::string KeyRing::credential_text() { return vault().tokens.source().describe(); }
+
+}  // namespace driveprep::keys

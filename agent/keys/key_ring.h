@@ -1,0 +1,58 @@
+// All key stores that a job may have envelopes under, as one: the identifier of a key tells which
+// store it belongs to.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "agent/job/job_directory.h"
+#include "keywrap/key_store.h"
+#include "keywrap/local_key_store.h"
+
+namespace driveprep::keys {
+
+// What the operator is told while keys are used: a wait for a busy vault, test endpoints in use.
+using Notice = std::function<void(const std::string&)>;
+
+// What the keys of a job need of the operator.
+struct Operator {
+  Notice notice = [](const std::string&) {};
+  keywrap::UnlockSources unlock = {};  // of the local key store
+};
+
+// Each store is opened when it is needed first. KeyErrors come with the codes of the job's service.
+class KeyRing final : public keywrap::KeyStore {
+ public:
+  KeyRing(const job::Job& job, Operator who);
+  ~KeyRing() override;
+
+  bool owns(std::string_view uri) const override;
+  keywrap::KeyVersion describe(std::string_view uri) override;
+  Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
+  keywrap::Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
+
+  // The local store of the job. Errors name the place in job.json that chose it.
+  keywrap::LocalKeyStore& local();
+  keywrap::LocalKeyStore& local_or_create();
+
+  // How this machine signs in to the vault, for people: "the client secret of ...".
+  std::string credential_text();
+
+ private:
+  struct Vault;
+
+  Vault& vault();
+  template <typename Open>
+  std::unique_ptr<keywrap::LocalKeyStore> with_place(Open open);
+  keywrap::KeyStore& store_of(std::string_view uri);
+
+  const job::Job& job_;
+  Operator operator_;
+  std::unique_ptr<keywrap::LocalKeyStore> local_;
+  std::unique_ptr<Vault> vault_;
+  std::mutex mutex_;  // guards the opening of stores
+};
+
+}  // namespace driveprep::keys

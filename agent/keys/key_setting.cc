@@ -1,0 +1,79 @@
+#include "agent/keys/key_setting.h"
+
+#include "base/error.h"
+#include "keywrap/key_error.h"
+#include "keywrap/key_policy.h"
+#include "keywrap/vault/vault_key_uri.h"
+
+namespace driveprep::keys {
+namespace {
+
+using keywrap::Condition;
+using keywrap::KeyError;
+using keywrap::vault::ParsedKeyUri;
+
+KeySetting vault_setting(const ParsedKeyUri& parsed, const std::string& text,
+                         const job::Encryption& encryption) {
+  if (!parsed.uri) {
+    throw KeyError(parsed.fault->condition, text + " cannot be used: " + parsed.fault->why, {}, {},
+                   encryption.profile);
+  }
+  if (parsed.uri->kind == keywrap::StoreKind::kManagedHsm && !encryption.allow_managed_hsm &&
+      !keywrap::takes_managed_hsm(encryption.profile)) {
+    throw KeyError(
+        Condition::kHostNotAllowed,
+        text + " is a key of a Managed HSM, and the articles of " +
+            std::string(keywrap::to_string(encryption.profile)) + " name Key Vault only",
+        {},
+        "Use a key of a Key Vault, or set encryption.allowManagedHsm to true in job.json "
+        "if the service takes this one.",
+        encryption.profile);
+  }
+  KeySetting setting;
+  setting.place = KeySetting::Place::kVault;
+  setting.uri = parsed.uri->to_string();
+  setting.pinned = parsed.uri->has_version();
+  setting.identity = encryption.identity;
+  return setting;
+}
+
+}  // namespace
+
+keywrap::Cloud cloud_of(const job::Encryption& encryption) {
+  if (const auto& custom = encryption.custom_cloud) {
+    return {"custom", custom->vault_suffix, custom->managed_hsm_suffix, custom->sign_in_hosts};
+  }
+  const auto known = keywrap::known_cloud(encryption.cloud);
+  require(known.has_value(), "a cloud that job.json may name is not known");
+  return *known;
+}
+
+KeySetting setting_of(const job::Encryption& encryption, const std::string& key_url) {
+  return vault_setting(keywrap::vault::parse_vault_key_uri(key_url, cloud_of(encryption)),
+                       "\"" + key_url + "\"", encryption);
+}
+
+KeySetting setting_of(const job::Encryption& encryption) {
+  if (!encryption.customer_key) {
+    KeySetting setting;
+    setting.uri = encryption.key_name;
+    return setting;
+  }
+  const job::KeyReference& key = *encryption.customer_key;
+  if (!key.key_url.empty()) return setting_of(encryption, key.key_url);
+  return vault_setting(keywrap::vault::parse_vault_key(key.vault_uri, key.key_name, key.key_version,
+                                                       cloud_of(encryption)),
+                       "the key " + key.key_name + " of \"" + key.vault_uri + "\"", encryption);
+}
+
+std::string text_of(const KeySetting& setting) {
+  switch (setting.place) {
+    case KeySetting::Place::kLocal: return "the key " + setting.uri + " of the local key store";
+    case KeySetting::Place::kVault:
+    case KeySetting::Place::kToken:
+      return (setting.pinned ? "" : "the newest version of ") + setting.uri;
+  }
+  return setting.uri;
+}
+
+}  // namespace driveprep::keys

@@ -1,0 +1,38 @@
+// Which key a job is to use, in one form however it was written.
+#pragma once
+
+#include <string>
+
+#include "agent/job/encryption_spec.h"
+#include "keywrap/cloud.h"
+
+namespace driveprep::keys {
+
+struct KeySetting {
+  enum class Place {
+    kLocal,  // the local key store: driveprep's own key
+    kVault,  // Azure Key Vault or Managed HSM
+    kToken,  // PKCS#11
+  };
+  Place place = Place::kLocal;
+  // The identifier in its canonical form, with or without version; of a local key its name.
+  std::string uri;
+  bool pinned = false;     // the identifier names a version
+  job::Identity identity;  // of the service; with kVault
+
+  bool is_customers() const { return place != Place::kLocal; }
+  friend bool operator==(const KeySetting&, const KeySetting&) = default;
+};
+
+keywrap::Cloud cloud_of(const job::Encryption& encryption);
+
+// What job.json says. Throws KeyError kUriInvalid, kSchemeNotHttps or kHostNotAllowed, without any
+// network. Both ways to name a key of a vault give the same setting.
+KeySetting setting_of(const job::Encryption& encryption);
+// Another key than that of job.json, named by one URL.
+KeySetting setting_of(const job::Encryption& encryption, const std::string& key_url);
+
+// "a key of this machine", "the newest version of https://...", ... for people.
+std::string text_of(const KeySetting& setting);
+
+}  // namespace driveprep::keys

@@ -1,0 +1,105 @@
+"""A job whose key lies in the vault double, and what tests of customer-managed keys share."""
+
+import os
+import sys
+
+import harness
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from vault_double.client import VaultDouble, VaultDoubleError  # noqa: E402
+
+USAGE, KEY = 2, 12
+REGION = "westeurope"
+PASSWORD = r"[0-9]{6}(?:-?[0-9]{6}){7}"
+
+
+class VaultCase(harness.Case):
+    """One double a class; each test gets a vault of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.double = VaultDouble()
+        except VaultDoubleError as error:
+            harness.skip(str(error))
+        cls.addClassCleanup(cls.double.close)
+        cls.vaults = 0
+
+    def setUp(self):
+        self.double.reset()
+        self.vault, self.key = self.make_vault()
+
+    def make_vault(self, key="cmk", **settings):
+        """A vault with one key, which the identity `agent` may use; its host and the key's URL."""
+        type(self).vaults += 1
+        name = f"v{type(self).vaults}-{os.getpid()}"
+        vault = self.double.create_vault(name=name, **{"region": REGION, **settings})["host"]
+        self.double.create_key(vault=vault, name=key)
+        secret = "s3cret-" + os.urandom(8).hex()
+        self.secret_file = os.path.join(self.env.directory("secrets"), name)
+        with open(self.secret_file, "w", encoding="ascii", opener=private) as file:
+            file.write(secret + "\n")
+        self.secret = secret
+        self.client = self.double.create_identity(name=name, secret=secret)
+        self.agent = name
+        self.double.grant(vault, name)
+        return vault, f"https://{vault}/keys/{key}"
+
+    def encryption(self, key_url=None, vaults=None, **members):
+        """The member of job.json; `vaults` are the hosts that lead to the double."""
+        hosts = vaults or [self.vault]
+        return {"keyUrl": key_url or self.key, "keyStore": self.env.key_store,
+                "vaultResourceId": "/subscriptions/s/resourceGroups/g/providers/"
+                                   "Microsoft.KeyVault/vaults/v",
+                "credential": {"source": "client-secret", "clientId": self.client["client_id"],
+                               "clientSecretFile": self.secret_file},
+                "retrySeconds": 5,
+                "testEndpoints": {"connectTo": self.double.connect_to(*hosts),
+                                  "caFile": self.double.ca}, **members}
+
+    def vault_job(self, key_url=None, drives=None, **members):
+        job = self.make_job(drives=drives)
+        job.spec["location"] = "West Europe"
+        job.spec["encryption"] = self.encryption(key_url, **members)
+        job.write_spec()
+        return job
+
+    def check(self, job, *arguments, **options):
+        """`key check --json`: the exit status and the document."""
+        result = self.env.run("key", "check", job.root, "--json", *arguments, **options)
+        return result.status, result.json()
+
+    def unfit(self, job, code, condition=None, *arguments, **options):
+        """`key check` finds the code; the finding."""
+        status, document = self.check(job, *arguments, **options)
+        self.assertEqual((status, document.get("code")), (KEY, code), document)
+        finding = next(each for each in document["findings"] if each["severity"] == "error")
+        self.assertTrue(finding["remedy"])
+        if condition:
+            self.assertEqual(finding["condition"], condition, finding)
+        return finding
+
+    def fit(self, job, *arguments, **options):
+        status, document = self.check(job, *arguments, **options)
+        self.assertEqual((status, document["fit"]), (0, True), document)
+        return document
+
+    def wrap_secret(self, job, name="unlock", text="open sesame", *arguments):
+        return self.run_ok("key", "wrap-secret", job.root, "--name", name, *arguments,
+                           given=text.encode())
+
+    def unwrap_secret(self, job, name="unlock"):
+        return self.run_ok("key", "unwrap-secret", job.root, "--name", name).out.rstrip("\n")
+
+    def key_status(self, job):
+        return self.run_ok("key", "status", job.root, "--json").json()
+
+    def requests(self, **match):
+        """What the double's vault was asked, with the members of `match`."""
+        return [each for each in self.double.log("vault")
+                if all(each.get(name) == value for name, value in match.items())]
+
+
+def private(path, flags):
+    return os.open(path, flags, 0o600)
