@@ -4,11 +4,14 @@
 
 #include <p11-kit/pkcs11.h>
 
+#include <catch2/catch.hpp>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "keywrap/key_error.h"
 #include "keywrap/pkcs11/pkcs11_key_store.h"
 #include "tests/support/scratch.h"
 
@@ -16,6 +19,21 @@ namespace driveprep::keywrap::pkcs11 {
 
 // Where SoftHSM is; "" when it is not installed: say so with WARN("skipped: needs softhsm2").
 std::filesystem::path soft_module();
+
+// "Condition" of a KeyError, else the code of an Error; "" when nothing is thrown.
+inline std::string refusal_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const KeyError& error) {
+    CHECK_FALSE(error.remedy().empty());
+    return std::string(to_string(error.condition()));
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kKey);
+    CHECK_FALSE(error.remedy().empty());
+    return error.code();
+  }
+  return "";
+}
 
 class SoftToken {
  public:

@@ -15,21 +15,6 @@ namespace fs = std::filesystem;
 const Bytes kId = {std::byte{0x01}, std::byte{0xAB}};
 constexpr UnixSeconds kDay = 86'400;
 
-// "Condition" of a KeyError, else the code of an Error; "" when nothing is thrown.
-std::string refusal_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const KeyError& error) {
-    CHECK_FALSE(error.remedy().empty());
-    return std::string(to_string(error.condition()));
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kKey);
-    CHECK_FALSE(error.remedy().empty());
-    return error.code();
-  }
-  return "";
-}
-
 // Whether there is something to test with, and `tools`.
 bool ready(const std::vector<std::string>& tools = {}) {
   if (soft_module().empty()) {
