@@ -8,8 +8,8 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/job_session.h"
-#include "agent/cli/keystore_commands.h"
 #include "agent/cli/key_commands.h"
+#include "agent/cli/keystore_commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/volume_commands.h"
 #include "agent/plan/build_plan.h"
@@ -113,7 +113,8 @@ void add_commands(CLI::App& app, Parsed& p) {
               [&p] { return run_status(p.status); });
   add_command(app, p, p.request,
               {"request", "Write the bodies that create the import job",
-               "in JOB: requests/databox.json (Data Box), requests/importexport.json (classic)",
+               "in JOB: requests/databox.json (Data Box), requests/importexport.json (classic),\n"
+               "  with a key of your own also requests/importexport-cmk.json (its second step)",
                "driveprep request archive-2026"},
               [&p] { return run_request(p.request); })
       ->add_flag("--reveal-keys", p.request.reveal_keys,

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/keys/audit.h"
 #include "agent/prepare/password_file.h"
 #include "agent/volume/empty_volume.h"
 #include "base/atomic_file.h"
@@ -123,7 +124,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
                                         {"destroys", destroys},
                                         {"key", context.kid},
                                         {"volume", made.facts.volume.lower()}};
-  context.journal.add_event("drive-begun", id, begun.dump());
+  keys::record(context.journal, "drive-begun", id, begun);
   context.log.info("drive {}: key wrapped under {}, wiping {} ({})", id, context.kid, disk.name(),
                    destroys);
 

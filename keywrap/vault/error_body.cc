@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/ascii.h"
+#include "keywrap/excerpt.h"
 
 namespace driveprep::keywrap::vault {
 namespace {
@@ -15,16 +16,6 @@ constexpr std::size_t kMaxBodyBytes = 64 * 1024;
 constexpr std::size_t kMaxMessage = 300;
 constexpr std::size_t kMaxCode = 100;
 constexpr std::size_t kMaxInnerCodes = 16;
-
-// What is printed must not be able to act on a terminal, and need not be long.
-std::string excerpt(std::string_view text, std::size_t longest) {
-  std::string shown;
-  for (const char c : text.substr(0, longest)) {
-    shown += c >= ' ' && c <= '~' ? c : (c == '\n' || c == '\r' || c == '\t' ? ' ' : '?');
-  }
-  if (text.size() > longest) shown += "...";
-  return shown;
-}
 
 std::string text_member(const json& object, const char* name, std::size_t longest) {
   const auto member = object.find(name);
