@@ -26,6 +26,8 @@ keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
     const keys::KeySetting setting =
         options.key_url.empty() ? session.keys().setting()
                                 : keys::setting_of(session.job().spec.encryption, options.key_url);
+    if (setting.place == keys::KeySetting::Place::kToken)
+      session.keys().ring().add_token(setting.uri);
     return keys::check_key(session.keys(), setting, how);
   } catch (const keywrap::KeyError& error) {
     keys::KeyCheck check;

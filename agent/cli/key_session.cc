@@ -9,12 +9,14 @@
 #include "agent/cli/unlock_sources.h"
 #include "agent/cli/utc_time.h"
 #include "agent/report/sizes.h"
+#include "agent/volume/key_input.h"
 
 namespace driveprep::cli {
 
 keys::Operator key_operator() {
   return {[](const std::string& text) { note("driveprep: " + printable_line(text)); },
-          unlock_sources()};
+          unlock_sources(),
+          [](const std::string& token) { return volume::ask_secret("PIN of the token " + token); }};
 }
 
 KeySession::KeySession(const std::string& job, Access access) : job_(job::load_job_for_keys(job)) {

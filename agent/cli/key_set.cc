@@ -24,6 +24,8 @@ keys::KeySetting wanted(KeySession& session, const KeySetOptions& options) {
   }
   if (!options.key_url.empty()) {
     setting = keys::setting_of(encryption, options.key_url);
+    if (setting.place == keys::KeySetting::Place::kToken)
+      session.keys().ring().add_token(setting.uri);
   } else if (!options.identity.empty()) {
     setting = session.keys().setting();
   } else {

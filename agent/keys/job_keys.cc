@@ -57,7 +57,18 @@ JobKeys::JobKeys(const job::Job& job, Operator who, keywrap::Clock clock)
     : job_(job),
       clock_(std::move(clock)),
       ring_(job, std::move(who)),
-      state_(load_key_state(job.directory)) {}
+      state_(load_key_state(job.directory)) {
+  if (state_) {
+    for (const std::string& uri : state_->tokens) ring_.add_token(uri);
+  }
+  if (const auto& key = job.spec.encryption.customer_key; key && is_token_uri(key->key_url)) {
+    try {
+      ring_.add_token(key->key_url);
+    } catch (const KeyError&) {
+      // Told by setting(), to whoever needs it.
+    }
+  }
+}
 
 void JobKeys::unlock() {
   const bool needed = !setting().is_customers() ||
@@ -130,6 +141,10 @@ KeyState JobKeys::state_for(const KeySetting& setting) const {
     state.profile = job_.spec.encryption.profile;
   }
   state.setting = setting;
+  if (setting.place == KeySetting::Place::kToken &&
+      std::ranges::find(state.tokens, setting.uri) == state.tokens.end()) {
+    state.tokens.push_back(setting.uri);
+  }
   state.cloud = job_.spec.encryption.cloud;
   state.region_may_differ = region_may_differ();
   state.job_file = setting_of(job_.spec.encryption);

@@ -6,6 +6,7 @@
 #include "keywrap/identity/token_cache.h"
 #include "keywrap/key_error.h"
 #include "keywrap/key_uri.h"
+#include "keywrap/pkcs11/pkcs11_key_store.h"
 #include "keywrap/vault/vault_key_store.h"
 
 namespace driveprep::keys {
@@ -52,6 +53,11 @@ keywrap::identity::CredentialSettings credential_of(const job::Encryption& encry
   return settings;
 }
 
+// What follows the question mark says how to get at a token, not which key is meant.
+std::string_view key_alone(std::string_view uri) {
+  return is_token_uri(uri) ? uri.substr(0, uri.find('?')) : uri;
+}
+
 // Errors about keys in the words of the job's service.
 template <typename Work>
 auto in_words_of(keywrap::Profile profile, Work work) {
@@ -83,12 +89,24 @@ struct KeyRing::Vault {
   keywrap::vault::VaultKeyStore store;
 };
 
+struct KeyRing::Token {
+  keywrap::pkcs11::Pkcs11Uri uri;
+  std::unique_ptr<keywrap::pkcs11::Pkcs11KeyStore> store;  // once it was needed
+};
+
 KeyRing::KeyRing(const job::Job& job, Operator who) : job_(job), operator_(std::move(who)) {}
 
 KeyRing::~KeyRing() = default;
 
 bool KeyRing::owns(std::string_view uri) const {
   if (keywrap::LocalKeyUri::parse(uri)) return true;
+  if (is_token_uri(uri)) {
+    try {
+      return token_of(uri) != nullptr;
+    } catch (const KeyError&) {
+      return false;  // no identifier at all
+    }
+  }
   return keywrap::vault::parse_vault_key_uri(uri, cloud_of(job_.spec.encryption)).uri.has_value();
 }
 
@@ -133,9 +151,45 @@ KeyRing::Vault& KeyRing::vault() {
   return *vault_;
 }
 
+void KeyRing::add_token(const std::string& uri) {
+  auto token = std::make_unique<Token>();
+  token->uri = keywrap::pkcs11::Pkcs11Uri::parse(uri);
+  tokens_.push_back(std::move(token));
+}
+
+KeyRing::Token* KeyRing::token_of(std::string_view text) const {
+  const auto uri = keywrap::pkcs11::Pkcs11Uri::parse(text);
+  for (const auto& token : tokens_) {
+    const auto& known = token->uri;
+    const auto agree = [](const auto& one, const auto& other) {
+      return !one || !other || one == other;
+    };
+    if (agree(known.token, uri.token) && agree(known.serial, uri.serial) &&
+        agree(known.manufacturer, uri.manufacturer) && agree(known.model, uri.model)) {
+      return token.get();
+    }
+  }
+  return nullptr;
+}
+
+keywrap::KeyStore& KeyRing::open_token(std::string_view uri) {
+  Token* token = token_of(uri);
+  if (token == nullptr) {
+    throw KeyError(Condition::kEnvelopeKeyForeign,
+                   "no module is known for the token of " + std::string(uri), {},
+                   "Name the token in job.json: keyUrl with module-path.");
+  }
+  const std::lock_guard guard(mutex_);
+  if (!token->store) {
+    token->store =
+        keywrap::pkcs11::Pkcs11KeyStore::open({.uri = token->uri, .ask_pin = operator_.ask_pin});
+  }
+  return *token->store;
+}
+
 keywrap::KeyStore& KeyRing::store_of(std::string_view uri) {
   const auto local_uri = keywrap::LocalKeyUri::parse(uri);
-  if (!local_uri) return vault().store;
+  if (!local_uri) return is_token_uri(uri) ? open_token(uri) : vault().store;
   keywrap::LocalKeyStore& store = local();
   if (store.owns(uri)) return store;
   throw Error(ErrorKind::kKey, "key-store-other",
@@ -145,7 +199,8 @@ keywrap::KeyStore& KeyRing::store_of(std::string_view uri) {
 }
 
 keywrap::KeyVersion KeyRing::describe(std::string_view uri) {
-  return in_words_of(job_.spec.encryption.profile, [&] { return store_of(uri).describe(uri); });
+  return in_words_of(job_.spec.encryption.profile,
+                     [&] { return store_of(uri).describe(key_alone(uri)); });
 }
 
 Bytes KeyRing::wrap(std::string_view kid, const SecretBytes& secret) {

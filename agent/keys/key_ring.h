@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "agent/job/job_directory.h"
 #include "keywrap/key_store.h"
@@ -20,6 +21,8 @@ using Notice = std::function<void(const std::string&)>;
 struct Operator {
   Notice notice = [](const std::string&) {};
   keywrap::UnlockSources unlock = {};  // of the local key store
+  // The PIN of the token with this label, when its URI names no file with it.
+  std::function<SecretBytes(const std::string& token)> ask_pin = {};
 };
 
 // Each store is opened when it is needed first. KeyErrors come with the codes of the job's service.
@@ -37,13 +40,22 @@ class KeyRing final : public keywrap::KeyStore {
   keywrap::LocalKeyStore& local();
   keywrap::LocalKeyStore& local_or_create();
 
+  // Makes the token of this URI known: where its module is, and where its PIN comes from. Envelopes
+  // name the token only.
+  void add_token(const std::string& uri);
+
   // How this machine signs in to the vault, for people: "the client secret of ...".
   std::string credential_text();
 
  private:
   struct Vault;
 
+  struct Token;
+
   Vault& vault();
+  // nullptr for a token that was not made known.
+  Token* token_of(std::string_view uri) const;
+  keywrap::KeyStore& open_token(std::string_view uri);
   template <typename Open>
   std::unique_ptr<keywrap::LocalKeyStore> with_place(Open open);
   keywrap::KeyStore& store_of(std::string_view uri);
@@ -52,6 +64,7 @@ class KeyRing final : public keywrap::KeyStore {
   Operator operator_;
   std::unique_ptr<keywrap::LocalKeyStore> local_;
   std::unique_ptr<Vault> vault_;
+  std::vector<std::unique_ptr<Token>> tokens_;
   std::mutex mutex_;  // guards the opening of stores
 };
 

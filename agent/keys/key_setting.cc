@@ -1,8 +1,10 @@
 #include "agent/keys/key_setting.h"
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "keywrap/key_error.h"
 #include "keywrap/key_policy.h"
+#include "keywrap/pkcs11/pkcs11_uri.h"
 #include "keywrap/vault/vault_key_uri.h"
 
 namespace driveprep::keys {
@@ -11,6 +13,8 @@ namespace {
 using keywrap::Condition;
 using keywrap::KeyError;
 using keywrap::vault::ParsedKeyUri;
+
+constexpr std::string_view kTokenScheme = "pkcs11:";
 
 KeySetting vault_setting(const ParsedKeyUri& parsed, const std::string& text,
                          const job::Encryption& encryption) {
@@ -37,7 +41,25 @@ KeySetting vault_setting(const ParsedKeyUri& parsed, const std::string& text,
   return setting;
 }
 
+// Module and PIN file stay in the identifier: without them nobody finds the token again.
+KeySetting token_setting(const std::string& key_url) {
+  const auto uri = keywrap::pkcs11::Pkcs11Uri::parse(key_url);
+  if (!uri.object && !uri.id) {
+    throw KeyError(Condition::kUriInvalid, "\"" + key_url + "\" names a token, but no key in it",
+                   {}, "Name the key: pkcs11:token=...;object=...");
+  }
+  KeySetting setting;
+  setting.place = KeySetting::Place::kToken;
+  setting.uri = uri.to_string();
+  setting.pinned = uri.id.has_value();
+  return setting;
+}
+
 }  // namespace
+
+bool is_token_uri(std::string_view uri) {
+  return ascii::lower(uri.substr(0, kTokenScheme.size())) == kTokenScheme;
+}
 
 keywrap::Cloud cloud_of(const job::Encryption& encryption) {
   if (const auto& custom = encryption.custom_cloud) {
@@ -49,6 +71,7 @@ keywrap::Cloud cloud_of(const job::Encryption& encryption) {
 }
 
 KeySetting setting_of(const job::Encryption& encryption, const std::string& key_url) {
+  if (is_token_uri(key_url)) return token_setting(key_url);
   return vault_setting(keywrap::vault::parse_vault_key_uri(key_url, cloud_of(encryption)),
                        "\"" + key_url + "\"", encryption);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "agent/job/encryption_spec.h"
 #include "keywrap/cloud.h"
@@ -23,6 +24,9 @@ struct KeySetting {
   bool is_customers() const { return place != Place::kLocal; }
   friend bool operator==(const KeySetting&, const KeySetting&) = default;
 };
+
+// Whether the identifier is one of a key in a PKCS#11 token.
+bool is_token_uri(std::string_view uri);
 
 keywrap::Cloud cloud_of(const job::Encryption& encryption);
 

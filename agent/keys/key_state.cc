@@ -122,6 +122,9 @@ KeyState state_from(const json& object) {
                     value_of(kReasons, target->at("reason"))};
   }
   state.job_file = setting_from(object.at("jobFile"));
+  if (const auto tokens = object.find("tokens"); tokens != object.end()) {
+    state.tokens = tokens->get<std::vector<std::string>>();
+  }
   for (const json& rotation : object.at("rotations")) {
     state.rotations.push_back(rotation_from(rotation));
   }
@@ -166,6 +169,7 @@ std::string KeyState::to_json() const {
                         {"reason", to_string(target->reason)}};
   }
   object["jobFile"] = json_of(job_file);
+  if (!tokens.empty()) object["tokens"] = tokens;
   object["rotations"] = ordered_json::array();
   for (const Rotation& rotation : rotations) object["rotations"].push_back(json_of(rotation));
   return object.dump(2) + "\n";

@@ -57,6 +57,8 @@ struct KeyState {
   // What job.json said when `setting` was taken over: tells whether it was edited since.
   KeySetting job_file;
   std::vector<Rotation> rotations;  // oldest first
+  // Identifiers of tokens that envelopes were under, with module and PIN file.
+  std::vector<std::string> tokens;
 
   // Throws FormatError.
   static KeyState parse(std::string_view json);
