@@ -141,6 +141,13 @@ void set_query_attribute(Pkcs11Uri& uri, const std::string& name, std::string_vi
   }
 }
 
+bool is_name(const std::string& text) {
+  constexpr std::size_t kLongest = 40;
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char c) {
+    return ascii::is_alphanumeric(c) || c == '-' || c == '_';
+  });
+}
+
 // Calls `set` with each name and raw value of "a=b;c=d".
 template <typename Set>
 void for_each_attribute(std::string_view text, char separator, const Set& set) {
@@ -151,6 +158,7 @@ void for_each_attribute(std::string_view text, char separator, const Set& set) {
     const std::size_t equals = attribute.find('=');
     if (equals == std::string_view::npos) invalid("an attribute has no '='");
     const std::string name(attribute.substr(0, equals));
+    if (!is_name(name)) invalid("'" + excerpt(name) + "' cannot be the name of an attribute");
     if (!seen.insert(name).second) invalid("it has '" + excerpt(name) + "' twice");
     set(name, attribute.substr(equals + 1));
     if (end == std::string_view::npos) return;

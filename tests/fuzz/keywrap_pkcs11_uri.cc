@@ -1,5 +1,6 @@
 // A PKCS#11 URI that parses has one text, which parses to the same; nothing else than a KeyError
 // with a printable message comes out of the others; and no PIN gets through.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string again;
   try {
     const Pkcs11Uri uri = Pkcs11Uri::parse(text);
-    require(text.find("?pin-value=") == std::string_view::npos, "a PIN was taken");
+    const std::string_view query = text.substr(std::min(text.find('?'), text.size()));
+    require(!query.starts_with("?pin-value="), "a PIN was taken");
     again = uri.to_string();
     // Encoding may make it longer than what is read.
     if (again.size() > 4096) return 0;

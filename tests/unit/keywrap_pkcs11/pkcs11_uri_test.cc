@@ -105,7 +105,8 @@ TEST_CASE("what is no PKCS#11 URI, or is not done here, is refused") {
       "pkcs11:type=secret-key", "pkcs11:nonsense=a", "pkcs11:x-vendor=a", "pkcs11:Object=a",
       "pkcs11:pin-source=/a", "pkcs11:?object=a", "pkcs11:?module-path=a.so",
       "pkcs11:?module-path=", "pkcs11:?module-name=softhsm2", "pkcs11:?x=y", "pkcs11:?a",
-      "pkcs11:?module-path=/a&module-path=/a", "pkcs11:?module-path=/a;b=c");
+      "pkcs11:n\xC3\xBCl=%", "pkcs11:?\x1B[2J=%", "pkcs11:?module-path=/a&module-path=/a",
+      "pkcs11:?module-path=/a;b=c");
   CAPTURE(bad);
   CHECK_FALSE(refusal_of(bad).empty());
 }
