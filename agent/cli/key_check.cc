@@ -76,6 +76,7 @@ void print_json_result(const KeySession& session, const keys::KeyCheck& check,
     document["code"] = keywrap::code_of(error->finding.condition, profile);
   }
   if (check.version) document["version"] = json_of(*check.version);
+  document["made_on_first_use"] = check.made_on_first_use;
   document["trial"] = {{"wrapped", check.wrapped}, {"unwrapped", check.unwrapped}};
   document["findings"] = nlohmann::ordered_json::array();
   for (const CheckFinding& found : check.findings) {
@@ -107,6 +108,10 @@ void print_text_result(const keys::KeyCheck& check, keywrap::Profile profile) {
         "         " + std::string(keywrap::code_of(found.finding.condition, profile)) +
         (found.evidence.request_id.empty() ? "" : "  (request " + found.evidence.request_id + ")"));
     print("         what to do: " + printable_line(found.remedy));
+  }
+  if (check.made_on_first_use) {
+    print("\nThe key is made on first use, in the local key store.");
+    return;
   }
   print(check.error() == nullptr ? "\nThe key is fit for this job."
                                  : "\nThe key is not fit for this job.");

@@ -49,14 +49,11 @@ int run_wrap_secret(const SecretOptions& options) {
   const SecretBytes secret = read_secret(options);
   keywrap::check_value(secret, *purpose);
   const keywrap::Binding binding{session.job().spec.name, options.name, *purpose};
-  std::string kid;
-  const std::string sealed = session.using_key([&] {
-    const keys::ReadyKey ready =
-        keys::ready_key(session.keys(), session.journal(), {session.profile()}, false);
-    kid = keys::use_key(session.keys(), *session.journal(), ready).new_kid;
-    return keywrap::seal(binding, {secret.clone(), Guid(), FileTime::now()}, session.keys().ring(),
-                         kid);
-  });
+  const keys::ReadyKey ready =
+      keys::ready_key(session.keys(), session.journal(), {session.profile()}, false);
+  const std::string kid = keys::use_key(session.keys(), *session.journal(), ready).new_kid;
+  const std::string sealed =
+      keywrap::seal(binding, {secret.clone(), Guid(), FileTime::now()}, session.keys().ring(), kid);
   in_job_directory(
       [&] { create_directories_durably(session.job().directory.secrets(), ErrorKind::kWrite); });
   keys::write_envelope(file, keywrap::Envelope::parse(sealed));
@@ -86,8 +83,8 @@ int run_unwrap_secret(const SecretOptions& options) {
         "driveprep key status " + session.job().directory.root().string() + " lists the secrets.");
   }
   const keywrap::Envelope envelope = keys::read_envelope(file, session.job().spec.name);
-  const keywrap::Opened opened = session.using_key(
-      [&] { return keywrap::open(envelope.to_json(), envelope.binding, session.keys().ring()); });
+  const keywrap::Opened opened =
+      keywrap::open(envelope.to_json(), envelope.binding, session.keys().ring());
   for (const std::string& warning : opened.warnings) {
     note("driveprep: warning: " + printable_line(warning));
   }

@@ -29,6 +29,7 @@ KeySession::KeySession(const std::string& job, Access access) : job_(job::load_j
   }
   if (journal_) journal_->require_job(job_.spec.name);
   keys_ = std::make_unique<keys::JobKeys>(job_, key_operator());
+  if (access == Access::kChange) memory_ = std::make_unique<keys::AccessMemory>(*keys_);
 }
 
 keys::RewrapProgress rewrap_progress(bool json) {

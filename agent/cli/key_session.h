@@ -29,24 +29,12 @@ class KeySession {
   journal::Journal* journal() { return journal_.get(); }
   keywrap::Profile profile() const { return job_.spec.encryption.profile; }
 
-  // Runs `work`, which uses the job's key: that access was taken away, or is back, is remembered.
-  template <typename Work>
-  decltype(auto) using_key(Work&& work) {
-    try {
-      decltype(auto) result = work();
-      keys_->note_success();
-      return result;
-    } catch (const Error& error) {
-      keys_->note_refusal(error);
-      throw;
-    }
-  }
-
  private:
   job::Job job_;
   std::unique_ptr<journal::JobLock> lock_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<keys::JobKeys> keys_;
+  std::unique_ptr<keys::AccessMemory> memory_;  // with kChange; ends first
 };
 
 // A line with the number of envelopes that are done, on a terminal.

@@ -77,6 +77,13 @@ nlohmann::ordered_json json_of(const keys::Rotation& rotation) {
   return object;
 }
 
+// What job.json says when that is not the key in use, and no mistake: `key set` has changed it.
+std::string job_file_key(KeySession& session) {
+  const auto& state = session.keys().state();
+  if (!state || state->job_file == state->setting) return {};
+  return keys::text_of(state->job_file);
+}
+
 void print_status_json(KeySession& session, const std::vector<EnvelopeStatus>& envelopes,
                        const std::optional<Obstacle>& obstacle) {
   nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
@@ -102,6 +109,9 @@ void print_status_json(KeySession& session, const std::vector<EnvelopeStatus>& e
                               {"id", state->setting.identity.user_assigned_id}};
       document["cloud"] = state->cloud;
       document["vault_region"] = state->vault_region;
+    }
+    if (const std::string other = job_file_key(session); !other.empty()) {
+      document["job_file_key"] = other;
     }
     document["region_mismatch_allowed"] = state->region_may_differ;
     if (!state->trouble.empty()) document["trouble"] = state->trouble;
@@ -192,6 +202,9 @@ int run_key_status(const CommonOptions& options) {
         (is_customers(session) ? "customer-managed key" : "key of this machine") + ", rules of " +
         std::string(keywrap::to_string(session.profile())));
   print("Key       " + printable_line(key_text(session)));
+  if (const std::string other = job_file_key(session); !other.empty()) {
+    print("          set by key set; job.json says " + printable_line(other));
+  }
   print_state(session);
   if (session.keys().state()) print_rotations(session.keys().state()->rotations);
   print_envelopes(envelopes);

@@ -194,6 +194,7 @@ int run_prepare(const PrepareOptions& options) {
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   if (journal) journal->require_job(job.spec.name);
   keys::JobKeys keys(job, key_operator());
+  const keys::AccessMemory memory(keys);
   check_before_writing(keys, journal.get());
   std::map<std::string, JudgedImage> judged = judge_drives(options, job, journal.get());
   const bool fresh = nothing_begun(journal.get());

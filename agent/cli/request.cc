@@ -108,6 +108,7 @@ int run_request(const RequestOptions& options) {
   const request::JobParameters parameters = request_parameters(job.spec);
 
   keys::JobKeys keys(job, key_operator());
+  const keys::AccessMemory memory(keys);
   keys.require_settled(journal.get());
   if (options.reveal_keys) {
     for (request::DriveEntry& entry : shipped.entries) {

@@ -220,6 +220,7 @@ int run_verify(const VerifyOptions& options) {
       journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   require_known(options, *journal);
   keys::JobKeys keys(job, key_operator());
+  const keys::AccessMemory memory(keys);
   keys.unlock();  // questions before the progress shows
   const std::vector<Checked> results = check_all(options, job, *journal, keys.ring());
 

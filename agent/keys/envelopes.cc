@@ -79,13 +79,16 @@ void write_envelope(const EnvelopeFile& file, const keywrap::Envelope& envelope)
 }
 
 void remove_leftovers(const job::JobDirectory& directory) {
-  std::vector<fs::path> places = {directory.secrets()};
+  std::vector<fs::path> places = {directory.root(), directory.secrets()};
   for (const fs::directory_entry& entry : entries_of(directory.drives())) {
     places.push_back(entry.path());
   }
   for (const fs::path& place : places) {
     for (const fs::directory_entry& entry : entries_of(place)) {
-      if (entry.path().filename().string().find(".jwe.json.tmp-") == std::string::npos) continue;
+      const std::string name = entry.path().filename().string();
+      const bool ours = name.find(".jwe.json.tmp-") != std::string::npos ||
+                        name.starts_with("key-state.json.tmp-");
+      if (!ours) continue;
       std::error_code ignored;
       fs::remove(entry.path(), ignored);
     }

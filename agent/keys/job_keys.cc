@@ -99,7 +99,9 @@ std::optional<keywrap::Profile> JobKeys::profile_of_first_use(
 void JobKeys::require_settled(const journal::Journal* journal) const {
   const KeySetting wanted = setting_of(job_.spec.encryption);
   const std::string job_text = job_.directory.root().string();
-  if (!wanted.is_customers() && !setting().is_customers() && has_used_customers_key(journal)) {
+  // A job file that has named no key all along says nothing about going back.
+  const bool says_local = !wanted.is_customers() && !(state_ && wanted == state_->job_file);
+  if (says_local && has_used_customers_key(journal)) {
     const auto profile = profile_of_first_use(journal);
     if (!profile || !keywrap::may_revert(*profile)) {
       throw KeyError(Condition::kRevertRefused,
@@ -156,26 +158,20 @@ void JobKeys::save(const KeyState& state) {
   state_ = state;
 }
 
-void JobKeys::note_refusal(const Error& error) noexcept {
-  const auto* key_error = dynamic_cast<const KeyError*>(&error);
-  if (!state_ || key_error == nullptr || !is_revocation(key_error->condition())) return;
-  if (state_->health != KeyState::Health::kOk) return;  // an unfinished change says more
+void JobKeys::remember_access() noexcept {
   try {
+    const KeyRing::LastUse last = ring_.last_use();
+    // An unfinished change says more than a refusal.
+    if (!state_ || !last.any || state_->health == KeyState::Health::kInconsistent) return;
     KeyState state = *state_;
-    state.health = KeyState::Health::kRevoked;
-    state.trouble = error.code();
-    save(state);
-  } catch (const std::exception&) {
-  }
-}
-
-void JobKeys::note_success() noexcept {
-  if (!state_ || state_->health != KeyState::Health::kRevoked) return;
-  try {
-    KeyState state = *state_;
-    state.health = KeyState::Health::kOk;
-    state.trouble.clear();
-    save(state);
+    if (last.refusal && is_revocation(last.refusal->condition())) {
+      state.health = KeyState::Health::kRevoked;
+      state.trouble = last.refusal->code();
+    } else if (!last.refusal) {
+      state.health = KeyState::Health::kOk;
+      state.trouble.clear();
+    }
+    if (state.health != state_->health || state.trouble != state_->trouble) save(state);
   } catch (const std::exception&) {
   }
 }

@@ -10,7 +10,6 @@
 #include "agent/keys/key_ring.h"
 #include "agent/keys/key_setting.h"
 #include "agent/keys/key_state.h"
-#include "keywrap/key_error.h"
 
 namespace driveprep::keys {
 
@@ -52,10 +51,9 @@ class JobKeys {
   KeyState state_for(const KeySetting& setting) const;
   void save(const KeyState& state);
 
-  // That access was taken away, or is back, is kept in the state, so that `key status` can tell it.
-  // Never throws: the state is no reason to fail.
-  void note_refusal(const Error& error) noexcept;
-  void note_success() noexcept;
+  // Keeps in the state how the last use of the key ended: that access was taken away, or is back,
+  // so that `key status` can tell it. Never throws: the state is no reason to fail.
+  void remember_access() noexcept;
 
  private:
   const job::Job& job_;
@@ -63,6 +61,18 @@ class JobKeys {
   KeyRing ring_;
   std::optional<KeyState> state_;
   bool region_may_differ_ = false;
+};
+
+// For commands that may write: remembers at the end of the scope, however it is left.
+class AccessMemory {
+ public:
+  explicit AccessMemory(JobKeys& keys) : keys_(keys) {}
+  AccessMemory(const AccessMemory&) = delete;
+  AccessMemory& operator=(const AccessMemory&) = delete;
+  ~AccessMemory() { keys_.remember_access(); }
+
+ private:
+  JobKeys& keys_;
 };
 
 }  // namespace driveprep::keys

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "agent/keys/envelopes.h"
+
 namespace driveprep::keys {
 namespace {
 
@@ -26,6 +28,10 @@ class Check {
 
   KeyCheck run() {
     identity();
+    if (is_made_on_first_use()) {
+      result_.made_on_first_use = true;
+      return std::move(result_);
+    }
     if (!describe()) return std::move(result_);
     judge();
     try_out();
@@ -75,6 +81,23 @@ class Check {
         }
       }
       std::this_thread::sleep_for(kBetweenAttempts);
+    }
+  }
+
+  // Nothing is under it yet, so nothing can be wrong with it.
+  bool is_made_on_first_use() {
+    if (setting_.place != KeySetting::Place::kLocal ||
+        !envelopes_of(keys_.job().directory).empty()) {
+      return false;
+    }
+    try {
+      keys_.ring().local().newest(setting_.uri);
+      return false;
+    } catch (const KeyError& error) {
+      return error.condition() == Condition::kKeyNotFound;
+    } catch (const Error& error) {
+      if (error.code() == "key-store-missing") return true;
+      throw;
     }
   }
 

@@ -22,6 +22,7 @@ struct CheckFinding {
 struct KeyCheck {
   std::string key;                             // the identifier as configured
   std::optional<keywrap::KeyVersion> version;  // as far as it could be asked for
+  bool made_on_first_use = false;              // a local key that is not there yet
   bool wrapped = false;                        // the trial
   bool unwrapped = false;
   std::vector<CheckFinding> findings;  // errors and warnings, in the order in which they were found

@@ -58,17 +58,6 @@ std::string_view key_alone(std::string_view uri) {
   return is_token_uri(uri) ? uri.substr(0, uri.find('?')) : uri;
 }
 
-// Errors about keys in the words of the job's service.
-template <typename Work>
-auto in_words_of(keywrap::Profile profile, Work work) {
-  try {
-    return work();
-  } catch (const KeyError& error) {
-    if (error.profile() == profile) throw;
-    throw error.in(profile);
-  }
-}
-
 }  // namespace
 
 // The way to the vault; its parts use each other from the top down.
@@ -198,18 +187,42 @@ keywrap::KeyStore& KeyRing::store_of(std::string_view uri) {
               "Name the key store that the job was begun with, or restore it from its backup.");
 }
 
+// Errors about keys in the words of the job's service. How the last use of a customer's key ended
+// is kept for whoever asks.
+template <typename Work>
+auto KeyRing::use(std::string_view uri, Work work) {
+  const bool customers = !keywrap::LocalKeyUri::parse(uri);
+  const auto keep = [&](std::optional<KeyError> refusal) {
+    if (!customers) return;
+    const std::lock_guard guard(mutex_);
+    last_use_ = {true, std::move(refusal)};
+  };
+  try {
+    auto result = work(store_of(uri));
+    keep(std::nullopt);
+    return result;
+  } catch (const KeyError& error) {
+    const KeyError told = error.in(job_.spec.encryption.profile);
+    keep(told);
+    throw told;
+  }
+}
+
 keywrap::KeyVersion KeyRing::describe(std::string_view uri) {
-  return in_words_of(job_.spec.encryption.profile,
-                     [&] { return store_of(uri).describe(key_alone(uri)); });
+  return use(uri, [&](keywrap::KeyStore& store) { return store.describe(key_alone(uri)); });
 }
 
 Bytes KeyRing::wrap(std::string_view kid, const SecretBytes& secret) {
-  return in_words_of(job_.spec.encryption.profile, [&] { return store_of(kid).wrap(kid, secret); });
+  return use(kid, [&](keywrap::KeyStore& store) { return store.wrap(kid, secret); });
 }
 
 keywrap::Unwrapped KeyRing::unwrap(std::string_view kid, ByteView wrapped) {
-  return in_words_of(job_.spec.encryption.profile,
-                     [&] { return store_of(kid).unwrap(kid, wrapped); });
+  return use(kid, [&](keywrap::KeyStore& store) { return store.unwrap(kid, wrapped); });
+}
+
+KeyRing::LastUse KeyRing::last_use() {
+  const std::lock_guard guard(mutex_);
+  return last_use_;
 }
 
 std::string KeyRing::credential_text() { return vault().tokens.source().describe(); }

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/job/job_directory.h"
+#include "keywrap/key_error.h"
 #include "keywrap/key_store.h"
 #include "keywrap/local_key_store.h"
 
@@ -44,6 +46,13 @@ class KeyRing final : public keywrap::KeyStore {
   // name the token only.
   void add_token(const std::string& uri);
 
+  // How the last use of a customer's key ended.
+  struct LastUse {
+    bool any = false;                          // there was one
+    std::optional<keywrap::KeyError> refusal;  // why it failed
+  };
+  LastUse last_use();
+
   // How this machine signs in to the vault, for people: "the client secret of ...".
   std::string credential_text();
 
@@ -52,6 +61,8 @@ class KeyRing final : public keywrap::KeyStore {
 
   struct Token;
 
+  template <typename Work>
+  auto use(std::string_view uri, Work work);
   Vault& vault();
   // nullptr for a token that was not made known.
   Token* token_of(std::string_view uri) const;
@@ -65,7 +76,8 @@ class KeyRing final : public keywrap::KeyStore {
   std::unique_ptr<keywrap::LocalKeyStore> local_;
   std::unique_ptr<Vault> vault_;
   std::vector<std::unique_ptr<Token>> tokens_;
-  std::mutex mutex_;  // guards the opening of stores
+  LastUse last_use_;
+  std::mutex mutex_;  // guards the opening of stores, and last_use_
 };
 
 }  // namespace driveprep::keys
