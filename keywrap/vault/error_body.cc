@@ -84,6 +84,11 @@ Condition conflict(const ErrorBody& body) {
   return body.has_inner("ObjectIsBeingRecovered") ? kUnavailable : kUnexpected;
 }
 
+Condition of_bad_value(Operation operation) {
+  if (operation == Operation::kUnwrap) return kEnvelopeNotOpened;
+  return operation == Operation::kWrap ? kWrapFailed : kUnexpected;
+}
+
 }  // namespace
 
 bool ErrorBody::has_inner(std::string_view inner) const {
@@ -121,8 +126,8 @@ std::string_view to_string(Operation operation) {
 Condition condition_of_answer(int status, const ErrorBody& body, Operation operation) {
   if (const auto condition = passed_through(body)) return *condition;
   switch (status) {
-    // The wrapped value is the only thing that an unwrap brings along.
-    case 400: return operation == Operation::kUnwrap ? kEnvelopeNotOpened : kUnexpected;
+    // What is wrong can only be the value that came along.
+    case 400: return of_bad_value(operation);
     case 401: return unauthorized(body);
     case 403: return forbidden(body, operation);
     // A proxy, too, answers 404.

@@ -232,17 +232,28 @@ KeyVersion VaultKeyStore::ask(const VaultKeyUri& uri) {
   }
 }
 
-KeyVersion VaultKeyStore::recent(const VaultKeyUri& uri) {
-  {
-    const std::lock_guard guard(mutex_);
-    const auto known = known_.find(uri.to_string());
-    // A clock that goes backwards makes nothing younger.
-    if (known != known_.end() && sender_.now() >= known->second.asked &&
-        sender_.now() - known->second.asked < kRecent) {
-      return known->second.version;
+// The description of a moment ago, if there is one.
+std::optional<KeyVersion> VaultKeyStore::recent(const VaultKeyUri& uri) {
+  const std::lock_guard guard(mutex_);
+  const auto known = known_.find(uri.to_string());
+  // A clock that goes backwards makes nothing younger.
+  if (known == known_.end() || sender_.now() < known->second.asked ||
+      sender_.now() - known->second.asked >= kRecent) {
+    return std::nullopt;
+  }
+  return known->second.version;
+}
+
+// Judges the key by a recent description. Nothing is refused for what may have changed since.
+template <typename Rule>
+auto VaultKeyStore::judge(const VaultKeyUri& uri, Rule rule) {
+  if (const auto known = recent(uri)) {
+    try {
+      return rule(*known);
+    } catch (const KeyError&) {
     }
   }
-  return ask(uri);
+  return rule(ask(uri));
 }
 
 KeyVersion VaultKeyStore::describe(std::string_view uri) { return ask(parse(uri)); }
@@ -271,10 +282,12 @@ SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation, 
 
 Bytes VaultKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
   const VaultKeyUri uri = parse_versioned(kid);
-  const KeyVersion version = recent(uri);
-  require_can_wrap(version, sender_.now());
+  const unsigned bits = judge(uri, [&](const KeyVersion& version) {
+    require_can_wrap(version, sender_.now());
+    return version.bits;
+  });
   const SecretBytes wrapped = operate(uri, Operation::kWrap, secret.span());
-  if (wrapped.size() != (version.bits + 7) / 8) {
+  if (wrapped.size() != (bits + 7) / 8) {
     odd_answer(uri, Operation::kWrap, "its value is not as long as the key");
   }
   return Bytes(wrapped.span().begin(), wrapped.span().end());
@@ -284,7 +297,8 @@ Unwrapped VaultKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
   const VaultKeyUri uri = parse_versioned(kid);
   std::string warning;
   try {
-    warning = require_can_unwrap(recent(uri), sender_.now());
+    warning = judge(
+        uri, [&](const KeyVersion& version) { return require_can_unwrap(version, sender_.now()); });
   } catch (const KeyError& error) {
     // Who may not look at a key may still be allowed to use it.
     if (error.condition() != Condition::kAccessDenied) throw;

@@ -59,7 +59,9 @@ class VaultKeyStore final : public KeyStore {
   [[noreturn]] void refuse(const http::Response& response, const Exchange& exchange);
   [[noreturn]] void refuse_missing(const KeyEvidence& evidence, const Exchange& exchange);
   KeyVersion ask(const VaultKeyUri& uri);
-  KeyVersion recent(const VaultKeyUri& uri);
+  std::optional<KeyVersion> recent(const VaultKeyUri& uri);
+  template <typename Rule>
+  auto judge(const VaultKeyUri& uri, Rule rule);
   SecretBytes operate(const VaultKeyUri& uri, Operation operation, ByteView value);
 
   Options options_;

@@ -32,7 +32,12 @@ class LocalStoreUnderTest final : public test::StoreUnderTest {
     std::string other = kid;
     char& digit = other[std::string_view("keystore://").size()];
     digit = digit == '0' ? '1' : '0';
-    return {other, kid + "?a=b", kid + "#a", kid.substr(0, kid.size() - 1)};
+    return {other,
+            kid + "/",
+            "https://nobody.vault.azure.net/keys/alpha/" + std::string(32, '0'),
+            kid + "?a=b",
+            kid + "#a",
+            kid.substr(0, kid.size() - 1)};
   }
 
   void set_enabled(const std::string& kid, bool enabled) override {

@@ -35,7 +35,9 @@ class TokenUnderTest final : public test::StoreUnderTest {
     return {versionless("unknown") + ";id=%01", versionless(known_name) + ";id=%99"};
   }
   std::vector<std::string> foreign(const std::string& kid) const override {
-    return {kid + "?module-path=/usr/lib/x.so",
+    return {kid + "/",
+            "https://nobody.vault.azure.net/keys/alpha/" + std::string(32, '0'),
+            kid + "?module-path=/usr/lib/x.so",
             kid + "?pin-value=1234",
             kid + ";slot-id=0",
             kid + ";manufacturer=Nobody",

@@ -73,7 +73,8 @@ TEST_CASE("the other statuses have their conditions") {
   CHECK(condition(409, body("Conflict", "", "ObjectIsBeingRecovered")) == "Unavailable");
   CHECK(condition(429, body("Throttled", "")) == "Throttled");
   CHECK(condition(400, body("BadParameter", ""), Operation::kUnwrap) == "EnvelopeNotOpened");
-  CHECK(condition(400, body("BadParameter", ""), Operation::kWrap) == "Unexpected");
+  CHECK(condition(400, body("BadParameter", ""), Operation::kWrap) == "WrapFailed");
+  CHECK(condition(400, body("BadParameter", "")) == "Unexpected");
   CHECK(condition(302, "") == "Unexpected");
   for (const int status : {500, 502, 503, 504}) CHECK(condition(status, "") == "Unavailable");
 }
