@@ -113,8 +113,8 @@ void add_commands(CLI::App& app, Parsed& p) {
               [&p] { return run_status(p.status); });
   add_command(app, p, p.request,
               {"request", "Write the bodies that create the import job",
-               "in JOB: requests/databox.json (Data Box), requests/importexport.json (classic),\n"
-               "  with a key of your own also requests/importexport-cmk.json (its second step)",
+               "in JOB/requests: databox.json (Data Box), importexport.json (classic service);\n"
+               "  with a key in a vault also importexport-cmk.json",
                "driveprep request archive-2026"},
               [&p] { return run_request(p.request); })
       ->add_flag("--reveal-keys", p.request.reveal_keys,
