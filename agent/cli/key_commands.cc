@@ -49,6 +49,24 @@ CLI::App* add_command(CLI::App& parent, CommonOptions& options, const Described&
   return app;
 }
 
+// "10m" -> "600"; the sentence that is wrong with the text, or nothing.
+std::string to_seconds(std::string& text) {
+  constexpr unsigned long kLongest = 24 * 3600;
+  unsigned long factor = 1;
+  std::string digits = text;
+  if (!digits.empty() && std::string_view("smh").find(digits.back()) != std::string_view::npos) {
+    factor = digits.back() == 'h' ? 3600 : digits.back() == 'm' ? 60 : 1;
+    digits.pop_back();
+  }
+  const bool number = !digits.empty() && digits.size() <= 5 &&
+                      digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!number || std::stoul(digits) * factor > kLongest) {
+    return "\"" + text + "\" is no time: write 30s, 10m or 2h, a day at most";
+  }
+  text = std::to_string(std::stoul(digits) * factor);
+  return {};
+}
+
 void add_wait(CLI::App& app, KeyUseOptions& options) {
   app.add_option("--wait-for-access", options.wait_for_access,
                  "Ask again for so long while access is denied: a\n"
