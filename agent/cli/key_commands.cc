@@ -71,9 +71,7 @@ void add_wait(CLI::App& app, KeyUseOptions& options) {
   app.add_option("--wait-for-access", options.wait_for_access,
                  "Ask again for so long while access is denied: a\n"
                  "grant takes a while to get around (30s, 10m)")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, unsigned>{{"s", 1}, {"m", 60}, {"h", 3600}},
-                                CLI::AsNumberWithUnit::CASE_INSENSITIVE))
+      ->transform(CLI::Validator(to_seconds, ""))
       ->type_name("TIME");
 }
 
