@@ -5,6 +5,7 @@
 #include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/journal/job_lock.h"
+#include "agent/keys/key_state.h"
 #include "agent/report/sizes.h"
 #include "base/encoding.h"
 
@@ -198,6 +199,17 @@ void print_status(const JobStatus& status, const journal::Journal* journal, cons
   }
 }
 
+// A key in trouble stops the next run: whoever looks at the job has to see it.
+void print_key_trouble(const keys::KeyState& state, const std::string& job) {
+  if (state.health == keys::KeyState::Health::kOk) return;
+  const bool revoked = state.health == keys::KeyState::Health::kRevoked;
+  print("\nThe job's key: " + std::string(keys::to_string(state.health)) +
+        (revoked ? ", access was refused at its last use (" + state.trouble + ")"
+                 : ", a change of it was interrupted") +
+        (revoked ? ". driveprep key check " + job + " tells more."
+                 : ". driveprep key rewrap " + job + " finishes it."));
+}
+
 }  // namespace
 
 int run_status(const CommonOptions& options) {
@@ -207,8 +219,10 @@ int run_status(const CommonOptions& options) {
       journal::Journal::open_existing(directory.root());
   const JobStatus status = read_status(directory, journal.get());
   const std::string next = next_command(status, options.job);
+  const std::optional<keys::KeyState> key = keys::load_key_state(directory);
   if (!options.json) {
     print_status(status, journal.get(), options.job, next);
+    if (key) print_key_trouble(*key, options.job);
     return 0;
   }
   nlohmann::ordered_json document = result_head(directory, status.id);
@@ -220,6 +234,7 @@ int run_status(const CommonOptions& options) {
   if (!status.plan_digest.empty()) document["plan_digest"] = status.plan_digest;
   if (status.run) document["running"] = *status.run;
   if (!next.empty()) document["next"] = next;
+  if (key) document["key_state"] = keys::to_string(key->health);
   for (const DriveStatus& drive : status.drives) {
     document["drives"].push_back(drive_json(journal.get(), drive));
   }
