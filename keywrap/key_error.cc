@@ -14,4 +14,14 @@ KeyError KeyError::in(Profile profile) const {
   return KeyError(condition_, what(), evidence_, remedy(), profile);
 }
 
+KeyError KeyError::with(const KeyEvidence& more) const {
+  KeyEvidence evidence = evidence_;
+  if (evidence.http_status == 0) evidence.http_status = more.http_status;
+  for (const auto member : {&KeyEvidence::vault_code, &KeyEvidence::vault_inner_code,
+                            &KeyEvidence::request_id, &KeyEvidence::kid}) {
+    if ((evidence.*member).empty()) evidence.*member = more.*member;
+  }
+  return KeyError(condition_, what(), std::move(evidence), remedy(), profile_);
+}
+
 }  // namespace driveprep::keywrap

@@ -30,11 +30,24 @@ class KeyError : public Error {
 
   // The same error, named as another service names it.
   KeyError in(Profile profile) const;
+  // The same error; what its evidence lacks is taken from `more`.
+  KeyError with(const KeyEvidence& more) const;
 
  private:
   Condition condition_;
   KeyEvidence evidence_;
   Profile profile_;
 };
+
+// Does `work`; its KeyErrors are named as `profile` names them.
+template <typename Work>
+auto in_words_of(Profile profile, Work work) {
+  try {
+    return work();
+  } catch (const KeyError& error) {
+    if (error.profile() == profile) throw;
+    throw error.in(profile);
+  }
+}
 
 }  // namespace driveprep::keywrap

@@ -82,16 +82,19 @@ int run_unwrap_secret(const SecretOptions& options) {
         ErrorKind::kUsage, "secret-unknown", "the job has no secret \"" + options.name + "\"",
         "driveprep key status " + session.job().directory.root().string() + " lists the secrets.");
   }
-  const keywrap::Envelope envelope = keys::read_envelope(file, session.job().spec.name);
-  const keywrap::Opened opened =
-      keywrap::open(envelope.to_json(), envelope.binding, session.keys().ring());
+  keywrap::Binding binding;
+  const keywrap::Opened opened = session.in_its_words([&] {
+    const keywrap::Envelope envelope = keys::read_envelope(file, session.job().spec.name);
+    binding = envelope.binding;
+    return keywrap::open(envelope.to_json(), binding, session.keys().ring());
+  });
   for (const std::string& warning : opened.warnings) {
     note("driveprep: warning: " + printable_line(warning));
   }
   // Before it can leave: a record without a secret is harmless, the reverse is not.
   keys::record(*session.journal(), keys::kSecretUnwrapped, "",
                {{"envelope", options.name},
-                {"purpose", keywrap::to_string(envelope.binding.purpose)},
+                {"purpose", keywrap::to_string(binding.purpose)},
                 {"key", opened.kid}});
   if (!options.json) {
     print_secret("", opened.payload.value.text(), "\n");
@@ -99,7 +102,7 @@ int run_unwrap_secret(const SecretOptions& options) {
   }
   nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
   document.update({{"secret", options.name},
-                   {"purpose", keywrap::to_string(envelope.binding.purpose)},
+                   {"purpose", keywrap::to_string(binding.purpose)},
                    {"kid", opened.kid}});
   std::string head = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   head.pop_back();

@@ -9,6 +9,7 @@
 #include "agent/journal/journal.h"
 #include "agent/keys/job_keys.h"
 #include "agent/keys/key_change.h"
+#include "keywrap/key_error.h"
 
 namespace driveprep::cli {
 
@@ -28,6 +29,11 @@ class KeySession {
   // With kChange always there.
   journal::Journal* journal() { return journal_.get(); }
   keywrap::Profile profile() const { return job_.spec.encryption.profile; }
+  // Does `work`; its KeyErrors come with the codes of the job's service.
+  template <typename Work>
+  auto in_its_words(Work work) const {
+    return keywrap::in_words_of(profile(), std::move(work));
+  }
 
  private:
   job::Job job_;

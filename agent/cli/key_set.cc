@@ -58,7 +58,8 @@ int run_key_set(const KeySetOptions& options) {
   keys::ChangeOptions how;
   how.check = {session.profile(), std::chrono::seconds(options.wait_for_access)};
   how.progress = rewrap_progress(options.json);
-  const keys::KeyChange change = keys::change_key(session.keys(), *session.journal(), setting, how);
+  const keys::KeyChange change = session.in_its_words(
+      [&] { return keys::change_key(session.keys(), *session.journal(), setting, how); });
   if (change.changed && !options.json) warn_of_loss(setting);
   print_change(session, change, options.json);
   return 0;
@@ -69,7 +70,8 @@ int run_key_rewrap(const KeyUseOptions& options) {
   keys::ChangeOptions how;
   how.check = {session.profile(), std::chrono::seconds(options.wait_for_access)};
   how.progress = rewrap_progress(options.json);
-  const keys::KeyChange change = keys::rewrap_job(session.keys(), *session.journal(), how);
+  const keys::KeyChange change = session.in_its_words(
+      [&] { return keys::rewrap_job(session.keys(), *session.journal(), how); });
   print_change(session, change, options.json);
   return 0;
 }

@@ -18,8 +18,10 @@ int run_key_show(const KeyShowOptions& options) {
                 "this job has no drive " + options.drive + " with a recovery password",
                 "driveprep status lists the drives of the job.");
   }
-  const keys::DriveKey key = keys::open_drive_envelope(job.directory, job.spec.name, options.drive,
-                                                       drive->state, session.keys().ring());
+  const keys::DriveKey key = session.in_its_words([&] {
+    return keys::open_drive_envelope(job.directory, job.spec.name, options.drive, drive->state,
+                                     session.keys().ring());
+  });
   for (const std::string& warning : key.warnings) {
     note("driveprep: warning: " + printable_line(warning));
   }

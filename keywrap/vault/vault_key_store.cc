@@ -46,11 +46,24 @@ SecretBytes operation_body(ByteView value) {
   return writer.end_object().finish();
 }
 
-[[noreturn]] void odd_answer(const VaultKeyUri& uri, Operation operation, const char* why) {
+[[noreturn]] void odd_answer(const VaultKeyUri& uri, Operation operation,
+                             const http::Response& response, const char* why) {
   throw KeyError(Condition::kUnexpected,
                  uri.host + " gave an answer to " + std::string(to_string(operation)) +
                      " that cannot be used: " + why,
-                 {.kid = uri.to_string()});
+                 {.http_status = response.status,
+                  .request_id = header_or_empty(response, "x-ms-request-id"),
+                  .kid = uri.to_string()});
+}
+
+// Who signs in does not know the key for which that is done, nor which answer asked for it.
+template <typename Work>
+auto with_evidence(const KeyEvidence& evidence, Work work) {
+  try {
+    return work();
+  } catch (const KeyError& error) {
+    throw error.with(evidence);
+  }
 }
 
 }  // namespace
@@ -122,37 +135,38 @@ identity::TokenRequest VaultKeyStore::sign_in_request(const Exchange& exchange) 
   if (is_success(response.status)) {
     throw KeyError(Condition::kChallengeRejected,
                    exchange.uri.host + " answers without asking who is there: no vault does that",
-                   {.http_status = response.status, .kid = exchange.uri.to_string()});
+                   {.http_status = response.status,
+                    .request_id = header_or_empty(response, "x-ms-request-id"),
+                    .kid = exchange.uri.to_string()});
   }
   if (response.status != 401) refuse(response, exchange);
   const identity::TokenRequest request =
-      identity::validate(challenges_in(response, exchange), exchange.uri.host, options_.cloud,
-                         exchange.uri.kind, options_.pinned_tenant);
+      with_evidence({.http_status = response.status,
+                     .request_id = header_or_empty(response, "x-ms-request-id"),
+                     .kid = exchange.uri.to_string()},
+                    [&] {
+                      return identity::validate(identity::challenges_of(response),
+                                                exchange.uri.host, options_.cloud,
+                                                exchange.uri.kind, options_.pinned_tenant);
+                    });
   const std::lock_guard guard(mutex_);
   return sign_in_[exchange.uri.host] = request;
 }
 
-std::vector<identity::Challenge> VaultKeyStore::challenges_in(const http::Response& response,
-                                                              const Exchange& exchange) const {
-  try {
-    return identity::challenges_of(response);
-  } catch (const FormatError& error) {
-    throw KeyError(Condition::kChallengeRejected,
-                   exchange.uri.host + " asks for a token in a form that is none: " + error.what(),
-                   {.http_status = response.status, .kid = exchange.uri.to_string()});
-  }
-}
-
 http::Response VaultKeyStore::exchange(const Exchange& exchange) {
   identity::TokenRequest request = sign_in_request(exchange);
-  std::shared_ptr<const identity::Token> token = tokens_.get(request);
+  const KeyEvidence asked{.kid = exchange.uri.to_string()};
+  std::shared_ptr<const identity::Token> token =
+      with_evidence(asked, [&] { return tokens_.get(request); });
   http::Response response = send(exchange, &token->value);
   if (response.status == 401) {
     // The token may have been withdrawn, or more claims are wanted: a new one, once, from the
     // sign-in host that was judged before.
     tokens_.invalidate(request, token);
-    request.claims = identity::claims_of(challenges_in(response, exchange));
-    token = tokens_.get(request);
+    token = with_evidence(asked, [&] {
+      request.claims = identity::claims_of(identity::challenges_of(response));
+      return tokens_.get(request);
+    });
     response = send(exchange, &token->value);
   }
   if (!is_success(response.status)) refuse(response, exchange);
@@ -228,7 +242,7 @@ KeyVersion VaultKeyStore::ask(const VaultKeyUri& uri) {
     known_[version.kid] = {version, sender_.now()};
     return version;
   } catch (const FormatError& error) {
-    odd_answer(uri, Operation::kGet, error.what());
+    odd_answer(uri, Operation::kGet, response, error.what());
   }
 }
 
@@ -259,7 +273,8 @@ auto VaultKeyStore::judge(const VaultKeyUri& uri, Rule rule) {
 KeyVersion VaultKeyStore::describe(std::string_view uri) { return ask(parse(uri)); }
 
 // wrapKey or unwrapKey: both send a value and get one.
-SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation, ByteView value) {
+SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation, ByteView value,
+                                   std::size_t length) {
   const SecretBytes body = operation_body(value);
   const http::Response response =
       exchange({operation, uri, http::Method::kPost,
@@ -274,9 +289,12 @@ SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation, 
     const auto encoded = result == nullptr ? std::nullopt : result->secret();
     auto bytes = encoded ? secret_from_base64url(encoded->text()) : std::nullopt;
     if (!bytes) throw FormatError("it has no 'value' in base64url");
+    if (length != 0 && bytes->size() != length) {
+      throw FormatError("its value is not as long as the key");
+    }
     return std::move(*bytes);
   } catch (const FormatError& error) {
-    odd_answer(uri, operation, error.what());
+    odd_answer(uri, operation, response, error.what());
   }
 }
 
@@ -286,10 +304,7 @@ Bytes VaultKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
     require_can_wrap(version, sender_.now());
     return version.bits;
   });
-  const SecretBytes wrapped = operate(uri, Operation::kWrap, secret.span());
-  if (wrapped.size() != (bits + 7) / 8) {
-    odd_answer(uri, Operation::kWrap, "its value is not as long as the key");
-  }
+  const SecretBytes wrapped = operate(uri, Operation::kWrap, secret.span(), (bits + 7) / 8);
   return Bytes(wrapped.span().begin(), wrapped.span().end());
 }
 

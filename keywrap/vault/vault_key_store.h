@@ -54,15 +54,15 @@ class VaultKeyStore final : public KeyStore {
   http::Response exchange(const Exchange& exchange);
   http::Response send(const Exchange& exchange, const SecretBytes* token);
   identity::TokenRequest sign_in_request(const Exchange& exchange);
-  std::vector<identity::Challenge> challenges_in(const http::Response& response,
-                                                 const Exchange& exchange) const;
   [[noreturn]] void refuse(const http::Response& response, const Exchange& exchange);
   [[noreturn]] void refuse_missing(const KeyEvidence& evidence, const Exchange& exchange);
   KeyVersion ask(const VaultKeyUri& uri);
   std::optional<KeyVersion> recent(const VaultKeyUri& uri);
   template <typename Rule>
   auto judge(const VaultKeyUri& uri, Rule rule);
-  SecretBytes operate(const VaultKeyUri& uri, Operation operation, ByteView value);
+  // The result has `length` bytes; 0: any number.
+  SecretBytes operate(const VaultKeyUri& uri, Operation operation, ByteView value,
+                      std::size_t length = 0);
 
   Options options_;
   http::Sender& sender_;
