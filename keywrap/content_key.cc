@@ -44,12 +44,25 @@ ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore
   }
 }
 
+void prove_wrapped(KeyStore& keys, std::string_view kid, ByteView wrapped,
+                   const SecretBytes& secret) {
+  KeyEvidence evidence{.kid = std::string(kid)};
+  try {
+    if (keys.unwrap(kid, wrapped).secret == secret) return;
+  } catch (const KeyError& error) {
+    // There is no envelope yet that could be damaged.
+    if (error.condition() != Condition::kEnvelopeNotOpened) throw;
+    evidence = error.with(evidence).evidence();
+  }
+  throw KeyError(Condition::kWrapFailed,
+                 "the key " + std::string(kid) + " does not give back what it wrapped",
+                 std::move(evidence));
+}
+
 Recipient wrap_content_key(const SecretBytes& key, KeyStore& keys, std::string_view kid) {
   Recipient recipient{std::string(kid), keys.wrap(kid, key)};
-  if (keys.unwrap(kid, recipient.encrypted_key).secret == key) return recipient;
-  throw KeyError(Condition::kWrapFailed,
-                 "the key " + recipient.kid + " does not give back what it wrapped",
-                 {.kid = recipient.kid});
+  prove_wrapped(keys, kid, recipient.encrypted_key, key);
+  return recipient;
 }
 
 }  // namespace driveprep::keywrap

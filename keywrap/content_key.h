@@ -19,8 +19,12 @@ struct ContentKey {
 // what unwraps to no content key.
 ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys);
 
-// Wraps under the version `kid`, unwraps again and compares: a key that only wraps would lose what
-// is under it. KeyError kWrapFailed when it does not come back.
+// Unwraps what the version `kid` has wrapped a moment ago, and compares: a key that only wraps would
+// lose what is under it. KeyError kWrapFailed when it does not come back.
+void prove_wrapped(KeyStore& keys, std::string_view kid, ByteView wrapped,
+                   const SecretBytes& secret);
+
+// Wraps under the version `kid`, and proves it.
 Recipient wrap_content_key(const SecretBytes& key, KeyStore& keys, std::string_view kid);
 
 }  // namespace driveprep::keywrap

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "agent/keys/envelopes.h"
+#include "keywrap/content_key.h"
 
 namespace driveprep::keys {
 namespace {
@@ -130,11 +131,8 @@ class Check {
     Bytes wrapped;
     result_.wrapped = attempt_unless_known([&] { wrapped = keys_.ring().wrap(kid, trial); });
     if (!result_.wrapped) return;
-    result_.unwrapped = attempt_unless_known([&] {
-      if (keys_.ring().unwrap(kid, wrapped).secret == trial) return;
-      throw KeyError(Condition::kWrapFailed,
-                     "the key " + kid + " does not give back what it wrapped", {.kid = kid});
-    });
+    result_.unwrapped = attempt_unless_known(
+        [&] { keywrap::prove_wrapped(keys_.ring(), kid, wrapped, trial); });
   }
 
   template <typename Work>
