@@ -132,10 +132,9 @@ Condition condition_of_answer(int status, const ErrorBody& body, Operation opera
     case 403: return forbidden(body, operation);
     // A proxy, too, answers 404.
     case 404: return body.code == "KeyNotFound" ? kKeyNotFound : kUnexpected;
-    case 408: return kTimeout;
     case 409: return conflict(body);
     case 429: return kThrottled;
-    default: return status >= 500 ? kUnavailable : kUnexpected;
+    default: return status == 408 || status >= 500 ? kUnavailable : kUnexpected;
   }
 }
 
