@@ -149,10 +149,12 @@ void drop_old(JobKeys& keys, Journal& journal, KeyChange& change) {
   if (!keys.state()) return;
   KeyState state = *keys.state();
   const UnixSeconds now = keys.now();
+  bool begun_anew = false;
   for (Rotation& rotation : state.rotations) {
     if (!rotation.dropped && now < rotation.time) {  // the clock went backwards
       rotation.time = now;
       rotation.droppable = now + kOverlap;
+      begun_anew = true;
     }
   }
   const auto droppable = [&](const std::string& kid) {
@@ -164,7 +166,10 @@ void drop_old(JobKeys& keys, Journal& journal, KeyChange& change) {
   const bool due = std::ranges::any_of(state.rotations, [&](const Rotation& rotation) {
     return !rotation.dropped && may_drop(rotation, now);
   });
-  if (!due) return;
+  if (!due) {
+    if (begun_anew) keys.save(state);
+    return;
+  }
   change.dropped = drop_recipients(keys, journal, state.current_kid, droppable);
   for (Rotation& rotation : state.rotations) {
     if (!rotation.dropped && may_drop(rotation, now)) rotation.dropped = now;
