@@ -101,6 +101,12 @@ TEST_CASE("foreign text in a message is short, printable and on one line") {
   CHECK(excerpt("\x1b[31mred\x07 caf\xc3\xa9") == "?[31mred? caf??");
   CHECK(excerpt("one two three", 7) == "one two...");
   CHECK(excerpt(std::string(5000, ' ')).empty());
+  CHECK(excerpt("no 000011-000022-000033-000044-000055-000066-000077-720885, no") == "no (...), no");
+  CHECK(excerpt("000011 000022 000033 000044\n000055 000066 000077 720885") == "(...)");
+  CHECK(excerpt("x=000011000022000033000044000055000066000077720885") == "x=(...)");
+  CHECK(excerpt(std::string(110, 'a') + "b 000011-000022-000033-000044-000055-000066-000077-720885") ==
+        "(...) (...)");
+  CHECK(excerpt("000011-000022-000033-000044-000055-000066-000077", 120).starts_with("000011"));
   CHECK(excerpt("token " + std::string(101, 'x') + " end") == "token (...) end");
   std::string words;
   for (int i = 0; i < 1000; ++i) words += "word ";
