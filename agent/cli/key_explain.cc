@@ -17,14 +17,15 @@ using Meanings = std::map<Condition, std::vector<keywrap::Profile>>;
 
 Meanings meanings_of(const std::string& code) {
   Meanings meanings;
-  const auto first = keywrap::condition_of(code);
+  // An older name of a code leads to the newer one; only the article of Import/Export had such.
+  const std::string_view newer =
+      keywrap::is_older_name(code)
+          ? keywrap::code_of(*keywrap::condition_of(code), keywrap::Profile::kImportExport)
+          : std::string_view(code);
   for (const Condition condition : keywrap::all_conditions()) {
     for (const keywrap::Profile profile : keywrap::kProfiles) {
       const std::string_view called = keywrap::code_of(condition, profile);
-      // An older name of the code leads to the newer one.
-      const bool older =
-          first && keywrap::code_of(*first, profile) == called && keywrap::is_older_name(code);
-      if (called == code || older || keywrap::to_string(condition) == code) {
+      if (called == newer || keywrap::to_string(condition) == code) {
         meanings[condition].push_back(profile);
       }
     }
