@@ -43,6 +43,17 @@ Rewrapped add_recipient(const Envelope& envelope, KeyStore& keys, std::string_vi
   return result;
 }
 
+Rewrapped prefer_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid) {
+  const auto preferred = recipient_of(envelope, kid);
+  require(preferred != envelope.recipients.end(), "the preferred key is none of the envelope's");
+  ContentKey content = unwrap_content_key({*preferred}, keys);
+  Rewrapped result{envelope, std::move(content.kid), std::move(content.warning)};
+  const auto begin = result.envelope.recipients.begin();
+  const auto at = begin + (preferred - envelope.recipients.begin());
+  std::rotate(begin, at, at + 1);
+  return result;
+}
+
 Envelope drop_recipient(const Envelope& envelope, KeyStore& keys, std::string_view dropped,
                         std::string_view kept) {
   const auto stays = recipient_of(envelope, kept);

@@ -26,6 +26,10 @@ struct Rewrapped {
 // seal(); "envelope-recipients" when there are too many already.
 Rewrapped add_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid);
 
+// Puts the recipient `kid`, which is there already, in front of the others, after it has unwrapped
+// the content key.
+Rewrapped prefer_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid);
+
 // Takes `dropped` away, after `kept` has unwrapped the content key. `kept` must be a recipient.
 Envelope drop_recipient(const Envelope& envelope, KeyStore& keys, std::string_view dropped,
                         std::string_view kept);

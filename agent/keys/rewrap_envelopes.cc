@@ -26,6 +26,7 @@ struct Outcome {
   std::optional<Journal::NewEvent> event;
   std::string drive;  // whose recovery password has a new key; empty for others
   std::string warning;
+  std::vector<std::string> older;  // other keys that the envelope is under
   bool rewrapped = false;
 };
 
@@ -34,17 +35,18 @@ Outcome rewrap_one(const EnvelopeFile& file, const std::string& job_id, JobKeys&
   const keywrap::Envelope envelope = read_envelope(file, job_id);
   Outcome outcome;
   if (envelope.binding.purpose == keywrap::Purpose::kRecoveryPassword) outcome.drive = file.name;
+  for (const keywrap::Recipient& recipient : envelope.recipients) {
+    if (recipient.kid != kid) outcome.older.push_back(recipient.kid);
+  }
   if (envelope.recipients.front().kid == kid) {
     outcome.warning =
         keywrap::unwrap_content_key({envelope.recipients.front()}, keys.ring()).warning;
     return outcome;
   }
-  keywrap::Envelope before = envelope;
-  // A copy that was put back may have the key further behind.
-  std::erase_if(before.recipients, [&](const auto& recipient) {
-    return recipient.kid == kid && before.recipients.size() > 1;
-  });
-  keywrap::Rewrapped result = keywrap::add_recipient(before, keys.ring(), kid);
+  // On the way back to an older key, or in a copy that was put back, it is there further behind.
+  keywrap::Rewrapped result = keywrap::has_recipient(envelope, kid)
+                                  ? keywrap::prefer_recipient(envelope, keys.ring(), kid)
+                                  : keywrap::add_recipient(envelope, keys.ring(), kid);
   write_envelope(file, result.envelope);
   outcome.rewrapped = true;
   outcome.warning = std::move(result.warning);
@@ -127,6 +129,7 @@ RewrapCounts rewrap_envelopes(JobKeys& keys, Journal& journal, const std::string
     keep_records(journal, outcomes, kid);
     for (Outcome& outcome : outcomes) {
       ++(outcome.rewrapped ? counts.rewrapped : counts.proven);
+      for (const std::string& old_kid : outcome.older) ++counts.older[old_kid];
       if (!outcome.warning.empty()) warnings.insert(std::move(outcome.warning));
     }
     if (failure) std::rethrow_exception(failure);

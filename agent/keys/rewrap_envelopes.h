@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,11 @@ namespace driveprep::keys {
 inline constexpr unsigned kRequestsInFlight = 8;
 
 struct RewrapCounts {
-  std::size_t envelopes = 0;          // in the job
-  std::size_t rewrapped = 0;          // now under the new version as well
-  std::size_t proven = 0;             // were under it already; opened with it to be sure
-  std::vector<std::string> warnings;  // each once
+  std::size_t envelopes = 0;                 // in the job
+  std::size_t rewrapped = 0;                 // now under the new version as well
+  std::size_t proven = 0;                    // were under it already; opened with it to be sure
+  std::map<std::string, std::size_t> older;  // other keys of theirs, and in how many envelopes
+  std::vector<std::string> warnings;         // each once
 };
 
 // Called now and then with the number of envelopes that are done.

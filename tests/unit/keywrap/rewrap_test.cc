@@ -60,6 +60,21 @@ TEST_CASE("a disabled key hands over nothing, and an unusable new one gets nothi
   CHECK(code_of([&] { add_recipient(f.envelope, *f.store, f.newer); }) == "CmkErrorKeyDisabled");
 }
 
+TEST_CASE("a key that the envelope is under already comes to the front by itself") {
+  Rotated f;
+  const Envelope both = add_recipient(f.envelope, *f.store, f.newer).envelope;
+  f.store->set_enabled(f.newer, false);
+  const Rewrapped back = prefer_recipient(both, *f.store, f.kid);
+  CHECK(back.opened_by == f.kid);
+  REQUIRE(back.envelope.recipients.size() == 2);
+  CHECK(back.envelope.recipients.front().kid == f.kid);
+  CHECK(back.envelope.recipients.front().encrypted_key ==
+        f.envelope.recipients.front().encrypted_key);
+  CHECK(back.envelope.recipients.back().kid == f.newer);
+  CHECK(sealed_digest(back.envelope) == sealed_digest(f.envelope));
+  CHECK(code_of([&] { prefer_recipient(both, *f.store, f.newer); }) == "CmkErrorKeyDisabled");
+}
+
 TEST_CASE("the old key is dropped only while the new one opens the envelope") {
   Rotated f;
   const Envelope both = add_recipient(f.envelope, *f.store, f.newer).envelope;
