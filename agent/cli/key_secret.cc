@@ -51,7 +51,11 @@ int run_wrap_secret(const SecretOptions& options) {
   const keywrap::Binding binding{session.job().spec.name, options.name, *purpose};
   const keys::ReadyKey ready =
       keys::ready_key(session.keys(), session.journal(), {session.profile()}, false);
-  const std::string kid = keys::use_key(session.keys(), *session.journal(), ready).new_kid;
+  const keys::KeyChange used = keys::use_key(session.keys(), *session.journal(), ready);
+  if (!used.newer_unused.empty()) {
+    note("driveprep: warning: " + printable_line(used.newer_unused));
+  }
+  const std::string& kid = used.new_kid;
   const std::string sealed =
       keywrap::seal(binding, {secret.clone(), Guid(), FileTime::now()}, session.keys().ring(), kid);
   in_job_directory(

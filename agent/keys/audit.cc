@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "keywrap/key_policy.h"
+
 namespace driveprep::keys {
 namespace {
 
@@ -51,11 +53,12 @@ bool is_key_event(const journal::Event& event) {
   return std::ranges::find(kKeyEvents, event.kind) != kKeyEvents.end();
 }
 
-std::optional<keywrap::Profile> first_customers_profile(const journal::Journal& journal) {
+std::optional<keywrap::Profile> customers_profile(const journal::Journal& journal) {
+  std::optional<keywrap::Profile> first;
   std::int64_t next = 1;
   while (true) {
     const std::vector<journal::Event> events = journal.events(next);
-    if (events.empty()) return std::nullopt;
+    if (events.empty()) return first;
     for (const journal::Event& event : events) {
       if (event.kind != kKeyAdopted && event.kind != kKeyChanged) continue;
       const json details = json::parse(event.details, nullptr, false);
@@ -64,7 +67,9 @@ std::optional<keywrap::Profile> first_customers_profile(const journal::Journal& 
       const auto profile = std::ranges::find(keywrap::kProfiles, name, [](keywrap::Profile p) {
         return std::string(keywrap::to_string(p));
       });
-      if (profile != keywrap::kProfiles.end()) return *profile;
+      if (profile == keywrap::kProfiles.end()) continue;
+      if (!keywrap::may_revert(*profile)) return *profile;
+      if (!first) first = *profile;
     }
     next = events.back().sequence + 1;
   }

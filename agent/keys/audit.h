@@ -29,7 +29,8 @@ std::string details_text(nlohmann::ordered_json details);
 
 bool is_key_event(const journal::Event& event);
 
-// The service in force when the journal first tells of a customer's key.
-std::optional<keywrap::Profile> first_customers_profile(const journal::Journal& journal);
+// The service in force when the journal tells of a customer's key: the first one, or the first one
+// that never lets a job go back. nullopt when it tells of none.
+std::optional<keywrap::Profile> customers_profile(const journal::Journal& journal);
 
 }  // namespace driveprep::keys

@@ -85,15 +85,24 @@ KeySetting JobKeys::setting() const {
 
 bool JobKeys::has_used_customers_key(const journal::Journal* journal) const {
   if (state_ && state_->ever_customers) return true;
-  if (journal != nullptr && first_customers_profile(*journal)) return true;
+  if (journal != nullptr && customers_profile(*journal)) return true;
   return any_envelope_under_customers_key(job_.directory);
 }
 
-std::optional<keywrap::Profile> JobKeys::profile_of_first_use(
-    const journal::Journal* journal) const {
-  if (state_ && state_->ever_customers) return state_->profile;
-  if (journal == nullptr) return std::nullopt;
-  return first_customers_profile(*journal);
+bool JobKeys::may_use_local_key(const journal::Journal* journal) const {
+  if (!has_used_customers_key(journal)) return true;
+  const auto recorded = journal != nullptr ? customers_profile(*journal) : std::nullopt;
+  return recorded && keywrap::may_revert(*recorded) &&
+         keywrap::may_revert(job_.spec.encryption.profile) &&
+         (!state_ || !state_->ever_customers || keywrap::may_revert(state_->profile));
+}
+
+void JobKeys::require_local_key_allowed(const journal::Journal* journal) const {
+  if (may_use_local_key(journal)) return;
+  throw KeyError(Condition::kRevertRefused,
+                 "the job has used a customer-managed key, and cannot go back to the key of this "
+                 "machine",
+                 {}, {}, job_.spec.encryption.profile);
 }
 
 void JobKeys::require_settled(const journal::Journal* journal) const {
@@ -101,15 +110,7 @@ void JobKeys::require_settled(const journal::Journal* journal) const {
   const std::string job_text = job_.directory.root().string();
   // A job file that has named no key all along says nothing about going back.
   const bool says_local = !wanted.is_customers() && !(state_ && wanted == state_->job_file);
-  if (says_local && has_used_customers_key(journal)) {
-    const auto profile = profile_of_first_use(journal);
-    if (!profile || !keywrap::may_revert(*profile)) {
-      throw KeyError(Condition::kRevertRefused,
-                     "the job has used a customer-managed key, and cannot go back to the key of "
-                     "this machine",
-                     {}, {}, job_.spec.encryption.profile);
-    }
-  }
+  if (says_local) require_local_key_allowed(journal);
   if (!state_) return;
   if (state_->health == KeyState::Health::kInconsistent) {
     throw Error(ErrorKind::kKey, "key-change-unfinished",
@@ -118,6 +119,8 @@ void JobKeys::require_settled(const journal::Journal* journal) const {
                     " was interrupted",
                 "Run driveprep key rewrap " + job_text + " to finish it.");
   }
+  // Whatever the state says now.
+  if (!state_->setting.is_customers()) require_local_key_allowed(journal);
   if (wanted == state_->job_file || wanted == state_->setting) return;
   throw Error(ErrorKind::kUsage, "key-settings-changed",
               job_.directory.job_file().string() + " names " + text_of(wanted) +

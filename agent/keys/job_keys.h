@@ -43,9 +43,12 @@ class JobKeys {
   // Whether the job has ever used a customer's key, as far as anything still tells: its state, its
   // journal, its envelopes.
   bool has_used_customers_key(const journal::Journal* journal) const;
-  // The service whose rule about going back holds: the one in force when a customer's key was first
-  // used. nullopt when nobody knows any more.
-  std::optional<keywrap::Profile> profile_of_first_use(const journal::Journal* journal) const;
+  // Whether the job may (again) use the local key. The services in force whenever a customer's key
+  // was taken into use decide, and the one in force now: all have to allow it. What only the state
+  // tells, which anybody can edit, allows nothing.
+  bool may_use_local_key(const journal::Journal* journal) const;
+  // KeyError kRevertRefused when it may not.
+  void require_local_key_allowed(const journal::Journal* journal) const;
 
   // The state to change and save: what is there, else a new one for `setting`.
   KeyState state_for(const KeySetting& setting) const;

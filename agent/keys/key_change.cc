@@ -5,7 +5,6 @@
 #include "agent/keys/audit.h"
 #include "agent/keys/envelopes.h"
 #include "keywrap/content_key.h"
-#include "keywrap/key_policy.h"
 #include "keywrap/key_uri.h"
 
 namespace driveprep::keys {
@@ -39,14 +38,7 @@ Reason reason_of(const KeySetting& from, const KeySetting& to) {
 // Back to the local key, and key and identity at once, are no changes that a service allows.
 void require_allowed(JobKeys& keys, const Journal& journal, const KeySetting& to) {
   const KeySetting from = keys.setting();
-  const auto profile = keys.profile_of_first_use(&journal);
-  if (!to.is_customers() && keys.has_used_customers_key(&journal) &&
-      (!profile || !keywrap::may_revert(*profile))) {
-    throw KeyError(Condition::kRevertRefused,
-                   "the job has used a customer-managed key, and cannot go back to the key of this "
-                   "machine",
-                   {}, {}, keys.job().spec.encryption.profile);
-  }
+  if (!to.is_customers()) keys.require_local_key_allowed(&journal);
   const bool in_use = keys.state() && keys.state()->setting.place == Place::kVault;
   if (in_use && to.place == Place::kVault && from.uri != to.uri && from.identity != to.identity) {
     throw Error(ErrorKind::kUsage, "key-and-identity",
@@ -75,6 +67,35 @@ std::string first_kid(const JobKeys& keys) {
   return files.empty() ? std::string() : kids_of(files.front()).front();
 }
 
+// Why a job gets the key `to`. Without a state it is job.json that names the key from which a
+// change would begin, and only the envelopes tell what the job has used.
+Reason reason_of_change(const JobKeys& keys, const KeySetting& to) {
+  if (keys.state()) return reason_of(keys.setting(), to);
+  const std::string current = first_kid(keys);
+  if (current.empty()) return Reason::kNewKey;
+  return is_local(current) == to.is_customers() ? Reason::kModeChange
+                                                : reason_of(keys.setting(), to);
+}
+
+// One record for each key that envelopes were found under besides the new one, so that each is
+// dropped some day: also versions of the local key that came and went without a re-wrap, and a new
+// key that was given up halfway.
+void add_rotations(KeyState& state, const KeyChange& change, UnixSeconds now) {
+  const auto add = [&](const std::string& old_kid, std::size_t envelopes) {
+    state.rotations.push_back(
+        {now, change.reason, old_kid, state.current_kid, envelopes, now + kOverlap, std::nullopt});
+  };
+  for (const auto& [kid, envelopes] : change.counts.older) {
+    if (kid == change.old_kid || kid == state.current_kid) continue;
+    if (std::ranges::find(state.rotations, kid, &Rotation::old_kid) == state.rotations.end()) {
+      add(kid, envelopes);
+    }
+  }
+  if (!change.old_kid.empty() && change.old_kid != state.current_kid) {
+    add(change.old_kid, change.counts.envelopes);
+  }
+}
+
 // Steps 2 to 4 of a change.
 KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& target,
                     const KeyCheck& check, const RewrapProgress& progress) {
@@ -86,6 +107,7 @@ KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& tar
   KeyState state = keys.state_for(target.setting);
   const KeySetting before = keys.setting();
   state.setting = before;
+  if (state.current_kid.empty()) state.current_kid = change.old_kid;  // whoever goes on knows it
   state.health = KeyState::Health::kInconsistent;
   state.trouble.clear();
   state.target = target;
@@ -95,7 +117,7 @@ KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& tar
           {"to", target.kid},
           {"reason", to_string(target.reason)},
           {"customers", target.setting.is_customers()},
-          {"service", keywrap::to_string(state.profile)},
+          {"service", keywrap::to_string(keys.job().spec.encryption.profile)},
           {"region_may_differ", state.region_may_differ}});
   change.counts = rewrap_envelopes(keys, journal, target.kid, target.reason, progress);
 
@@ -106,10 +128,7 @@ KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& tar
   state.vault_region = check.version ? check.version->region : "";
   state.health = KeyState::Health::kOk;
   state.target.reset();
-  if (!change.old_kid.empty() && change.old_kid != target.kid) {
-    state.rotations.push_back({keys.now(), target.reason, change.old_kid, target.kid,
-                               change.counts.envelopes, keys.now() + kOverlap, std::nullopt});
-  }
+  add_rotations(state, change, keys.now());
   keys.save(state);
   return change;
 }
@@ -138,23 +157,30 @@ ReadyKey look_up(JobKeys& keys, const CheckOptions& options) {
   if (is_newest && ready.check.error() != nullptr) throw_unfit(ready.check, options.profile);
   const bool adopted = !keys.state() && setting.is_customers();
   if (ready.kid == current && !adopted) return ready;
-  Reason reason = Reason::kNewVersion;
-  if (current.empty()) reason = Reason::kNewKey;
-  if (adopted && is_local(current)) reason = Reason::kModeChange;
-  ready.change = {setting, ready.kid, reason};
+  ready.change = {setting, ready.kid, reason_of_change(keys, setting)};
   return ready;
+}
+
+// After a re-wrap without a change: keys that no change has told of.
+void keep_strangers(JobKeys& keys, KeyChange change) {
+  if (!keys.state()) return;
+  KeyState state = *keys.state();
+  const std::size_t known = state.rotations.size();
+  change.reason = Reason::kRepair;
+  add_rotations(state, change, keys.now());
+  if (state.rotations.size() != known) keys.save(state);
 }
 
 void drop_old(JobKeys& keys, Journal& journal, KeyChange& change) {
   if (!keys.state()) return;
   KeyState state = *keys.state();
   const UnixSeconds now = keys.now();
-  bool begun_anew = false;
+  bool changed = false;
   for (Rotation& rotation : state.rotations) {
     if (!rotation.dropped && now < rotation.time) {  // the clock went backwards
       rotation.time = now;
       rotation.droppable = now + kOverlap;
-      begun_anew = true;
+      changed = true;
     }
   }
   const auto droppable = [&](const std::string& kid) {
@@ -163,18 +189,14 @@ void drop_old(JobKeys& keys, Journal& journal, KeyChange& change) {
                                    [&](const Rotation& r) { return r.old_kid == kid; });
     return last != state.rotations.rend() && may_drop(*last, now);
   };
-  const bool due = std::ranges::any_of(state.rotations, [&](const Rotation& rotation) {
-    return !rotation.dropped && may_drop(rotation, now);
-  });
-  if (!due) {
-    if (begun_anew) keys.save(state);
-    return;
-  }
+  // Also recipients that were dropped before: a copy that was put back may have brought them back.
   change.dropped = drop_recipients(keys, journal, state.current_kid, droppable);
   for (Rotation& rotation : state.rotations) {
-    if (!rotation.dropped && may_drop(rotation, now)) rotation.dropped = now;
+    if (rotation.dropped || !may_drop(rotation, now)) continue;
+    rotation.dropped = now;
+    changed = true;
   }
-  keys.save(state);
+  if (changed) keys.save(state);
 }
 
 }  // namespace
@@ -184,14 +206,16 @@ bool version_check_is_due(const KeyState& state, UnixSeconds now) {
 }
 
 bool may_drop(const Rotation& rotation, UnixSeconds now) {
-  return now >= rotation.time && now >= rotation.droppable;
+  return now >= rotation.time && now >= rotation.droppable && now - rotation.time >= kOverlap;
 }
 
 KeyChange change_key(JobKeys& keys, Journal& journal, const KeySetting& to,
                      const ChangeOptions& options) {
   require_allowed(keys, journal, to);
   const auto& state = keys.state();
-  if (state && state->target && state->target->setting != to) {
+  // Back to the key in use is the way out when the new one is lost.
+  const bool gives_up = state && state->target && state->setting == to;
+  if (state && state->target && state->target->setting != to && !gives_up) {
     throw Error(ErrorKind::kKey, "key-change-unfinished",
                 "a change of the job's key to " + state->target->kid + " was interrupted",
                 "Run driveprep key rewrap " + keys.job().directory.root().string() +
@@ -207,14 +231,15 @@ KeyChange change_key(JobKeys& keys, Journal& journal, const KeySetting& to,
     change.old_kid = change.new_kid = same.current_kid;
     return change;
   }
-  return carry_out(keys, journal, {to, check.version->kid, reason_of(keys.setting(), to)}, check,
-                   options.progress);
+  const Reason reason = gives_up ? Reason::kRepair : reason_of_change(keys, to);
+  return carry_out(keys, journal, {to, check.version->kid, reason}, check, options.progress);
 }
 
 KeyChange rewrap_job(JobKeys& keys, Journal& journal, const ChangeOptions& options) {
   KeyChange change;
   if (keys.state() && keys.state()->target) {
     const KeyState::Target target = *keys.state()->target;
+    if (!target.setting.is_customers()) keys.require_local_key_allowed(&journal);
     KeySetting exact = target.setting;
     if (exact.is_customers()) exact.uri = target.kid;
     const KeyCheck check = require_fit(keys, exact, options.check);
@@ -226,6 +251,7 @@ KeyChange rewrap_job(JobKeys& keys, Journal& journal, const ChangeOptions& optio
       // Copies that were put back may be under older versions.
       change.counts =
           rewrap_envelopes(keys, journal, change.new_kid, Reason::kRepair, options.progress);
+      keep_strangers(keys, change);
     }
   }
   drop_old(keys, journal, change);
@@ -256,6 +282,7 @@ KeyChange use_key(JobKeys& keys, Journal& journal, const ReadyKey& ready,
                   const RewrapProgress& progress) {
   KeyChange change;
   if (ready.change) {
+    require_old_key(keys);
     change = carry_out(keys, journal, *ready.change, ready.check, progress);
   } else {
     change.old_kid = change.new_kid =

@@ -38,7 +38,7 @@ struct ChangeOptions {
 // To another key, version, vault or identity, or back to the local key where the service allows it.
 // Throws KeyError kRevertRefused and everything that is wrong with the key; kUsage
 // "key-and-identity" when both would change at once; kKey "key-change-unfinished" when an earlier
-// change to another key is unfinished.
+// change to another key is unfinished, unless the way leads back to the key that was in use.
 KeyChange change_key(JobKeys& keys, journal::Journal& journal, const KeySetting& to,
                      const ChangeOptions& options);
 
