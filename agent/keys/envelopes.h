@@ -28,7 +28,8 @@ void write_envelope(const EnvelopeFile& file, const keywrap::Envelope& envelope)
 // The keys that the envelope in the file is under.
 std::vector<std::string> kids_of(const EnvelopeFile& file);
 
-// Temporary files that a killed run has left in the place of envelopes and of the key state.
+// Temporary files that a killed run has left in the place of envelopes and of the key state, and
+// where it tried whether the job directory can be written.
 void remove_leftovers(const job::JobDirectory& directory);
 
 // nullopt when `name` may name a secret; else why not.

@@ -33,11 +33,10 @@ class JobKeys {
   // envelopes needs no setting at all: they name their keys themselves.
   KeySetting setting() const;
 
-  // Whether the key may be used for new envelopes. Throws
-  //   KeyError kRevertRefused     the job has used a customer's key and would go back to the
-  //   default kUsage "key-settings-changed"   job.json was edited and names another key than the
-  //   job uses kKey "key-change-unfinished"    a change of the key was interrupted
-  // `journal` may be null.
+  // Whether the key may be used for new envelopes. `journal` may be null. Throws
+  //   KeyError kRevertRefused          the job would go back to the local key, and may not
+  //   kKey "key-change-unfinished"     a change of the key was interrupted
+  //   kUsage "key-settings-changed"    job.json was edited and names another key than the job uses
   void require_settled(const journal::Journal* journal) const;
 
   // Whether the job has ever used a customer's key, as far as anything still tells: its state, its

@@ -1,5 +1,6 @@
 """A job whose key lies in the vault double, and what tests of customer-managed keys share."""
 
+import json
 import os
 import sys
 
@@ -50,8 +51,9 @@ class VaultCase(harness.Case):
         """The member of job.json; `vaults` are the hosts that lead to the double."""
         hosts = vaults or [self.vault]
         return {"keyUrl": key_url or self.key, "keyStore": self.env.key_store,
-                "vaultResourceId": "/subscriptions/s/resourceGroups/g/providers/"
-                                   "Microsoft.KeyVault/vaults/v",
+                "vaultResourceId": "/subscriptions/00000000-0000-0000-0000-000000000000/"
+                                   "resourceGroups/g/providers/"
+                                   f"Microsoft.KeyVault/vaults/{self.vault.split(chr(46))[0]}",
                 "credential": {"source": "client-secret", "clientId": self.client["client_id"],
                                "clientSecretFile": self.secret_file},
                 "retrySeconds": 5,
@@ -94,6 +96,42 @@ class VaultCase(harness.Case):
 
     def key_status(self, job):
         return self.run_ok("key", "status", job.root, "--json").json()
+
+    def rewrap(self, job, *arguments):
+        """What `key rewrap` says that it did."""
+        return self.run_ok("key", "rewrap", job.root, "--json", *arguments).json()
+
+    def refused(self, status, code, *command, **options):
+        """A command ends with the status and the code; the error."""
+        result = self.env.run(*command, "--json", **options)
+        self.assertEqual((result.status, result.error()["code"]), (status, code), result)
+        return result.error()
+
+    def new_version(self, vault=None, name="cmk", **options):
+        return self.double.create_key(vault=vault or self.vault, name=name, **options)["kid"]
+
+    def edit_state(self, job, change):
+        """Somebody edits key-state.json: `change` gets it as a dictionary."""
+        with open(job.path("key-state.json"), encoding="utf-8") as file:
+            state = json.load(file)
+        change(state)
+        with open(job.path("key-state.json"), "w", encoding="utf-8") as file:
+            json.dump(state, file)
+
+    def let_time_pass(self, job, seconds):
+        """For the job: everything that it remembers lies so much further back."""
+        def older(state):
+            state["lastVersionCheck"] -= seconds
+            for rotation in state["rotations"]:
+                rotation["time"] -= seconds
+                rotation["oldDroppable"] -= seconds
+        self.edit_state(job, older)
+
+    def events(self, job, kind):
+        """Details of the events of that kind in the audit trail."""
+        document = self.run_ok("key", "audit", job.root, "--json").json()
+        self.assertEqual(document["chain"], "whole")
+        return [event for event in document["events"] if event["kind"] == kind]
 
     def requests(self, **match):
         """What the double's vault was asked, with the members of `match`."""
