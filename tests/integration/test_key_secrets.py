@@ -3,6 +3,7 @@ else: not in files, outputs, command lines, environments or cores, also when req
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -30,6 +31,17 @@ class Secret(Needles):
                 self.patterns[f"secret {number}{form}"] = (
                     pattern if isinstance(pattern, bytes) else pattern.encode())
         self.longest = max(map(len, self.patterns.values()))
+
+
+def failures(told):
+    """Faults of the double whose answers repeat `told`, in each form that an error has."""
+    return [{"status": 400, "body": f"<html>{told}</html>"},
+            {"status": 400, "body": told},
+            {"error": {"status": 403, "code": "Forbidden", "inner": "AccessDenied",
+                       "message": f"no: {told}"}},
+            {"status": 400, "json": {"error": "invalid_client", "error_description": f"no: {told}"}},
+            {"status": 200, "body": f'{{"value": "{WRAPPED} {told}"'},
+            {"truncate": True, "close": True}, {"reset": "before"}, {"garbage": True}]
 
 
 def in_base64(text):
@@ -66,8 +78,7 @@ class Secrets(vault_case.VaultCase):
     def search(self, *more):
         """Everything that was written or said, but not the file that holds the client's secret."""
         needles = [Secret(self.secret, WRAPPED, *self.tokens(), *more)]
-        passwords = [each for each in more if each.count("-") == 7]
-        needles += [Needles(password) for password in passwords]
+        needles += [Needles(each) for each in more if re.fullmatch(vault_case.PASSWORD, each)]
         found = {}
         for each in needles:
             found.update({path: forms for path, forms in each.below(self.env.root).items()
@@ -138,39 +149,27 @@ class Secrets(vault_case.VaultCase):
         self.say("prepare", self.job.root)
         self.say("key", "wrap-secret", self.job.root, "--name", "s", given=WRAPPED.encode())
         password = self.shown()
-        secrets = [self.secret, WRAPPED, password]
+        # What an answer could give back: a password that somebody told the vault, and a token. Only
+        # the authority has ever seen the client's secret.
+        known = [password, password.replace("-", " "), password.replace("-", ""), *self.tokens()]
         since = len(self.double.log())
         self.say("key", "rewrap", self.job.root)
-        requests = [entry for entry in self.double.log(since=since)]
-        self.assertGreater(len(requests), 6)
-        # An answer that gives back what was sent, in each form that an error has. A vault has never
-        # seen the client secret.
-        def failures(secrets):
-            return [{"status": 400, "body": "<html>" + " ".join(secrets) + "</html>"},
-                    {"error": {"status": 403, "code": "Forbidden", "inner": "AccessDenied",
-                               "message": "no: " + " ".join(secrets)}},
-                    {"status": 200, "body": '{"value": "' + WRAPPED + '"'},
-                    {"truncate": True, "close": True}, {"reset": "before"}, {"garbage": True}]
-        given_back = {"vault": failures([password]), "authority": failures(secrets)}
+        requests = [entry for entry in self.double.log("vault", since) if entry["status"] == 200]
+        self.assertGreater(len(requests), 4)
+        self.job.spec["encryption"]["retrySeconds"] = 1
+        self.job.write_spec()
         self.outputs = []
-        for number, _ in enumerate(requests):
-            for endpoint, failing in given_back.items():
+        failed = 0
+        for number in range(len(requests) + 1):
+            endpoint, told = ("vault", known) if number else ("authority", [self.secret, *known])
+            for turn, do in enumerate(failures(" ".join(told))):
                 self.double.clear_faults()
-                self.double.inject(failing[number % len(failing)], on=endpoint, skip=number // 2, times=3)
-                for command in (["rewrap"], ["check"], ["unwrap-secret", "--name", "none"]):
-                    result = self.say("key", command[0], self.job.root, *command[1:],
-                                      *(["--json"] if number % 2 else []))
+                self.double.inject(do, on=endpoint, skip=max(0, number - 1), times=None)
+                result = self.say("key", "rewrap", self.job.root, *(["--json"] * (turn % 2)))
+                failed += result.status != 0
         self.double.clear_faults()
-        tokens = self.tokens()
-        needles = Secret(self.secret, *tokens)
-        for output in self.outputs:
-            self.assertEqual(needles.in_bytes(output.encode()), [], output)
-        # What a vault says in its message is its own; a recovery password in it is still hidden.
-        for output in self.outputs:
-            self.assertEqual(Needles(password).in_bytes(output.encode()), [], output)
-        self.outputs = []
-        self.say("key", "rewrap", self.job.root)
-        os.remove(self.job.path("secrets", "s.jwe.json"))
+        self.assertGreater(failed, 20)
+        self.assertTrue(any("invalid_client" in output for output in self.outputs))
         self.search(password)
 
     def test_a_secret_that_is_wrapped_while_the_vault_fails(self):
