@@ -15,6 +15,11 @@ namespace {
                  "the key envelope does not open: it was altered, or is not under this key");
 }
 
+void warn_of_older(std::string& warning) {
+  if (!warning.empty()) warning += "; ";
+  warning += "it was wrapped with RSA-OAEP, whose SHA-1 is of the past: have it wrapped again";
+}
+
 }  // namespace
 
 ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
@@ -22,8 +27,10 @@ ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore
   for (const Recipient& recipient : recipients) {
     if (!keys.owns(recipient.kid)) continue;
     try {
-      Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key);
+      Unwrapped unwrapped =
+          keys.unwrap(recipient.kid, recipient.encrypted_key, recipient.algorithm);
       if (unwrapped.secret.size() != kContentKeyBytes) not_opened();
+      if (recipient.algorithm == WrapAlgorithm::kRsaOaep) warn_of_older(unwrapped.warning);
       return {std::move(unwrapped.secret), recipient.kid, std::move(unwrapped.warning)};
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kKey) throw;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "keywrap/content_cipher.h"
 #include "keywrap/content_key.h"
+#include "keywrap/excerpt.h"
 #include "keywrap/key_error.h"
 #include "keywrap/strict_json.h"
 
@@ -29,10 +30,15 @@ constexpr std::size_t kMostAroundValue = 3072;  // of the payload
   throw KeyError(Condition::kEnvelopeCorrupt, "the key envelope cannot be read: " + why);
 }
 
-[[noreturn]] void bad_algorithm(const std::string& what) {
+[[noreturn]] void bad_algorithm(const std::string& what, const std::string& name) {
+  const bool older = name == to_string(WrapAlgorithm::kRsaOaep);
   throw Error(ErrorKind::kKey, "envelope-algorithm",
-              "the key envelope uses another " + what + " than driveprep accepts",
-              "Use the envelope that driveprep made.");
+              "the key envelope uses the " + what + " " + excerpt(name, 40) +
+                  ", which is not accepted" + (older ? " unless you say so" : ""),
+              older
+                  ? "driveprep key show and key unwrap-secret open what another tool has made with "
+                    "--allow-rsa-oaep."
+                  : "Use the envelope that driveprep made.");
 }
 
 // One text for every way in which a key or a text can be wrong: the difference would help whoever
@@ -116,7 +122,9 @@ Binding parse_protected_header(const std::string& encoded) {
   }
   require_members(header, "the protected header",
                   {"typ", "cty", "enc", "ie.v", "ie.job", "ie.drive", "ie.purpose"});
-  if (text_member(header, "enc") != "A256GCM") bad_algorithm("content encryption");
+  if (const std::string& enc = text_member(header, "enc"); enc != "A256GCM") {
+    bad_algorithm("content encryption", enc);
+  }
   if (text_member(header, "typ") != "JOSE+JSON" || text_member(header, "cty") != "json") {
     corrupt("its type is unknown");
   }
@@ -128,12 +136,16 @@ Binding parse_protected_header(const std::string& encoded) {
   return binding;
 }
 
-Recipient parse_recipient(const json& object) {
+Recipient parse_recipient(const json& object, Accept accept) {
   require_members(object, "a recipient", {"header", "encrypted_key"});
   const json& header = object.at("header");
   require_members(header, "a recipient's header", {"alg", "kid"});
-  if (text_member(header, "alg") != kRsaOaep256) bad_algorithm("key wrapping");
-  Recipient recipient{text_member(header, "kid"), binary_member(object, "encrypted_key")};
+  const auto algorithm = wrap_algorithm_from(text_member(header, "alg"));
+  if (!algorithm || (algorithm == WrapAlgorithm::kRsaOaep && accept != Accept::kAlsoRsaOaep)) {
+    bad_algorithm("key wrapping", text_member(header, "alg"));
+  }
+  Recipient recipient{text_member(header, "kid"), binary_member(object, "encrypted_key"),
+                      *algorithm};
   if (recipient.kid.empty() || recipient.kid.size() > kMaxKidBytes ||
       !is_plain_ascii(recipient.kid)) {
     corrupt("the identifier of a key is not one");
@@ -143,7 +155,7 @@ Recipient parse_recipient(const json& object) {
 
 }  // namespace
 
-Envelope Envelope::parse(std::string_view text) {
+Envelope Envelope::parse(std::string_view text, Accept accept) {
   json document;
   try {
     document = parse_strict_json(text, kMaxMetadataEnvelopeBytes);
@@ -162,7 +174,7 @@ Envelope Envelope::parse(std::string_view text) {
     corrupt("it is too long");
   }
   for (const json& recipient : recipients) {
-    envelope.recipients.push_back(parse_recipient(recipient));
+    envelope.recipients.push_back(parse_recipient(recipient, accept));
   }
   envelope.iv = sized_member<12>(document, "iv");
   envelope.ciphertext = binary_member(document, "ciphertext");
@@ -176,7 +188,7 @@ Envelope Envelope::parse(std::string_view text) {
 std::string Envelope::to_json() const {
   json list = json::array();
   for (const Recipient& recipient : recipients) {
-    list.push_back({{"header", {{"alg", kRsaOaep256}, {"kid", recipient.kid}}},
+    list.push_back({{"header", {{"alg", to_string(recipient.algorithm)}, {"kid", recipient.kid}}},
                     {"encrypted_key", base64url(recipient.encrypted_key)}});
   }
   const json document = {{"protected", protected_header},
@@ -205,8 +217,8 @@ std::string seal(const Binding& binding, const Payload& payload, KeyStore& keys,
   return envelope.to_json();
 }
 
-Opened open(std::string_view text, const Binding& expected, KeyStore& keys) {
-  const Envelope envelope = Envelope::parse(text);
+Opened open(std::string_view text, const Binding& expected, KeyStore& keys, Accept accept) {
+  const Envelope envelope = Envelope::parse(text, accept);
   if (envelope.binding != expected) {
     throw KeyError(Condition::kBindingMismatch,
                    "the key envelope is for drive '" + envelope.binding.drive + "' of job '" +

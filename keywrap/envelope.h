@@ -42,7 +42,12 @@ inline constexpr std::size_t kMaxRecipients = 8;
 struct Recipient {
   std::string kid;
   Bytes encrypted_key;
+  WrapAlgorithm algorithm = WrapAlgorithm::kRsaOaep256;
 };
+
+// Which algorithms the keys of an envelope may be wrapped with. driveprep makes RSA-OAEP-256 only;
+// envelopes of other tools may have RSA-OAEP, which is taken when the operator says so.
+enum class Accept { kOurAlgorithm, kAlsoRsaOaep };
 
 // A parsed envelope: nothing secret in it, nothing of it verified yet except its form.
 struct Envelope {
@@ -54,8 +59,8 @@ struct Envelope {
   std::array<std::byte, 16> tag{};
 
   // Throws Error kKey "envelope-corrupt" (also for too large, unknown or duplicate members) or
-  // "envelope-algorithm" (other than A256GCM and RSA-OAEP-256).
-  static Envelope parse(std::string_view text);
+  // "envelope-algorithm" (other than A256GCM and RSA-OAEP-256, or what `accept` adds).
+  static Envelope parse(std::string_view text, Accept accept = Accept::kOurAlgorithm);
   // One line of JSON with a line feed.
   std::string to_json() const;
 };
@@ -77,6 +82,7 @@ struct Opened {
 // touched; "envelope-key-foreign" when no recipient's key belongs to `keys`; the state codes of
 // KeyStore when none of the recipients' keys can be used; "envelope-not-opened", one and the same
 // for a wrong key, an altered text and a payload that is not what was sealed.
-Opened open(std::string_view text, const Binding& expected, KeyStore& keys);
+Opened open(std::string_view text, const Binding& expected, KeyStore& keys,
+            Accept accept = Accept::kOurAlgorithm);
 
 }  // namespace driveprep::keywrap

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/secret_bytes.h"
+#include "keywrap/wrap_algorithm.h"
 
 namespace driveprep::keywrap {
 
@@ -18,10 +19,6 @@ namespace driveprep::keywrap {
 using UnixSeconds = std::int64_t;
 using Clock = std::function<UnixSeconds()>;
 UnixSeconds system_clock_seconds();
-
-// RSAES-OAEP with SHA-256 for the hash and MGF1 (RFC 7518, section 4.3): the only algorithm that
-// wraps.
-inline constexpr std::string_view kRsaOaep256 = "RSA-OAEP-256";
 
 // One version of a key, as its store describes it. What a store does not tell is absent.
 struct KeyVersion {
@@ -73,7 +70,13 @@ class KeyStore {
 
   // RSA-OAEP-256 under exactly the version `kid` names; without a version it is kUriInvalid.
   virtual Bytes wrap(std::string_view kid, const SecretBytes& secret) = 0;
-  virtual Unwrapped unwrap(std::string_view kid, ByteView wrapped) = 0;
+  Unwrapped unwrap(std::string_view kid, ByteView wrapped,
+                   WrapAlgorithm algorithm = WrapAlgorithm::kRsaOaep256) {
+    return do_unwrap(kid, wrapped, algorithm);
+  }
+
+ private:
+  virtual Unwrapped do_unwrap(std::string_view kid, ByteView wrapped, WrapAlgorithm algorithm) = 0;
 };
 
 // The state rules that all stores share. A version wraps when it is enabled and

@@ -295,7 +295,8 @@ Bytes LocalKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
   return private_key(key, version)->encrypt(secret);
 }
 
-Unwrapped LocalKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
+Unwrapped LocalKeyStore::do_unwrap(std::string_view kid, ByteView wrapped,
+                                   WrapAlgorithm algorithm) {
   const LocalKeyUri uri = parse_versioned_uri(kid, id());
   KeyRecord key = load_key(uri.name);
   const VersionRecord& version = version_of(key, uri);
@@ -305,7 +306,7 @@ Unwrapped LocalKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
   } catch (const KeyError& error) {
     fail_locally(error, uri);
   }
-  return {private_key(key, version)->decrypt(wrapped), std::move(warning)};
+  return {private_key(key, version)->decrypt(wrapped, algorithm), std::move(warning)};
 }
 
 KeyVersion LocalKeyStore::add_version(KeyRecord key, const KeyParameters& parameters) {

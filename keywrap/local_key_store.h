@@ -101,7 +101,6 @@ class LocalKeyStore final : public KeyStore {
   // The same by the name of the key alone.
   KeyVersion newest(std::string_view name);
   Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
-  Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
 
   // As newest(), but makes the key (RSA 3072) when the store has none of that name.
   KeyVersion newest_or_create(std::string_view name = kDefaultKeyName);
@@ -126,6 +125,7 @@ class LocalKeyStore final : public KeyStore {
   LocalKey key(std::string_view name) const;
 
  private:
+  Unwrapped do_unwrap(std::string_view kid, ByteView wrapped, WrapAlgorithm algorithm) override;
   explicit LocalKeyStore(Options options);
 
   std::filesystem::path key_directory(std::string_view name) const;

@@ -18,20 +18,14 @@ namespace {
 // OWASP's figure for PBKDF2 with HMAC-SHA-256; about 0.25 s on a desktop of 2022.
 constexpr int kPbkdf2Rounds = 600'000;
 
-template <auto Function>
-struct Call {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Function(pointer);
-  }
-};
+using openssl::Call;
+using openssl::KeyContext;
+using openssl::Number;
 using Bio = std::unique_ptr<BIO, Call<BIO_free_all>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Call<EVP_PKEY_CTX_free>>;
 using Pkcs8 = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Call<PKCS8_PRIV_KEY_INFO_free>>;
 using EncryptedKey = std::unique_ptr<X509_SIG, Call<X509_SIG_free>>;
 using Algorithm = std::unique_ptr<X509_ALGOR, Call<X509_ALGOR_free>>;
 using Encoder = std::unique_ptr<OSSL_ENCODER_CTX, Call<OSSL_ENCODER_CTX_free>>;
-using Number = std::unique_ptr<BIGNUM, Call<BN_free>>;
 
 // OpenSSL's error queue is emptied so that nobody else trips over it.
 [[noreturn]] void fail(const char* code, std::string message, std::string remedy = {}) {
@@ -60,14 +54,12 @@ SecretBytes pkcs8_der(EVP_PKEY* key) {
   return der;
 }
 
-KeyContext oaep_context(EVP_PKEY* key, int (*init)(EVP_PKEY_CTX*)) {
-  KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
-  const bool ready = context && init(context.get()) == 1 &&
-                     EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) == 1 &&
-                     EVP_PKEY_CTX_set_rsa_oaep_md(context.get(), EVP_sha256()) == 1 &&
-                     EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), EVP_sha256()) == 1;
-  if (!ready)
-    fail(Condition::kWrapFailed, "RSA-OAEP with SHA-256 is not available in this OpenSSL");
+KeyContext oaep_context(EVP_PKEY* key, int (*init)(EVP_PKEY_CTX*), WrapAlgorithm algorithm) {
+  KeyContext context = openssl::oaep_context(key, init, algorithm);
+  if (!context) {
+    fail(Condition::kWrapFailed,
+         std::string(to_string(algorithm)) + " is not available in this OpenSSL");
+  }
   return context;
 }
 
@@ -140,7 +132,8 @@ RsaPublic RsaKey::public_part() const {
 }
 
 Bytes RsaKey::encrypt(const SecretBytes& secret) const {
-  const KeyContext context = oaep_context(key_.get(), EVP_PKEY_encrypt_init);
+  const KeyContext context =
+      oaep_context(key_.get(), EVP_PKEY_encrypt_init, WrapAlgorithm::kRsaOaep256);
   Bytes wrapped(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
   std::size_t size = wrapped.size();
   if (EVP_PKEY_encrypt(context.get(), uchars(MutableByteView(wrapped)), &size,
@@ -152,8 +145,8 @@ Bytes RsaKey::encrypt(const SecretBytes& secret) const {
   return wrapped;
 }
 
-SecretBytes RsaKey::decrypt(ByteView wrapped) const {
-  const KeyContext context = oaep_context(key_.get(), EVP_PKEY_decrypt_init);
+SecretBytes RsaKey::decrypt(ByteView wrapped, WrapAlgorithm algorithm) const {
+  const KeyContext context = oaep_context(key_.get(), EVP_PKEY_decrypt_init, algorithm);
   SecretBytes secret(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
   std::size_t size = secret.size();
   if (EVP_PKEY_decrypt(context.get(), uchars(secret.span()), &size, uchars(wrapped),

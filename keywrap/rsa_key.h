@@ -1,4 +1,4 @@
-// An RSA private key in OpenSSL's hands: made, kept as an encrypted file, used for RSA-OAEP-256.
+// An RSA private key in OpenSSL's hands: made, kept as an encrypted file, used for RSA-OAEP.
 #pragma once
 
 #include <openssl/evp.h>
@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/secret_bytes.h"
+#include "keywrap/openssl.h"
 
 namespace driveprep::keywrap {
 
@@ -30,17 +31,14 @@ class RsaKey {
   unsigned bits() const;
   RsaPublic public_part() const;
 
-  // RSAES-OAEP, SHA-256 for the hash and MGF1. Throw KeyErrors kWrapFailed, kEnvelopeNotOpened.
+  // Throw KeyErrors kWrapFailed, kEnvelopeNotOpened.
   Bytes encrypt(const SecretBytes& secret) const;
-  SecretBytes decrypt(ByteView wrapped) const;
+  SecretBytes decrypt(ByteView wrapped, WrapAlgorithm algorithm) const;
 
  private:
-  struct Free {
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  };
   explicit RsaKey(EVP_PKEY* key) : key_(key) {}
 
-  std::unique_ptr<EVP_PKEY, Free> key_;
+  openssl::Key key_;
 };
 
 }  // namespace driveprep::keywrap

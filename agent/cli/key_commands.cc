@@ -26,8 +26,8 @@ struct KeyCommands {
   KeyShowOptions show;
   CommonOptions audit;
   KeyExplainOptions explain;
-  SecretOptions wrap;
-  SecretOptions unwrap;
+  WrapSecretOptions wrap;
+  UnwrapSecretOptions unwrap;
 };
 
 CLI::App* add_command(CLI::App& parent, CommonOptions& options, const Described& described,
@@ -73,6 +73,11 @@ void add_wait(CLI::App& app, KeyUseOptions& options) {
                  "grant takes a while to get around (30s, 10m)")
       ->transform(CLI::Validator(to_seconds, ""))
       ->type_name("TIME");
+}
+
+void add_opening(CLI::App& app, OpeningOptions& options) {
+  app.add_flag("--allow-rsa-oaep", options.allow_rsa_oaep,
+               "Also what another tool has wrapped with RSA-OAEP (SHA-1)");
 }
 
 void add_profile(CLI::App& app, std::string& profile) {
@@ -153,14 +158,13 @@ void add_looking(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
                "key is under; asks no vault",
                "nothing", "driveprep key status archive-2026"},
               chosen, [c] { return run_key_status(c->status); });
-  add_command(app, c->show,
-              {"show", "Print the recovery password of a drive",
-               "in JOB: journal.db, the fact that it was shown",
-               "driveprep key show archive-2026 --drive DISK0"},
-              chosen, [c] { return run_key_show(c->show); })
-      ->add_option("--drive", c->show.drive, "The drive's id")
-      ->type_name("ID")
-      ->required();
+  CLI::App* show = add_command(app, c->show,
+                               {"show", "Print the recovery password of a drive",
+                                "in JOB: journal.db, the fact that it was shown",
+                                "driveprep key show archive-2026 --drive DISK0"},
+                               chosen, [c] { return run_key_show(c->show); });
+  show->add_option("--drive", c->show.drive, "The drive's id")->type_name("ID")->required();
+  add_opening(*show, c->show);
   add_command(
       app, c->audit,
       {"audit",
@@ -198,6 +202,7 @@ void add_secrets(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
   unwrap->add_option("--name", c->unwrap.name, "What it is called in the job")
       ->type_name("NAME")
       ->required();
+  add_opening(*unwrap, c->unwrap);
 }
 
 }  // namespace

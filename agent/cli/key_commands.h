@@ -13,7 +13,12 @@ class App;
 
 namespace driveprep::cli {
 
-struct KeyShowOptions : CommonOptions {
+// Commands that open an envelope.
+struct OpeningOptions : CommonOptions {
+  bool allow_rsa_oaep = false;  // as another tool may have wrapped it
+};
+
+struct KeyShowOptions : OpeningOptions {
   std::string drive;
 };
 
@@ -39,11 +44,15 @@ struct KeySetOptions : KeyUseOptions {
   bool allow_region_mismatch = false;
 };
 
-struct SecretOptions : CommonOptions {
+struct WrapSecretOptions : CommonOptions {
   std::string name;
   std::string purpose = "secret";
   int descriptor = 0;  // the secret is read from here
   bool replace = false;
+};
+
+struct UnwrapSecretOptions : OpeningOptions {
+  std::string name;
 };
 
 int run_key_check(const KeyCheckOptions& options);
@@ -53,8 +62,8 @@ int run_key_status(const CommonOptions& options);
 int run_key_rewrap(const KeyUseOptions& options);
 int run_key_show(const KeyShowOptions& options);
 int run_key_audit(const CommonOptions& options);
-int run_wrap_secret(const SecretOptions& options);
-int run_unwrap_secret(const SecretOptions& options);
+int run_wrap_secret(const WrapSecretOptions& options);
+int run_unwrap_secret(const UnwrapSecretOptions& options);
 
 // Adds "key" and its commands; the one that is named is left in `command`.
 void add_key_commands(CLI::App& app, std::function<int()>& command);

@@ -22,7 +22,7 @@ void require_name(const std::string& name) {
   }
 }
 
-SecretBytes read_secret(const SecretOptions& options) {
+SecretBytes read_secret(const WrapSecretOptions& options) {
   if (options.descriptor == STDIN_FILENO && ::isatty(STDIN_FILENO) != 0) {
     return volume::ask_secret("Secret " + options.name);
   }
@@ -35,7 +35,7 @@ keys::EnvelopeFile file_of(const job::Job& job, const std::string& name) {
 
 }  // namespace
 
-int run_wrap_secret(const SecretOptions& options) {
+int run_wrap_secret(const WrapSecretOptions& options) {
   require_name(options.name);
   const auto purpose = keywrap::purpose_from(
       options.purpose == "device-unlock-key" ? "databox-device-unlock-key" : "secret");
@@ -77,7 +77,7 @@ int run_wrap_secret(const SecretOptions& options) {
   return 0;
 }
 
-int run_unwrap_secret(const SecretOptions& options) {
+int run_unwrap_secret(const UnwrapSecretOptions& options) {
   require_name(options.name);
   KeySession session(options.job, KeySession::Access::kChange);
   const keys::EnvelopeFile file = file_of(session.job(), options.name);
@@ -88,9 +88,10 @@ int run_unwrap_secret(const SecretOptions& options) {
   }
   keywrap::Binding binding;
   const keywrap::Opened opened = session.in_its_words([&] {
-    const keywrap::Envelope envelope = keys::read_envelope(file, session.job().spec.name);
+    const keywrap::Envelope envelope =
+        keys::read_envelope(file, session.job().spec.name, accepted(options));
     binding = envelope.binding;
-    return keywrap::open(envelope.to_json(), binding, session.keys().ring());
+    return keywrap::open(envelope.to_json(), binding, session.keys().ring(), accepted(options));
   });
   for (const std::string& warning : opened.warnings) {
     note("driveprep: warning: " + printable_line(warning));

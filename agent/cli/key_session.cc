@@ -32,6 +32,10 @@ KeySession::KeySession(const std::string& job, Access access) : job_(job::load_j
   if (access == Access::kChange) memory_ = std::make_unique<keys::AccessMemory>(*keys_);
 }
 
+keywrap::Accept accepted(const OpeningOptions& options) {
+  return options.allow_rsa_oaep ? keywrap::Accept::kAlsoRsaOaep : keywrap::Accept::kOurAlgorithm;
+}
+
 keys::RewrapProgress rewrap_progress(bool json) {
   if (json || ::isatty(STDERR_FILENO) == 0) return {};
   return [](std::size_t done, std::size_t all) {

@@ -4,11 +4,13 @@
 #include <memory>
 #include <string>
 
+#include "agent/cli/key_commands.h"
 #include "agent/job/job_directory.h"
 #include "agent/journal/job_lock.h"
 #include "agent/journal/journal.h"
 #include "agent/keys/job_keys.h"
 #include "agent/keys/key_change.h"
+#include "keywrap/envelope.h"
 #include "keywrap/key_error.h"
 
 namespace driveprep::cli {
@@ -48,5 +50,8 @@ keys::RewrapProgress rewrap_progress(bool json);
 
 // What a change did, for people and as members of a JSON document.
 void print_change(KeySession& session, const keys::KeyChange& change, bool json);
+
+// What the options let an envelope be wrapped with.
+keywrap::Accept accepted(const OpeningOptions& options);
 
 }  // namespace driveprep::cli

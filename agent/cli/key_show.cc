@@ -20,7 +20,7 @@ int run_key_show(const KeyShowOptions& options) {
   }
   const keys::DriveKey key = session.in_its_words([&] {
     return keys::open_drive_envelope(job.directory, job.spec.name, options.drive, drive->state,
-                                     session.keys().ring());
+                                     session.keys().ring(), accepted(options));
   });
   for (const std::string& warning : key.warnings) {
     note("driveprep: warning: " + printable_line(warning));

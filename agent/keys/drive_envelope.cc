@@ -1,7 +1,6 @@
 #include "agent/keys/drive_envelope.h"
 
 #include "base/posix.h"
-#include "keywrap/envelope.h"
 
 namespace driveprep::keys {
 namespace {
@@ -12,7 +11,7 @@ constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
 
 DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
                              const std::string& drive_id, journal::DriveState state,
-                             keywrap::KeyStore& keys) {
+                             keywrap::KeyStore& keys, keywrap::Accept accept) {
   const std::filesystem::path file = directory.envelope(drive_id);
   if (!std::filesystem::exists(file)) {
     throw Error(ErrorKind::kKey, "envelope-missing",
@@ -26,7 +25,7 @@ DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::stri
   }
   const std::string text = posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
   keywrap::Opened opened =
-      keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys);
+      keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys, accept);
   return {bitlocker::RecoveryPassword::parse(opened.payload.value.text()), std::move(opened.kid),
           std::move(opened.warnings)};
 }

@@ -7,7 +7,7 @@
 #include "agent/job/job_directory.h"
 #include "agent/journal/records.h"
 #include "bitlocker/recovery_password.h"
-#include "keywrap/key_store.h"
+#include "keywrap/envelope.h"
 
 namespace driveprep::keys {
 
@@ -21,6 +21,7 @@ struct DriveKey {
 // Otherwise as keywrap::open().
 DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
                              const std::string& drive_id, journal::DriveState state,
-                             keywrap::KeyStore& keys);
+                             keywrap::KeyStore& keys,
+                             keywrap::Accept accept = keywrap::Accept::kOurAlgorithm);
 
 }  // namespace driveprep::keys

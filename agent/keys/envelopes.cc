@@ -48,12 +48,13 @@ std::vector<EnvelopeFile> envelopes_of(const job::JobDirectory& directory) {
   return files;
 }
 
-keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job_id) {
+keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job_id,
+                                keywrap::Accept accept) {
   using keywrap::Condition;
   using keywrap::KeyError;
   const std::string text = posix::read_file(file.file, kEnvelopeLimit, ErrorKind::kKey);
   try {
-    keywrap::Envelope envelope = keywrap::Envelope::parse(text);
+    keywrap::Envelope envelope = keywrap::Envelope::parse(text, accept);
     const bool of_drive = !keywrap::is_customers_secret(envelope.binding.purpose);
     if (envelope.binding.job == job_id && envelope.binding.drive == file.name &&
         of_drive == file.is_drive) {

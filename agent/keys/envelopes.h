@@ -22,7 +22,8 @@ struct EnvelopeFile {
 std::vector<EnvelopeFile> envelopes_of(const job::JobDirectory& directory);
 
 // KeyError kEnvelopeCorrupt names the file. The binding is checked against job and name.
-keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job_id);
+keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job_id,
+                                keywrap::Accept accept = keywrap::Accept::kOurAlgorithm);
 void write_envelope(const EnvelopeFile& file, const keywrap::Envelope& envelope);
 
 // The keys that the envelope in the file is under.

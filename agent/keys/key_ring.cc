@@ -216,8 +216,9 @@ Bytes KeyRing::wrap(std::string_view kid, const SecretBytes& secret) {
   return use(kid, [&](keywrap::KeyStore& store) { return store.wrap(kid, secret); });
 }
 
-keywrap::Unwrapped KeyRing::unwrap(std::string_view kid, ByteView wrapped) {
-  return use(kid, [&](keywrap::KeyStore& store) { return store.unwrap(kid, wrapped); });
+keywrap::Unwrapped KeyRing::do_unwrap(std::string_view kid, ByteView wrapped,
+                                      keywrap::WrapAlgorithm algorithm) {
+  return use(kid, [&](keywrap::KeyStore& store) { return store.unwrap(kid, wrapped, algorithm); });
 }
 
 KeyRing::LastUse KeyRing::last_use() {

@@ -36,7 +36,6 @@ class KeyRing final : public keywrap::KeyStore {
   bool owns(std::string_view uri) const override;
   keywrap::KeyVersion describe(std::string_view uri) override;
   Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
-  keywrap::Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
 
   // The local store of the job. Errors name the place in job.json that chose it.
   keywrap::LocalKeyStore& local();
@@ -57,6 +56,8 @@ class KeyRing final : public keywrap::KeyStore {
   std::string credential_text();
 
  private:
+  keywrap::Unwrapped do_unwrap(std::string_view kid, ByteView wrapped,
+                               keywrap::WrapAlgorithm algorithm) override;
   struct Vault;
 
   struct Token;

@@ -54,7 +54,7 @@ Outcome rewrap_one(const EnvelopeFile& file, const std::string& job_id, JobKeys&
                           {"reason", to_string(reason)},
                           {"from", result.opened_by},
                           {"to", kid},
-                          {"alg", keywrap::kRsaOaep256},
+                          {"alg", keywrap::to_string(keywrap::WrapAlgorithm::kRsaOaep256)},
                           {"sealed_before", hex_lower(keywrap::sealed_digest(envelope))},
                           {"sealed_after", hex_lower(keywrap::sealed_digest(result.envelope))},
                           {"verified", true}};

@@ -1,7 +1,6 @@
 #include "keywrap/identity/client_certificate.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -13,6 +12,7 @@
 
 #include "base/encoding.h"
 #include "base/guid.h"
+#include "keywrap/openssl.h"
 
 namespace driveprep::keywrap::identity {
 namespace {
@@ -20,15 +20,9 @@ namespace {
 constexpr UnixSeconds kAssertionLife = 10 * 60;
 constexpr int kMostCertificates = 16;
 
-template <auto Function>
-struct Call {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Function(pointer);
-  }
-};
+using openssl::Call;
+using openssl::Key;
 using Bio = std::unique_ptr<BIO, Call<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Call<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Call<X509_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Call<EVP_MD_CTX_free>>;
 

@@ -4,32 +4,25 @@
 
 #include "keywrap/pkcs11/oaep.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
 #include <memory>
 
 #include "keywrap/key_error.h"
+#include "keywrap/openssl.h"
 
 namespace driveprep::keywrap::pkcs11 {
 namespace {
 
-template <auto Function>
-struct Call {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Function(pointer);
-  }
-};
-using Number = std::unique_ptr<BIGNUM, Call<BN_free>>;
+using openssl::Call;
+using openssl::Key;
+using openssl::KeyContext;
+using openssl::Number;
 using Builder = std::unique_ptr<OSSL_PARAM_BLD, Call<OSSL_PARAM_BLD_free>>;
 using Parameters = std::unique_ptr<OSSL_PARAM, Call<OSSL_PARAM_free>>;
-using Context = std::unique_ptr<EVP_PKEY_CTX, Call<EVP_PKEY_CTX_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Call<EVP_PKEY_free>>;
 
 [[noreturn]] void wrap_failed(const char* why) {
   ERR_clear_error();
@@ -50,7 +43,7 @@ Key public_key(ByteView modulus, ByteView exponent) {
     return nullptr;
   }
   const Parameters parameters(OSSL_PARAM_BLD_to_param(builder.get()));
-  const Context context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
   EVP_PKEY* key = nullptr;
   if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
       EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1) {
@@ -78,12 +71,12 @@ SecretBytes oaep_pad(const SecretBytes& secret, std::size_t modulus_bytes) {
   return block;
 }
 
-SecretBytes oaep_unpad(const SecretBytes& block) {
+SecretBytes oaep_unpad(const SecretBytes& block, WrapAlgorithm algorithm) {
+  const EVP_MD* hash = openssl::hash_of(algorithm);
   SecretBytes secret(block.size());
   const int size = RSA_padding_check_PKCS1_OAEP_mgf1(
       uchars(secret.span()), static_cast<int>(secret.size()), uchars(block.span()),
-      static_cast<int>(block.size()), static_cast<int>(block.size()), nullptr, 0, EVP_sha256(),
-      EVP_sha256());
+      static_cast<int>(block.size()), static_cast<int>(block.size()), nullptr, 0, hash, hash);
   if (size < 0) not_opened();
   secret.truncate(static_cast<std::size_t>(size));
   return secret;
@@ -91,15 +84,12 @@ SecretBytes oaep_unpad(const SecretBytes& block) {
 
 Bytes oaep_encrypt(ByteView modulus, ByteView exponent, const SecretBytes& secret) {
   const Key key = public_key(modulus, exponent);
-  const Context context(key ? EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr) : nullptr);
+  const KeyContext context =
+      openssl::oaep_context(key.get(), EVP_PKEY_encrypt_init, WrapAlgorithm::kRsaOaep256);
   Bytes wrapped(modulus.size());
   std::size_t size = wrapped.size();
-  const bool done = context && EVP_PKEY_encrypt_init(context.get()) == 1 &&
-                    EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) == 1 &&
-                    EVP_PKEY_CTX_set_rsa_oaep_md(context.get(), EVP_sha256()) == 1 &&
-                    EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), EVP_sha256()) == 1 &&
-                    EVP_PKEY_encrypt(context.get(), uchars(MutableByteView(wrapped)), &size,
-                                     uchars(secret.span()), secret.size()) == 1;
+  const bool done = context && EVP_PKEY_encrypt(context.get(), uchars(MutableByteView(wrapped)),
+                                                &size, uchars(secret.span()), secret.size()) == 1;
   if (!done) wrap_failed("the public key of the token does not encrypt");
   wrapped.resize(size);
   return wrapped;

@@ -18,10 +18,11 @@ namespace {
 constexpr std::size_t kMaxPinBytes = 256;
 constexpr UnixSeconds kSecondsPerDay = 86'400;
 
-CK_RSA_PKCS_OAEP_PARAMS sha256_parameters() {
+CK_RSA_PKCS_OAEP_PARAMS parameters_of(WrapAlgorithm algorithm) {
+  const bool sha1 = algorithm == WrapAlgorithm::kRsaOaep;
   CK_RSA_PKCS_OAEP_PARAMS parameters{};
-  parameters.hashAlg = CKM_SHA256;
-  parameters.mgf = CKG_MGF1_SHA256;
+  parameters.hashAlg = sha1 ? CKM_SHA_1 : CKM_SHA256;
+  parameters.mgf = sha1 ? CKG_MGF1_SHA1 : CKG_MGF1_SHA256;
   parameters.source = CKZ_DATA_SPECIFIED;
   return parameters;
 }
@@ -281,7 +282,7 @@ Bytes Pkcs11KeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
   if (!key.shown) return oaep_encrypt(key.modulus, key.exponent, secret);
 
   Bytes wrapped(key.modulus.size());
-  CK_RSA_PKCS_OAEP_PARAMS parameters = sha256_parameters();
+  CK_RSA_PKCS_OAEP_PARAMS parameters = parameters_of(WrapAlgorithm::kRsaOaep256);
   TokenSession::Outcome outcome = session_->encrypt(
       {CKM_RSA_PKCS_OAEP, &parameters, sizeof parameters}, *key.shown, secret, wrapped);
   if (is_unknown_mechanism(outcome.start)) {
@@ -296,7 +297,8 @@ Bytes Pkcs11KeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
       {.kid = version.kid});
 }
 
-Unwrapped Pkcs11KeyStore::unwrap(std::string_view kid, ByteView wrapped) {
+Unwrapped Pkcs11KeyStore::do_unwrap(std::string_view kid, ByteView wrapped,
+                                    WrapAlgorithm algorithm) {
   const KeyPair key = find_version(kid);
   const KeyVersion version = description(key);
   require_rsa(version);
@@ -306,12 +308,12 @@ Unwrapped Pkcs11KeyStore::unwrap(std::string_view kid, ByteView wrapped) {
 
   // Which way is taken depends on the token alone, never on the data.
   SecretBytes secret(key.modulus.size());
-  CK_RSA_PKCS_OAEP_PARAMS parameters = sha256_parameters();
+  CK_RSA_PKCS_OAEP_PARAMS parameters = parameters_of(algorithm);
   TokenSession::Outcome outcome = session_->decrypt(
       {CKM_RSA_PKCS_OAEP, &parameters, sizeof parameters}, key.secret, wrapped, secret);
   if (is_unknown_mechanism(outcome.start)) {
     outcome = session_->decrypt({CKM_RSA_X_509, nullptr, 0}, key.secret, wrapped, secret);
-    if (outcome.done()) secret = oaep_unpad(as_block(secret, key.modulus.size()));
+    if (outcome.done()) secret = oaep_unpad(as_block(secret, key.modulus.size()), algorithm);
   }
   if (outcome.start != CKR_OK) {
     throw KeyError(Condition::kKeyOperationMissing,

@@ -58,9 +58,9 @@ class Pkcs11KeyStore final : public KeyStore {
   bool owns(std::string_view uri) const override;
   KeyVersion describe(std::string_view uri) override;
   Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
-  Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
 
  private:
+  Unwrapped do_unwrap(std::string_view kid, ByteView wrapped, WrapAlgorithm algorithm) override;
   struct KeyPair;
 
   explicit Pkcs11KeyStore(Options options);

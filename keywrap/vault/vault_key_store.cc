@@ -39,9 +39,9 @@ std::string told(int status, const ErrorBody& body) {
   return text;
 }
 
-SecretBytes operation_body(ByteView value) {
+SecretBytes operation_body(ByteView value, WrapAlgorithm algorithm) {
   SecretJsonWriter writer;
-  writer.begin_object().member("alg", kRsaOaep256);
+  writer.begin_object().member("alg", to_string(algorithm));
   writer.member("value", secret_base64url(value).text());
   return writer.end_object().finish();
 }
@@ -140,15 +140,14 @@ identity::TokenRequest VaultKeyStore::sign_in_request(const Exchange& exchange) 
                     .kid = exchange.uri.to_string()});
   }
   if (response.status != 401) refuse(response, exchange);
-  const identity::TokenRequest request =
-      with_evidence({.http_status = response.status,
-                     .request_id = header_or_empty(response, "x-ms-request-id"),
-                     .kid = exchange.uri.to_string()},
-                    [&] {
-                      return identity::validate(identity::challenges_of(response),
-                                                exchange.uri.host, options_.cloud,
-                                                exchange.uri.kind, options_.pinned_tenant);
-                    });
+  const identity::TokenRequest request = with_evidence(
+      {.http_status = response.status,
+       .request_id = header_or_empty(response, "x-ms-request-id"),
+       .kid = exchange.uri.to_string()},
+      [&] {
+        return identity::validate(identity::challenges_of(response), exchange.uri.host,
+                                  options_.cloud, exchange.uri.kind, options_.pinned_tenant);
+      });
   const std::lock_guard guard(mutex_);
   return sign_in_[exchange.uri.host] = request;
 }
@@ -273,9 +272,9 @@ auto VaultKeyStore::judge(const VaultKeyUri& uri, Rule rule) {
 KeyVersion VaultKeyStore::describe(std::string_view uri) { return ask(parse(uri)); }
 
 // wrapKey or unwrapKey: both send a value and get one.
-SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation, ByteView value,
-                                   std::size_t length) {
-  const SecretBytes body = operation_body(value);
+SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation,
+                                   WrapAlgorithm algorithm, ByteView value, std::size_t length) {
+  const SecretBytes body = operation_body(value, algorithm);
   const http::Response response =
       exchange({operation, uri, http::Method::kPost,
                 path_of(uri) + (operation == Operation::kWrap ? "/wrapkey" : "/unwrapkey"), &body});
@@ -304,11 +303,13 @@ Bytes VaultKeyStore::wrap(std::string_view kid, const SecretBytes& secret) {
     require_can_wrap(version, sender_.now());
     return version.bits;
   });
-  const SecretBytes wrapped = operate(uri, Operation::kWrap, secret.span(), (bits + 7) / 8);
+  const SecretBytes wrapped =
+      operate(uri, Operation::kWrap, WrapAlgorithm::kRsaOaep256, secret.span(), (bits + 7) / 8);
   return Bytes(wrapped.span().begin(), wrapped.span().end());
 }
 
-Unwrapped VaultKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
+Unwrapped VaultKeyStore::do_unwrap(std::string_view kid, ByteView wrapped,
+                                   WrapAlgorithm algorithm) {
   const VaultKeyUri uri = parse_versioned(kid);
   std::string warning;
   try {
@@ -318,7 +319,7 @@ Unwrapped VaultKeyStore::unwrap(std::string_view kid, ByteView wrapped) {
     // Who may not look at a key may still be allowed to use it.
     if (error.condition() != Condition::kAccessDenied) throw;
   }
-  return {operate(uri, Operation::kUnwrap, wrapped), std::move(warning)};
+  return {operate(uri, Operation::kUnwrap, algorithm, wrapped), std::move(warning)};
 }
 
 }  // namespace driveprep::keywrap::vault

@@ -44,9 +44,9 @@ class VaultKeyStore final : public KeyStore {
   bool owns(std::string_view uri) const override;
   KeyVersion describe(std::string_view uri) override;
   Bytes wrap(std::string_view kid, const SecretBytes& secret) override;
-  Unwrapped unwrap(std::string_view kid, ByteView wrapped) override;
 
  private:
+  Unwrapped do_unwrap(std::string_view kid, ByteView wrapped, WrapAlgorithm algorithm) override;
   struct Exchange;  // one request and what to do with its answer
 
   VaultKeyUri parse(std::string_view text) const;
@@ -61,8 +61,8 @@ class VaultKeyStore final : public KeyStore {
   template <typename Rule>
   auto judge(const VaultKeyUri& uri, Rule rule);
   // The result has `length` bytes; 0: any number.
-  SecretBytes operate(const VaultKeyUri& uri, Operation operation, ByteView value,
-                      std::size_t length = 0);
+  SecretBytes operate(const VaultKeyUri& uri, Operation operation, WrapAlgorithm algorithm,
+                      ByteView value, std::size_t length = 0);
 
   Options options_;
   http::Sender& sender_;

@@ -62,15 +62,15 @@ class PythonClient:
         """jwcrypto with the private key that the recipient names."""
         return json.dumps(envelopes.open_with(text, self.case.private(kid)["jwk"]))
 
-    def seal(self, payload, header, kid):
+    def seal(self, payload, header, kid, alg=ALG):
         key = os.urandom(32)
-        wrapped = self.client(kid).wrap_key(KeyWrapAlgorithm.rsa_oaep_256, key)
+        wrapped = self.client(kid).wrap_key(KeyWrapAlgorithm(alg), key)
         token = jwe.JWE(payload.encode(), json.dumps(header), algs=["dir", "A256GCM"])
         token.add_recipient(jwk.JWK(kty="oct", k=base64url_encode(key)), '{"alg":"dir"}')
         sealed = json.loads(token.serialize())
         return json.dumps({
             **{name: sealed[name] for name in envelopes.SEALED},
-            "recipients": [{"header": {"alg": ALG, "kid": wrapped.key_id},
+            "recipients": [{"header": {"alg": alg, "kid": wrapped.key_id},
                             "encrypted_key": base64url_encode(wrapped.encrypted_key)}]})
 
 
@@ -203,6 +203,23 @@ class Crossed(vault_case.VaultCase):
         self.assertEqual(json.loads(self.node().open(text, self.second))["value"], password)
 
     # --- theirs, opened by us
+
+    def test_what_was_wrapped_with_rsa_oaep_opens_when_asked_for_only(self):
+        text = PythonClient(self).seal(json.dumps(PAYLOAD), envelopes.binding("theirs"), self.first,
+                                       "RSA-OAEP")
+        self.put(text, "theirs")
+        command = ["key", "unwrap-secret", self.job.root, "--name", "theirs"]
+        error = self.refused(KEY, "envelope-algorithm", *command)
+        self.assertIn("--allow-rsa-oaep", error["remedy"])
+        result = self.run_ok(*command, "--allow-rsa-oaep", "--json")
+        self.assertEqual(result.json()["value"], PAYLOAD["value"])
+        self.assertIn("SHA-1", result.err)
+        # The name decides, not what fits.
+        for alg, other in (("RSA-OAEP", ALG), (ALG, "RSA-OAEP")):
+            text = PythonClient(self).seal(json.dumps(PAYLOAD), envelopes.binding("theirs"),
+                                           self.first, alg)
+            self.put(text.replace(f'"alg": "{alg}"', f'"alg": "{other}"'), "theirs")
+            self.refused(KEY, "envelope-not-opened", *command, "--allow-rsa-oaep")
 
     def sealed_by(self, peer):
         for kid in (self.second, self.first):

@@ -23,9 +23,9 @@ class SpyStore final : public KeyStore {
     ++calls;
     return real_.wrap(kid, secret);
   }
-  Unwrapped unwrap(std::string_view kid, ByteView wrapped) override {
+  Unwrapped do_unwrap(std::string_view kid, ByteView wrapped, WrapAlgorithm algorithm) override {
     ++calls;
-    Unwrapped result = real_.unwrap(kid, wrapped);
+    Unwrapped result = real_.unwrap(kid, wrapped, algorithm);
     if (lie) result.secret.span()[0] ^= std::byte{1};
     return result;
   }

@@ -92,12 +92,15 @@ TEST_CASE("what openssl wraps with the exported public key, the token unwraps") 
   const Bytes wrapped = bytes_of(files / "wrapped");
   CHECK(store->unwrap(key.kid, wrapped).secret == secret);
 
-  // Wrapped with SHA-1, it is not ours.
+  // Wrapped with SHA-1, it is not ours, unless the caller says so; and never the other way round.
   token.run("openssl", {"pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey",
                         (files / "public.der").string(), "-in", (files / "secret").string(), "-out",
                         (files / "sha1").string(), "-pkeyopt", "rsa_padding_mode:oaep"});
   const Bytes sha1 = bytes_of(files / "sha1");
   CHECK(refusal_of([&] { store->unwrap(key.kid, sha1); }) == "EnvelopeNotOpened");
+  CHECK(store->unwrap(key.kid, sha1, WrapAlgorithm::kRsaOaep).secret == secret);
+  CHECK(refusal_of([&] { store->unwrap(key.kid, wrapped, WrapAlgorithm::kRsaOaep); }) ==
+        "EnvelopeNotOpened");
 }
 
 TEST_CASE("what the token wraps, openssl unwraps with the private key it was given") {
