@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -20,6 +21,7 @@ namespace {
 constexpr long kConnectTimeoutMilliseconds = 10'000;
 constexpr long kLocalConnectTimeoutMilliseconds = 1'000;
 constexpr std::size_t kFirstBodyBytes = 4096;
+constexpr int kFirstErrorStatus = 400;
 
 // --- memory of libcurl: tokens and keys pass through it, so nothing is freed unwiped
 
@@ -53,15 +55,19 @@ void initialise_once() {
 struct Received {
   SecretBytes body{kFirstBodyBytes};
   std::size_t size = 0;
+  int status = 0;
   bool too_large = false;
   std::vector<Header> headers;
+
+  // Of an error the status counts: what is too much of its body may be missing.
+  bool is_cut_error() const { return too_large && status >= kFirstErrorStatus; }
 };
 
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
   auto& received = *static_cast<Received*>(context);
   if (received.size + size > kMaxResponseBytes) {
     received.too_large = true;
-    return 0;
+    return 0;  // ends the exchange
   }
   if (received.size + size > received.body.size()) {
     SecretBytes larger(std::max(received.size + size, 2 * received.body.size()));
@@ -81,11 +87,22 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// 403 of "HTTP/1.1 403 Forbidden"; 0 when there is none.
+int status_of(std::string_view line) {
+  int status = 0;
+  const std::size_t start = std::min(line.find(' '), line.size() - 1) + 1;
+  (void)std::from_chars(line.data() + start, line.data() + line.size(), status);
+  return status;
+}
+
 std::size_t on_header(char* data, std::size_t, std::size_t size, void* context) {
   auto& received = *static_cast<Received*>(context);
   const std::string_view line(data, size);
   // Of several answers (100, then 200) the last one counts.
-  if (line.starts_with("HTTP/")) received.headers.clear();
+  if (line.starts_with("HTTP/")) {
+    received.headers.clear();
+    received.status = status_of(line);
+  }
   if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
     received.headers.push_back({ascii::lower(trimmed(line.substr(0, colon))),
                                 std::string(trimmed(line.substr(colon + 1)))});
@@ -140,12 +157,25 @@ TransportError::Kind resolution_failure(const std::string& host) {
                                                       : TransportError::Kind::kNameUnresolved;
 }
 
-TransportError::Kind kind_of(CURLcode code, const std::string& host) {
+// A handshake that the network ended, not TLS. libcurl has one code for both and tells them apart
+// in its text only: these are its own words for an error of the socket or the end of the stream,
+// and OpenSSL's reason for the latter; any other reason of OpenSSL ("error:...:SSL routines::...")
+// is TLS.
+bool is_lost_connection(std::string_view reason) {
+  constexpr std::array<std::string_view, 4> kLost = {
+      "SSL_connect:", "Recv failure:", "Send failure:", "unexpected eof"};
+  return std::ranges::any_of(
+      kLost, [&](std::string_view words) { return reason.find(words) != std::string_view::npos; });
+}
+
+TransportError::Kind kind_of(CURLcode code, const std::string& host, std::string_view reason) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST: return resolution_failure(host);
     case CURLE_COULDNT_RESOLVE_PROXY: return TransportError::Kind::kNameUnresolved;
     case CURLE_OPERATION_TIMEDOUT: return TransportError::Kind::kTimeout;
     case CURLE_SSL_CONNECT_ERROR:
+      return is_lost_connection(reason) ? TransportError::Kind::kNotConnected
+                                        : TransportError::Kind::kTls;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
@@ -252,13 +282,13 @@ Response CurlTransport::send(const Request& request) {
 
   const CURLcode code = curl_easy_perform(curl);
   const std::string host = host_of(request.url);
-  if (received.too_large) {
+  if (received.too_large && !received.is_cut_error()) {
     throw TransportError(TransportError::Kind::kTooLarge,
                          host + " sent more than " + std::to_string(kMaxResponseBytes) + " bytes");
   }
-  if (code != CURLE_OK) {
+  if (code != CURLE_OK && !received.is_cut_error()) {
     const std::string reason = why[0] != 0 ? why.data() : curl_easy_strerror(code);
-    throw TransportError(kind_of(code, host), host + ": " + reason);
+    throw TransportError(kind_of(code, host, reason), host + ": " + reason);
   }
   Response response;
   long status = 0;

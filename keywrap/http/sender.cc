@@ -87,7 +87,7 @@ Response Sender::send(const Request& request) {
   };
   while (true) {
     try {
-      Response response = transport_.send(request);
+      Response response = exchange(transport_, request);
       if (!is_worth_repeating(response.status) ||
           !wait(requested_wait(response, surroundings_.clock()),
                 host_of(request.url) + " answered " + std::to_string(response.status))) {

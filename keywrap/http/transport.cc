@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "keywrap/http/blot_out.h"
+
 namespace driveprep::keywrap::http {
 
 std::optional<std::string_view> Response::header(std::string_view name) const {
@@ -19,6 +21,20 @@ Condition condition_of(const TransportError& error) {
     case TransportError::Kind::kTooLarge: return Condition::kUnexpected;
   }
   return Condition::kUnexpected;
+}
+
+Response exchange(Transport& transport, const Request& request) {
+  Response response = transport.send(request);
+  if (response.status >= 200 && response.status < 300) return response;
+  std::vector<std::string_view> secrets = request.secret_parts;
+  if (request.secret_header) secrets.push_back(request.secret_header->value->text());
+  for (const std::string_view secret : secrets) {
+    blot_out(response.body.span(), secret);
+    for (Header& header : response.headers) {
+      blot_out(std::as_writable_bytes(std::span(header.value)), secret);
+    }
+  }
+  return response;
 }
 
 std::string host_of(std::string_view url) {

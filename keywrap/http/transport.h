@@ -33,6 +33,8 @@ struct Request {
   std::vector<Header> headers = {};
   std::optional<SecretHeader> secret_header = {};
   const SecretBytes* body = nullptr;  // nullptr: none; with kPost then of length 0
+  // What in the body is a secret; exchange() takes care that it does not come back.
+  std::vector<std::string_view> secret_parts = {};
   // Of the whole exchange.
   std::chrono::milliseconds timeout{30'000};
   // An endpoint of this machine (instance metadata, App Service, Arc): plain http, and never
@@ -43,7 +45,7 @@ struct Request {
 struct Response {
   int status = 0;
   std::vector<Header> headers;  // in the order of arrival, repeated ones included
-  SecretBytes body;
+  SecretBytes body;             // of an error (400 and above) the first kMaxResponseBytes at most
 
   // The first header of that name (lower case).
   std::optional<std::string_view> header(std::string_view name) const;
@@ -57,8 +59,8 @@ class TransportError : public std::runtime_error {
     kNameUnresolved,  // no name server answered
     kNotConnected,    // refused, reset, or ended early
     kTimeout,
-    kTls,       // the certificate could not be verified, or no TLS 1.2
-    kTooLarge,  // more than kMaxResponseBytes
+    kTls,       // the certificate could not be verified, or TLS was refused; the message says which
+    kTooLarge,  // more than kMaxResponseBytes, and no error
   };
   TransportError(Kind kind, const std::string& message)
       : std::runtime_error(message), kind_(kind) {}
@@ -85,5 +87,10 @@ class Transport {
   // Whether the name server knows the host; false also when no name server answers.
   virtual bool resolves(const std::string& host) = 0;
 };
+
+// Sends. An answer that is no success is read by people in the end, and some services quote what
+// they were sent: the value of the secret header and the secret parts of the body are blotted out
+// in it.
+Response exchange(Transport& transport, const Request& request);
 
 }  // namespace driveprep::keywrap::http

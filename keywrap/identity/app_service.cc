@@ -15,8 +15,6 @@ std::string url(const std::string& endpoint, const std::string& resource,
     case Name::kSystemAssigned: break;
     case Name::kClientId:
       return local_url(endpoint, kVariable, {version, wanted, {"client_id", identity.value}});
-    case Name::kObjectId:
-      return local_url(endpoint, kVariable, {version, wanted, {"principal_id", identity.value}});
     case Name::kResourceId:
       return local_url(endpoint, kVariable, {version, wanted, {"mi_res_id", identity.value}});
   }

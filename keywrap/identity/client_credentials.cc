@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "base/ascii.h"
-#include "base/posix.h"
 #include "keywrap/excerpt.h"
 #include "keywrap/identity/challenge.h"
 #include "keywrap/identity/token_response.h"
-#include "keywrap/private_file.h"
 
 namespace driveprep::keywrap::identity {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 64 * 1024;
 constexpr std::string_view kHex = "0123456789ABCDEF";
 constexpr std::string_view kHttps = "https://";
 constexpr std::string_view kJwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -42,40 +39,6 @@ void each_character(std::span<const FormField> fields, Put put) {
     put('=');
     encode(field.value);
   }
-}
-
-SecretBytes without_trailing_space(SecretBytes content) {
-  const std::size_t last = content.text().find_last_not_of(" \t\r\n");
-  content.truncate(last == std::string_view::npos ? 0 : last + 1);
-  return content;
-}
-
-SecretBytes read_projected(const std::filesystem::path& file) {
-  const UniqueFd fd = posix::open(file, O_RDONLY | O_NONBLOCK, ErrorKind::kKey);
-  const struct stat status = posix::fstat(fd.get(), file.string(), ErrorKind::kKey);
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (!S_ISREG(status.st_mode) || size > kMaxFileBytes) {
-    throw Error(ErrorKind::kKey, "read-failed",
-                file.string() + " is no regular file of at most 64 KiB");
-  }
-  SecretBytes content(size);
-  content.truncate(posix::pread_up_to(fd.get(), 0, content.span(), file.string(), ErrorKind::kKey));
-  return content;
-}
-
-std::optional<SecretBytes> read(const std::filesystem::path& file, FileRule rule) {
-  return rule == FileRule::kOwnerOnly ? read_private_secret(file, kMaxFileBytes)
-                                      : read_projected(file);
-}
-
-[[noreturn]] void unusable(const std::filesystem::path& file, FileRule rule,
-                           const std::string& why) {
-  throw KeyError(Condition::kCredentialInvalid, why, {},
-                 rule == FileRule::kOwnerOnly
-                     ? "Let " + file.string() +
-                           " be a regular file with the credential, of mode 0600, that belongs to "
-                           "the user who runs this."
-                     : "Check that the token is mounted at " + file.string() + ".");
 }
 
 }  // namespace
@@ -128,6 +91,9 @@ Token fetch_with_credential(const std::string& endpoint, const TokenRequest& req
   post.headers = {{"Content-Type", "application/x-www-form-urlencoded"},
                   {"Accept", "application/json"}};
   post.body = &form;
+  for (const FormField& field : credential) {
+    if (field.value != kJwtBearer) post.secret_parts.push_back(field.value);
+  }
   const Asked asked{who, http::host_of(endpoint), client.user_assigned};
   // Before the request: the time on the way belongs to the token's life.
   const UnixSeconds now = sender.surroundings().clock();
@@ -144,21 +110,6 @@ Token fetch_with_assertion(const std::string& endpoint, const TokenRequest& requ
   const FormField credential[] = {{"client_assertion_type", kJwtBearer},
                                   {"client_assertion", assertion}};
   return fetch_with_credential(endpoint, request, client, credential, sender, who);
-}
-
-SecretBytes read_credential(const std::filesystem::path& file, FileRule rule) {
-  std::optional<SecretBytes> content;
-  try {
-    content = read(file, rule);
-  } catch (const KeyError&) {
-    throw;
-  } catch (const Error& error) {
-    unusable(file, rule, error.what());
-  }
-  if (!content) unusable(file, rule, "there is no file " + file.string());
-  SecretBytes credential = without_trailing_space(std::move(*content));
-  if (credential.empty()) unusable(file, rule, file.string() + " is empty");
-  return credential;
 }
 
 }  // namespace driveprep::keywrap::identity

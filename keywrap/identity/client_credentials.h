@@ -2,13 +2,13 @@
 // assertion (RFC 6749, section 4.4; RFC 7523, section 2.2).
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "keywrap/cloud.h"
 #include "keywrap/http/sender.h"
+#include "keywrap/identity/credential_file.h"
 #include "keywrap/identity/sign_in_error.h"
 #include "keywrap/identity/token_source.h"
 
@@ -43,12 +43,5 @@ Token fetch_with_credential(const std::string& endpoint, const TokenRequest& req
 Token fetch_with_assertion(const std::string& endpoint, const TokenRequest& request,
                            const ClientIdentity& client, std::string_view assertion,
                            http::Sender& sender, const std::string& who);
-
-// The content of a file that holds a credential, without white space at its end. Throws KeyError
-// kCredentialInvalid, also when the file is empty or longer than 64 KiB.
-//   kOwnerOnly   must be a regular file of the user who runs this, closed to group and others
-//   kProjected   as an orchestrator puts it there: through links, readable for a group
-enum class FileRule { kOwnerOnly, kProjected };
-SecretBytes read_credential(const std::filesystem::path& file, FileRule rule);
 
 }  // namespace driveprep::keywrap::identity

@@ -26,8 +26,6 @@ std::string url(const std::string& endpoint, const std::string& resource,
     case Name::kSystemAssigned: break;
     case Name::kClientId:
       return local_url(endpoint, kVariable, {version, wanted, {"client_id", identity.value}});
-    case Name::kObjectId:
-      return local_url(endpoint, kVariable, {version, wanted, {"object_id", identity.value}});
     case Name::kResourceId:
       return local_url(endpoint, kVariable, {version, wanted, {"msi_res_id", identity.value}});
   }

@@ -52,7 +52,6 @@ std::string ManagedIdentity::describe() const {
   switch (name) {
     case Name::kSystemAssigned: break;
     case Name::kClientId: return "the user-assigned identity with the client id " + value;
-    case Name::kObjectId: return "the user-assigned identity with the object id " + value;
     case Name::kResourceId: return "the user-assigned identity " + value;
   }
   return "the system-assigned identity";
@@ -104,7 +103,7 @@ http::Response send_locally(const http::Request& request, Patience patience, htt
   };
   for (;;) {
     try {
-      http::Response response = sender.transport().send(request);
+      http::Response response = http::exchange(sender.transport(), request);
       const Milliseconds budget = budget_of(response.status, patience);
       if (!wait(budget, http::requested_wait(response, surroundings.clock()))) return response;
     } catch (const http::TransportError& error) {
@@ -118,7 +117,7 @@ Token local_token(const http::Response& response, UnixSeconds now, const Managed
   if (response.status != 400) return token_of(response, now, asked);
   const SignInFailure failure = read_failure(response.body.text());
   const auto known = condition_of(failure, identity.is_user_assigned());
-  // Nothing that would be secret was sent, so the description may be shown.
+  // The description may be shown: what was sent as a secret is blotted out in it.
   throw KeyError(known ? *known : condition_of_refusal(failure, identity),
                  asked.where + " gave no token for " + asked.who + ": it answered 400" +
                      (failure.description.empty() ? "" : ", " + failure.description),

@@ -15,7 +15,7 @@ namespace driveprep::keywrap::identity {
 
 // A user-assigned identity by one of its names; empty: the system-assigned one.
 struct ManagedIdentity {
-  enum class Name { kSystemAssigned, kClientId, kObjectId, kResourceId };
+  enum class Name { kSystemAssigned, kClientId, kResourceId };
   Name name = Name::kSystemAssigned;
   std::string value = {};
 

@@ -120,8 +120,13 @@ class Maker {
     return std::filesystem::is_directory(machine_.arc_tokens, ignored);
   }
 
+  ManagedIdentity user_identity() const {
+    return ManagedIdentity::parse(settings_.client_id.empty() ? settings_.user_assigned
+                                                              : settings_.client_id);
+  }
+
   Source managed_identity() const {
-    const ManagedIdentity identity = ManagedIdentity::parse(settings_.user_assigned);
+    const ManagedIdentity identity = user_identity();
     if (has_app_service()) {
       if (!environment("IDENTITY_SERVER_THUMBPRINT").empty()) {
         unusable("the managed identities of Service Fabric are not supported");
@@ -142,8 +147,7 @@ class Maker {
 
   std::unique_ptr<InstanceMetadataSource> instance_metadata() const {
     return std::make_unique<InstanceMetadataSource>(
-        ManagedIdentity::parse(settings_.user_assigned),
-        environment("AZURE_POD_IDENTITY_AUTHORITY_HOST"), sender_);
+        user_identity(), environment("AZURE_POD_IDENTITY_AUTHORITY_HOST"), sender_);
   }
 
   Source azure_cli() const { return std::make_unique<AzureCliSource>(machine_.environment); }

@@ -18,12 +18,14 @@ struct CredentialSettings {
   // "managed-identity", "client-secret", "client-certificate", "workload-identity", "azure-cli" or
   // "auto".
   std::string source = "auto";
-  std::string tenant = {};     // of the client; otherwise the vault's
-  std::string client_id = {};  // of the application
+  std::string tenant = {};  // of the client; otherwise the vault's
+  // Of the application; of the user-assigned identity when the source is a managed one.
+  std::string client_id = {};
   std::filesystem::path secret_file = {};
   std::filesystem::path certificate_file = {};
   std::filesystem::path token_file = {};  // otherwise AZURE_FEDERATED_TOKEN_FILE
-  // Resource id or client id of a user-assigned identity; otherwise the system-assigned one.
+  // Resource id or client id of the user-assigned identity that a managed source takes when there
+  // is no client_id; empty, too: the system-assigned one.
   std::string user_assigned = {};
   Cloud cloud = {};
 };

@@ -1,5 +1,8 @@
 #include "keywrap/identity/client_secret.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "tests/support/scratch.h"
@@ -145,4 +148,31 @@ TEST_CASE("neither the secret nor the description of the host is in the error") 
   CHECK(test::contains(failure.message, "AADSTS7000215"));
   CHECK(test::contains(failure.message, kClient));
   CHECK_FALSE(test::contains(failure.message, "p&q"));
+}
+
+TEST_CASE("a secret comes from a descriptor, which is read once") {
+  Fixture f;
+  f.world.transport.answer(200, kAnswer);
+  std::array<int, 2> pipe{};
+  REQUIRE(::pipe(pipe.data()) == 0);
+  REQUIRE(::write(pipe[1], "by pipe\n", 8) == 8);
+  ::close(pipe[1]);
+  f.file = GENERATE("/dev/fd/", "/proc/self/fd/") + std::to_string(pipe[0]);
+  f.fetch();
+  ::close(pipe[0]);
+  f.fetch();
+  for (const test::Sent& sent : f.world.transport.requests) {
+    CHECK(sent.body.ends_with("&client_secret=by%20pipe"));
+  }
+  CHECK(f.world.transport.requests.size() == 2);
+}
+
+TEST_CASE("a descriptor that gives no secret is refused") {
+  Fixture f;
+  for (const char* path : {"/dev/fd/977", "/dev/fd/-1", "/dev/fd/x", "/dev/fd/3x", "/dev/fd/"}) {
+    CAPTURE(path);
+    f.file = path;
+    CHECK(f.condition() == "CredentialInvalid");
+  }
+  CHECK(f.world.transport.requests.empty());
 }

@@ -66,6 +66,7 @@ struct Fixture {
 
 TEST_CASE("each source of credentials is made by its name") {
   Fixture f;
+  CHECK(f.describe("managed-identity") == "the system-assigned identity of this machine");
   f.settings.client_id = kClient;
   f.settings.secret_file = "/s";
   f.settings.certificate_file = "/c";
@@ -74,7 +75,9 @@ TEST_CASE("each source of credentials is made by its name") {
   CHECK(f.describe("client-certificate") == std::string("the client certificate of ") + kClient);
   CHECK(f.describe("workload-identity") == std::string("the workload identity ") + kClient);
   CHECK(f.describe("azure-cli") == "the sign-in of the Azure CLI");
-  CHECK(f.describe("managed-identity") == "the system-assigned identity of this machine");
+  CHECK(f.describe("managed-identity") ==
+        std::string("the user-assigned identity with the client id ") + kClient +
+            " of this machine");
   CHECK(f.describe("auto") == "whoever this machine is signed in as");
 }
 
@@ -135,6 +138,26 @@ TEST_CASE(
     f.world.transport.answer(400).answer(200, kAnswer);
     f.fetch();
     CHECK(contains(f.url(1), std::string("&client_id=") + kClient));
+  }
+}
+
+TEST_CASE("the client id of the credential wins over the identity of the job") {
+  Fixture f;
+  f.settings.client_id = kClient;
+  f.settings.user_assigned = GENERATE("", "/subscriptions/s/resourceGroups/g/providers/x");
+  SECTION("instance metadata, named or found") {
+    f.settings.source = GENERATE("managed-identity", "auto");
+    f.world.transport.answer(400).answer(200, kAnswer);
+    f.fetch();
+    CHECK(contains(f.url(1), std::string("&client_id=") + kClient));
+    CHECK_FALSE(contains(f.url(1), "msi_res_id"));
+  }
+  SECTION("App Service") {
+    f.settings.source = GENERATE("managed-identity", "auto");
+    f.set_app_service();
+    f.world.transport.answer(200, kAnswer);
+    f.fetch();
+    CHECK(contains(f.url(0), std::string("&client_id=") + kClient));
   }
 }
 

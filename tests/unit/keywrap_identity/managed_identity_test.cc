@@ -88,11 +88,6 @@ TEST_CASE("a user-assigned identity is asked for by the name that the job gives"
         "&msi_res_id=%2Fsubscriptions%2Fs%2Fresourcegroups%2Fg%2Fproviders%2F"
         "Microsoft.ManagedIdentity%2FuserAssignedIdentities%2Fme"));
   }
-  SECTION("object id") {
-    (void)InstanceMetadataSource({ManagedIdentity::Name::kObjectId, kClientId}, "", f.world.sender)
-        .fetch(vault_request());
-    CHECK(f.requests()[1].url.ends_with(std::string("&object_id=") + kClientId));
-  }
   SECTION("neither") {
     CHECK(f.condition("my-identity") == "UserIdentityAbsent");
     CHECK(f.requests().empty());
@@ -253,6 +248,17 @@ TEST_CASE("App Service gives a token against the header of its environment") {
   CHECK(requests[0].secret_header == "X-IDENTITY-HEADER: 853b9a84");
   CHECK(requests[1].url.ends_with(std::string("&client_id=") + kClientId));
   CHECK(contains(requests[2].url, "&mi_res_id=%2Fsubscriptions"));
+}
+
+TEST_CASE("App Service that repeats its header does not have it printed") {
+  test::World world;
+  world.transport.answer(400, R"({"statusCode":400,"message":"the header h3ad\/er+1 is bad"})");
+  const auto failure = failure_of([&] {
+    (void)AppServiceSource({}, "http://localhost/x", SecretBytes::copy_of("h3ad/er+1"),
+                           world.sender)
+        .fetch(vault_request());
+  });
+  CHECK(contains(failure.message, "the header ********** is bad"));
 }
 
 TEST_CASE("App Service without the identity is told by its kind, and busy it is asked again") {
