@@ -1,11 +1,14 @@
 #include "keywrap/excerpt.h"
 
+#include <algorithm>
+
 #include "base/ascii.h"
 
 namespace driveprep::keywrap {
 namespace {
 
 constexpr std::size_t kLongestWord = 100;
+constexpr std::size_t kShortestKey = 40;
 constexpr std::size_t kPasswordDigits = 48;
 constexpr std::size_t kBlockDigits = 6;
 constexpr std::string_view kLeftOut = "(...)";
@@ -47,6 +50,31 @@ std::string without_passwords(std::string_view text) {
   return result;
 }
 
+bool looks_random(std::string_view run) {
+  return run.size() >= kShortestKey && std::ranges::any_of(run, ascii::is_digit) &&
+         std::ranges::any_of(run, [](char c) { return c >= 'a' && c <= 'z'; }) &&
+         std::ranges::any_of(run, [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+// '+' is of the other base64; its '/' is left, or the paths of resources would go.
+bool is_key_character(char c) {
+  return ascii::is_alphanumeric(c) || c == '-' || c == '_' || c == '+';
+}
+
+std::string without_keys(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const auto end = std::ranges::find_if_not(text, is_key_character);
+    const auto length = static_cast<std::size_t>(end - text.begin());
+    result += looks_random(text.substr(0, length)) ? kLeftOut : text.substr(0, length);
+    text.remove_prefix(length);
+    if (text.empty()) break;
+    result += text.front();
+    text.remove_prefix(1);
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string excerpt(std::string_view foreign, std::size_t limit) {
@@ -60,7 +88,7 @@ std::string excerpt(std::string_view foreign, std::size_t limit) {
     const std::string_view word = text.substr(0, text.find_first_of(kSpace));
     text.remove_prefix(word.size());
     if (!result.empty()) result += ' ';
-    result += word.size() > kLongestWord ? std::string(kLeftOut) : printable(word);
+    result += word.size() > kLongestWord ? std::string(kLeftOut) : printable(without_keys(word));
   }
   return result.substr(0, limit) + "...";
 }

@@ -12,10 +12,17 @@ std::string text_of(UnixSeconds seconds) {
   return FileTime::from_timespec({.tv_sec = seconds, .tv_nsec = 0}).iso8601();
 }
 
+// A description with a request id is the answer of a vault, and only 200 describes a key.
+KeyEvidence evidence_of(const KeyVersion& version) {
+  return {.http_status = version.request_id.empty() ? 0 : 200,
+          .request_id = version.request_id,
+          .kid = version.kid};
+}
+
 void require_enabled(const KeyVersion& version) {
   if (version.enabled) return;
   throw KeyError(Condition::kKeyDisabled, "the key " + version.kid + " is disabled",
-                 {.kid = version.kid});
+                 evidence_of(version));
 }
 
 }  // namespace
@@ -32,12 +39,12 @@ void require_can_wrap(const KeyVersion& version, UnixSeconds now) {
     throw KeyError(
         Condition::kKeyNotYetActive,
         "the key " + version.kid + " may not be used before " + text_of(*version.not_before),
-        {.kid = version.kid});
+        evidence_of(version));
   }
   if (version.expires && now >= *version.expires) {
     throw KeyError(Condition::kKeyExpired,
                    "the key " + version.kid + " expired at " + text_of(*version.expires),
-                   {.kid = version.kid});
+                   evidence_of(version));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "keywrap/pkcs11/oaep.h"
 #include "keywrap/pkcs11/token_session.h"
 #include "keywrap/private_file.h"
+#include "keywrap/shown_uri.h"
 
 namespace driveprep::keywrap::pkcs11 {
 namespace {
@@ -137,7 +138,7 @@ Pkcs11Uri Pkcs11KeyStore::require_own(std::string_view text) const {
   const auto agrees = [](const std::optional<std::string>& wanted, const std::string& found) {
     return !wanted || *wanted == found;
   };
-  const std::string shown = "'" + excerpt(text, 300) + "'";
+  const std::string shown = "'" + shown_uri(text) + "'";
   if (uri.has_query()) {
     throw KeyError(Condition::kUriInvalid, shown + " says how to get at a key, not only which", {},
                    "Leave away what follows the '?'.");

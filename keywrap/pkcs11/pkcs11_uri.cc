@@ -9,6 +9,7 @@
 #include "base/encoding.h"
 #include "keywrap/excerpt.h"
 #include "keywrap/key_error.h"
+#include "keywrap/shown_uri.h"
 
 namespace driveprep::keywrap::pkcs11 {
 namespace {
@@ -186,7 +187,7 @@ std::string encode(std::string_view text, std::string_view marks) {
 Pkcs11Uri Pkcs11Uri::parse(std::string_view text) {
   if (text.size() > kMaxUriLength) invalid("it has more than 4096 characters");
   if (ascii::lower(text.substr(0, kScheme.size())) != kScheme) {
-    invalid("'" + excerpt(text.substr(0, text.find('?'))) + "' does not begin with pkcs11:");
+    invalid("'" + shown_uri(text) + "' does not begin with pkcs11:");
   }
   text.remove_prefix(kScheme.size());
   const std::size_t question = text.find('?');

@@ -23,6 +23,16 @@ std::string refusal_of(const std::string& text) {
   return "";
 }
 
+TEST_CASE("a PIN in an identifier is in no message") {
+  for (const char* uri : {"pkcs11:object=o?pin-value=123456", "pkcs11:object=o;pin-value=123456",
+                          " pkcs11:object=o?pin-value=123456", "x;pin-value=123456"}) {
+    CAPTURE(uri);
+    const std::string message = refusal_of(uri);
+    CHECK_FALSE(message.empty());
+    CHECK(message.find("123456") == std::string::npos);
+  }
+}
+
 // Section 3 of RFC 7512.
 TEST_CASE("the examples of RFC 7512 are read") {
   const Pkcs11Uri token = Pkcs11Uri::parse(
