@@ -14,7 +14,7 @@ enum class StoreKind { kVault, kManagedHsm };
 struct Cloud {
   std::string name;
   std::string vault_suffix;                // "vault.azure.net", without a dot in front
-  std::string managed_hsm_suffix;          // "managedhsm.azure.net"
+  std::string managed_hsm_suffix;          // "managedhsm.azure.net"; empty: the cloud has none
   std::vector<std::string> sign_in_hosts;  // accepted in a challenge; the first one is the default
 
   const std::string& suffix(StoreKind kind) const {

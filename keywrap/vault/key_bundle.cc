@@ -41,7 +41,21 @@ std::optional<UnixSeconds> seconds(const json& object, const char* name) {
   if (!member->is_number_integer()) {
     throw FormatError("its '" + std::string(name) + "' is no number of seconds");
   }
+  const bool fits = member->is_number_unsigned() &&
+                    member->get<std::uint64_t>() <= static_cast<std::uint64_t>(kLastSecond);
+  if (!fits) {
+    throw FormatError("its '" + std::string(name) + "' is no time from 1970 to the year 9999");
+  }
   return member->get<UnixSeconds>();
+}
+
+// Informative only: what can be none is left out.
+std::optional<unsigned> days(const json& object, const char* name) {
+  constexpr unsigned kMostDays = 365;
+  const auto member = object.find(name);
+  if (member == object.end() || !member->is_number_unsigned()) return std::nullopt;
+  const auto count = member->get<std::uint64_t>();
+  return count <= kMostDays ? std::optional(static_cast<unsigned>(count)) : std::nullopt;
 }
 
 bool flag(const json& object, const char* name) {
@@ -116,10 +130,7 @@ KeyVersion parse_key_bundle(std::string_view body, const VaultKeyUri& asked, con
   version.created = seconds(attributes, "created").value_or(0);
   version.updated = seconds(attributes, "updated").value_or(0);
   version.recovery_level = word(attributes, "recoveryLevel");
-  if (const auto days = seconds(attributes, "recoverableDays");
-      days && *days >= 0 && *days <= 365) {
-    version.recoverable_days = static_cast<unsigned>(*days);
-  }
+  version.recoverable_days = days(attributes, "recoverableDays");
   version.exportable = flag(attributes, "exportable");
   version.managed = flag(document, "managed");
   return version;

@@ -9,6 +9,7 @@
 #include "keywrap/json_view.h"
 #include "keywrap/key_error.h"
 #include "keywrap/secret_json.h"
+#include "keywrap/shown_uri.h"
 #include "keywrap/vault/key_bundle.h"
 
 namespace driveprep::keywrap::vault {
@@ -39,10 +40,11 @@ std::string told(int status, const ErrorBody& body) {
   return text;
 }
 
-SecretBytes operation_body(ByteView value, WrapAlgorithm algorithm) {
+// `value` is in base64url.
+SecretBytes operation_body(const SecretBytes& value, WrapAlgorithm algorithm) {
   SecretJsonWriter writer;
   writer.begin_object().member("alg", to_string(algorithm));
-  writer.member("value", secret_base64url(value).text());
+  writer.member("value", value.text());
   return writer.end_object().finish();
 }
 
@@ -74,6 +76,7 @@ struct VaultKeyStore::Exchange {
   http::Method method;
   std::string path;
   const SecretBytes* body = nullptr;
+  const SecretBytes* value = nullptr;  // what in the body must not be told
 };
 
 VaultKeyStore::VaultKeyStore(Options options, http::Sender& sender, identity::TokenCache& tokens)
@@ -84,8 +87,8 @@ VaultKeyStore::~VaultKeyStore() = default;
 VaultKeyUri VaultKeyStore::parse(std::string_view text) const {
   const ParsedKeyUri parsed = parse_vault_key_uri(text, options_.cloud);
   if (parsed.uri) return *parsed.uri;
-  throw KeyError(parsed.fault->condition, "'" + std::string(text.substr(0, 300)) +
-                                              "' cannot be a key: " + parsed.fault->why);
+  throw KeyError(parsed.fault->condition,
+                 "'" + shown_uri(text) + "' cannot be a key: " + parsed.fault->why);
 }
 
 VaultKeyUri VaultKeyStore::parse_versioned(std::string_view kid) const {
@@ -109,6 +112,7 @@ http::Response VaultKeyStore::send(const Exchange& exchange, const SecretBytes* 
   if (token != nullptr) {
     request.secret_header = http::SecretHeader{"Authorization", "Bearer", token};
     request.body = exchange.body;
+    if (exchange.value != nullptr) request.secret_parts = {exchange.value->text()};
   }
   try {
     return sender_.send(request);
@@ -214,7 +218,8 @@ void VaultKeyStore::refuse_missing(const KeyEvidence& evidence, const Exchange& 
     if (kept) {
       const JsonView document = JsonView::parse(response.body.text(), kMaxAnswerBytes);
       const JsonView* date = document.find("scheduledPurgeDate");
-      if (const auto seconds = date == nullptr ? std::nullopt : date->integer()) {
+      const auto seconds = date == nullptr ? std::nullopt : date->integer();
+      if (seconds && *seconds >= 0 && *seconds <= kLastSecond) {
         purge = FileTime::from_timespec({*seconds, 0}).iso8601();
       }
     }
@@ -274,10 +279,12 @@ KeyVersion VaultKeyStore::describe(std::string_view uri) { return ask(parse(uri)
 // wrapKey or unwrapKey: both send a value and get one.
 SecretBytes VaultKeyStore::operate(const VaultKeyUri& uri, Operation operation,
                                    WrapAlgorithm algorithm, ByteView value, std::size_t length) {
-  const SecretBytes body = operation_body(value, algorithm);
+  const SecretBytes encoded_value = secret_base64url(value);
+  const SecretBytes body = operation_body(encoded_value, algorithm);
   const http::Response response =
       exchange({operation, uri, http::Method::kPost,
-                path_of(uri) + (operation == Operation::kWrap ? "/wrapkey" : "/unwrapkey"), &body});
+                path_of(uri) + (operation == Operation::kWrap ? "/wrapkey" : "/unwrapkey"), &body,
+                &encoded_value});
   try {
     const JsonView answer = JsonView::parse(response.body.text(), kMaxAnswerBytes);
     const JsonView* kid = answer.find("kid");

@@ -64,9 +64,11 @@ std::string check_host(std::string_view authority, const Cloud& cloud, StoreKind
     }
     return host;
   }
+  const std::string hsm =
+      cloud.managed_hsm_suffix.empty() ? "" : " or ." + cloud.managed_hsm_suffix;
   bad(Condition::kHostNotAllowed, "its host is not one name in front of ." + cloud.vault_suffix +
-                                      " or ." + cloud.managed_hsm_suffix + ", as vaults of the " +
-                                      cloud.name + " cloud are called");
+                                      hsm + ", as vaults of the " + cloud.name +
+                                      " cloud are called");
 }
 
 std::string check_name(std::string_view name) {
@@ -114,7 +116,7 @@ ParsedKeyUri parsed(Parse parse) {
 }  // namespace
 
 bool is_one_label_below(std::string_view host, std::string_view suffix) {
-  if (host.size() <= suffix.size() + 1) return false;
+  if (suffix.empty() || host.size() <= suffix.size() + 1) return false;
   const std::size_t dot = host.size() - suffix.size() - 1;
   return host[dot] == '.' && lower(host.substr(dot + 1)) == lower(suffix) &&
          host.substr(0, dot).find('.') == std::string_view::npos;

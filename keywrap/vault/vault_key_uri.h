@@ -44,7 +44,8 @@ ParsedKeyUri parse_vault_key_uri(std::string_view text, const Cloud& cloud);
 ParsedKeyUri parse_vault_key(std::string_view vault_uri, std::string_view name,
                              std::string_view version, const Cloud& cloud);
 
-// Whether `host` is one label in front of `suffix`, by whole labels and without case.
+// Whether `host` is one label in front of `suffix`, by whole labels and without case. Nothing is in
+// front of an empty suffix.
 bool is_one_label_below(std::string_view host, std::string_view suffix);
 
 }  // namespace driveprep::keywrap::vault

@@ -118,6 +118,27 @@ TEST_CASE("private members, certificates and exportable keys are noticed") {
   CHECK(parse(bundle).exportable);
 }
 
+TEST_CASE("times that cannot be shown or compared are refused, not bent") {
+  const auto with = [](const char* member, const json& value) {
+    json bundle = sample();
+    bundle["attributes"][member] = value;
+    return parse(bundle);
+  };
+  for (const char* member : {"nbf", "exp", "created", "updated"}) {
+    CAPTURE(member);
+    CHECK_NOTHROW(with(member, 0));
+    CHECK_NOTHROW(with(member, kLastSecond));
+    for (const json& value : {json(kLastSecond + 1), json(INT64_MAX), json(UINT64_MAX), json(-1),
+                              json(INT64_MIN), json(1.5e9), json("1500000000")}) {
+      CAPTURE(value.dump());
+      CHECK_THROWS_AS(with(member, value), FormatError);
+    }
+  }
+  CHECK(with("exp", kLastSecond).expires == 253'402'300'799);
+  CHECK_FALSE(with("recoverableDays", -1).recoverable_days);
+  CHECK_FALSE(with("recoverableDays", UINT64_MAX).recoverable_days);
+}
+
 TEST_CASE("what is no bundle is refused") {
   for (const char* text : {"", "[]", "{}", R"({"key":{}})", R"({"key":{},"attributes":{}})",
                            R"({"key":1,"attributes":{}})"}) {

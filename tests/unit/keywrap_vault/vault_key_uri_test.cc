@@ -45,6 +45,19 @@ TEST_CASE("each cloud knows its own vaults and managed HSMs only") {
   CHECK(fault("https://demo.vault.microsoftazure.de/keys/k") == "HostNotAllowed");
 }
 
+TEST_CASE("a cloud without Managed HSM has none at any host") {
+  const Cloud cloud{"custom", "vault.contoso.test", "", {"login.contoso.test"}};
+  CHECK(parse_vault_key_uri("https://abc.vault.contoso.test/keys/k", cloud).uri->kind ==
+        StoreKind::kVault);
+  for (const char* host : {"abc.", "abc", "abc.managedhsm.azure.net", "."}) {
+    CAPTURE(host);
+    const auto result = parse_vault_key_uri("https://" + std::string(host) + "/keys/k", cloud);
+    REQUIRE(result.fault);
+    CHECK(result.fault->condition == Condition::kHostNotAllowed);
+    CHECK(result.fault->why.find(" or ") == std::string::npos);
+  }
+}
+
 TEST_CASE("http is another mistake than no URI at all") {
   CHECK(fault("http://demo.vault.azure.net/keys/k") == "SchemeNotHttps");
   CHECK(fault("HTTP://demo.vault.azure.net/keys/k") == "SchemeNotHttps");
