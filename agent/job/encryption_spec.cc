@@ -47,11 +47,32 @@ Credential credential(JsonObject object, const std::filesystem::path& directory)
   return result;
 }
 
+// The name of a host or suffix in lower case: with or without `decoration` in front and a slash
+// behind, as such names are written elsewhere.
+std::string host_name(const JsonObject& object, const char* member, std::string text,
+                      std::string_view decoration) {
+  std::string name = ascii::lower(text);
+  if (name.starts_with(decoration)) name.erase(0, decoration.size());
+  if (name.ends_with('/')) name.pop_back();
+  const bool fits = !name.empty() && name.find("..") == std::string::npos &&
+                    ascii::is_alphanumeric(name.front()) && ascii::is_alphanumeric(name.back()) &&
+                    std::all_of(name.begin(), name.end(), [](char c) {
+                      return ascii::is_alphanumeric(c) || c == '-' || c == '.';
+                    });
+  if (fits) return name;
+  throw object.error(member, "job-value", "has \"" + text + "\", which is no host name",
+                     "Write the name alone: labels of letters, digits and '-' with dots between.");
+}
+
 CustomCloud custom_cloud(JsonObject object) {
   CustomCloud result;
-  result.vault_suffix = object.required_text("vaultSuffix");
-  result.managed_hsm_suffix = object.required_text("managedHsmSuffix");
-  result.sign_in_hosts = object.texts("signInHosts").value_or(std::vector<std::string>());
+  result.vault_suffix = host_name(object, "vaultSuffix", object.required_text("vaultSuffix"), ".");
+  if (auto suffix = object.text("managedHsmSuffix")) {
+    result.managed_hsm_suffix = host_name(object, "managedHsmSuffix", std::move(*suffix), ".");
+  }
+  for (auto& host : object.texts("signInHosts").value_or(std::vector<std::string>())) {
+    result.sign_in_hosts.push_back(host_name(object, "signInHosts", std::move(host), "https://"));
+  }
   if (result.sign_in_hosts.empty()) {
     throw object.error("signInHosts", "job-value", "names no host", "Name one host at least.");
   }

@@ -44,8 +44,8 @@ struct KeyReference {
 
 // Hosts of a cloud that is none of Azure's own.
 struct CustomCloud {
-  std::string vault_suffix;
-  std::string managed_hsm_suffix;
+  std::string vault_suffix;        // lower case, without a dot in front
+  std::string managed_hsm_suffix;  // empty: the cloud has no Managed HSM
   std::vector<std::string> sign_in_hosts;
 };
 

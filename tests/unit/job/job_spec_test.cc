@@ -128,9 +128,9 @@ TEST_CASE("every member of a complete job.json is understood") {
 
 TEST_CASE("what is left out has its default") {
   json document = complete_local();
-  for (const char* name : {"session", "storageAccountLocation", "returnShipping", "contact", "tags",
-                           "diagnosticsPath", "logLevel", "backupDriveManifest", "encryption",
-                           "bitlocker", "sources", "$schema"}) {
+  for (const char* name :
+       {"session", "storageAccountLocation", "returnShipping", "contact", "tags", "diagnosticsPath",
+        "logLevel", "backupDriveManifest", "encryption", "bitlocker", "sources", "$schema"}) {
     document.erase(name);
   }
   const auto spec = parse(document);
@@ -187,6 +187,30 @@ TEST_CASE("bad values are refused with the pointer to them") {
   } catch (const Error& error) {
     CHECK(std::string(error.what()).starts_with("/jobs/one/job.json: /bitlocker/cipher "));
     CHECK(error.remedy().find("xts-aes-128") != std::string::npos);
+  }
+}
+
+TEST_CASE("hosts of a cloud are taken as they are written elsewhere, and nothing else") {
+  const auto with = [](const json& cloud) {
+    json document = complete_vault();
+    document["encryption"]["customCloud"] = cloud;
+    return document;
+  };
+  const auto cloud = *parse(with({{"vaultSuffix", ".Vault.example"},
+                                  {"signInHosts", {"https://login.example/", "LOGIN.example"}}}))
+                          .encryption.custom_cloud;
+  CHECK(cloud.vault_suffix == "vault.example");
+  CHECK(cloud.managed_hsm_suffix.empty());
+  CHECK(cloud.sign_in_hosts == std::vector<std::string>{"login.example", "login.example"});
+  for (const char* host : {"", ".", "..a", "a..b", "http://a", "a/b", "a:443", "u@a", "a b"}) {
+    CAPTURE(host);
+    CHECK(refusal(with({{"vaultSuffix", host}, {"signInHosts", {"l"}}})).starts_with("usage/job-"));
+    CHECK(refusal(with({{"vaultSuffix", "v"}, {"signInHosts", {host}}})) == "usage/job-value");
+    if (*host != 0) {
+      CHECK(refusal(
+                with({{"vaultSuffix", "v"}, {"managedHsmSuffix", host}, {"signInHosts", {"l"}}})) ==
+            "usage/job-value");
+    }
   }
 }
 
