@@ -12,6 +12,7 @@ namespace {
 enum class Outlook {
   kPasses,    // may be gone at the next try
   kMendable,  // somebody's action brings the key back into use
+  kLost,      // not without a backup of the key
   kFinal,
 };
 
@@ -61,17 +62,19 @@ constexpr std::array kConditions = {
     Facts{kSchemeNotHttps, "SchemeNotHttps", "The identifier of the key does not begin with https.",
           everywhere(kInvalidScheme), kMendable,
           "Give the identifier with https; nothing is sent to a vault over http."},
-    Facts{kHostNotAllowed, "HostNotAllowed",
-          "The host in the identifier is no vault of the configured cloud.",
-          everywhere(kInvalidHost), kMendable,
-          "Name a vault of the configured cloud: one name in front of .vault.azure.net (public) or "
-          ".vault.usgovcloudapi.net (US Government); for another cloud set encryption.cloud."},
+    Facts{
+        kHostNotAllowed, "HostNotAllowed",
+        "The host in the identifier is no vault of the configured cloud.", everywhere(kInvalidHost),
+        kMendable,
+        "Name a vault of the configured cloud: one name in front of .vault.azure.net (public), "
+        ".vault.usgovcloudapi.net (US Government) or .vault.azure.cn (China); encryption.cloud in "
+        "job.json says which cloud is meant, customCloud its suffixes."},
     Facts{kKeyTypeUnsupported,
           "KeyTypeUnsupported",
           "The key is not an RSA key.",
           {kTypeNotSupported, kTypeNotSupported, kTypeNotSupported, kNoPermission},
           kMendable,
-          "Use a key of the type RSA or RSA-HSM."},
+          "Use a key of the type RSA or RSA-HSM; keys on elliptic curves are not taken."},
     Facts{kKeySizeUnsupported,
           "KeySizeUnsupported",
           "The RSA key has a length that the service does not take.",
@@ -83,11 +86,14 @@ constexpr std::array kConditions = {
           everywhere("KwKeyMaterialExposed"), kMendable,
           "Do not use this key: what should be private was sent. Find out what answers for the "
           "vault."},
-    Facts{kNotRecoverable, "NotRecoverable",
-          "Soft delete and purge protection of the vault are not both on, or the vault does not "
-          "say so.",
-          everywhere(kNoPurgeProtection), kMendable,
-          "Switch on soft delete and purge protection of the vault."},
+    Facts{
+        kNotRecoverable, "NotRecoverable",
+        "Soft delete and purge protection of the vault are not both on, or the vault does not "
+        "say so.",
+        everywhere(kNoPurgeProtection), kMendable,
+        "Switch on soft delete and purge protection of the vault: in the portal under Properties, "
+        "or az keyvault update --name VAULT --enable-purge-protection true. It cannot be switched "
+        "off again."},
     Facts{kKeyDisabled,
           "KeyDisabled",
           "This version of the key is disabled.",
@@ -119,9 +125,10 @@ constexpr std::array kConditions = {
         "KeyNotFound",
         "The vault has no key of this name, or not this version of it.",
         {"CmkErrorKeyNotFound", kKeyLost, "KwKeyNotFound", kGeneral},
-        kMendable,
-        "Check name and version. A deleted key can be recovered while it is kept, or restored from "
-        "a backup; after that what it wrapped is lost."},
+        kLost,
+        "Check name and version. A key that was deleted a moment ago may show as deleted only in a "
+        "minute: then it can be recovered. One that was purged can only be restored from a backup; "
+        "without one what it wrapped is lost."},
     Facts{
         kKeySoftDeleted,
         "KeySoftDeleted",
@@ -146,14 +153,14 @@ constexpr std::array kConditions = {
         "Sign in with an identity of the vault's tenant; if vault or subscription was moved, undo "
         "that, or set the identity to None and then to SystemAssigned and grant the permissions "
         "again."},
-    Facts{
-        kAccessDenied,
-        "AccessDenied",
-        "The identity may not read the key (get): access was never granted, or was taken away.",
-        {kRevoked, kBadRequest, "KwAccessDenied", kNoPermission},
-        kMendable,
-        "Grant the identity get, wrapKey and unwrapKey, by access policy or by the role Key Vault "
-        "Crypto Service Encryption User, for as long as the job lives."},
+    Facts{kAccessDenied,
+          "AccessDenied",
+          "The identity may not read the key (get): access was never granted, or was taken away.",
+          {kRevoked, kBadRequest, "KwAccessDenied", kNoPermission},
+          kMendable,
+          "Grant the identity get, wrapKey and unwrapKey for as long as the job lives: by access "
+          "policy, by the role Key Vault Crypto Service Encryption User, or in a Managed HSM by "
+          "Managed HSM Crypto Service Encryption User on the key."},
     Facts{
         kWrapDenied,
         "WrapDenied",
@@ -168,7 +175,9 @@ constexpr std::array kConditions = {
           {kRevoked, kBadRequest, "KwFirewallDenied", kNoPermission},
           kMendable,
           "Permit the address of this machine in the firewall of the vault; a workstation is no "
-          "trusted service."},
+          "trusted service. The service itself reaches a vault behind a firewall as a trusted "
+          "service, and only with a system-assigned identity: switch to that one, then set the "
+          "key."},
     Facts{kSystemIdentityAbsent,
           "SystemIdentityAbsent",
           "The machine or job has no system-assigned identity.",
@@ -199,7 +208,9 @@ constexpr std::array kConditions = {
     Facts{kRegionMismatch, "RegionMismatch",
           "The vault is in another region than the storage account.",
           everywhere("KwVaultRegionMismatch"), kMendable,
-          "Use a vault in the region of the storage account."},
+          "Use a vault in the region of the storage account. If the service takes this one all the "
+          "same, say so: driveprep key set --allow-region-mismatch, or allowRegionMismatch in "
+          "job.json."},
     Facts{kRevertRefused, "RevertRefused",
           "The job has used a customer-managed key, and the service does not let it go back.",
           everywhere("KwCannotRevertToManagedKey"), kFinal,
@@ -266,8 +277,11 @@ constexpr std::array kConditions = {
           {kGeneral, "SsemUserErrorUserAssignedLimitReached", kGeneral, kGeneral},
           kMendable,
           "Use or keep fewer user-assigned identities on the resource."},
-    Facts{kUnexpected, "Unexpected", "The vault or the sign-in host answered something unexpected.",
-          everywhere(kGeneral), kMendable, "Ask the vault's support, with the request id."},
+    Facts{
+        kUnexpected, "Unexpected", "The vault or the sign-in host answered something unexpected.",
+        everywhere(kGeneral), kMendable,
+        "Read what was answered, and run the same command again; if it stays so, ask whoever runs "
+        "the host that answered, with the request id."},
 };
 
 const Facts& facts_of(Condition condition) {
@@ -298,22 +312,24 @@ std::string_view code_of(Condition condition, Profile profile) {
 }
 
 std::optional<Condition> condition_of(std::string_view code) {
-  for (const auto& [older, newer] : kOlderNames) {
-    if (code == older) code = newer;
-  }
+  code = current_name(code);
   for (const Facts& facts : kConditions) {
     if (std::ranges::find(facts.codes, code) != facts.codes.end()) return facts.condition;
   }
   return std::nullopt;
 }
 
-bool is_older_name(std::string_view code) {
-  return std::ranges::find(kOlderNames, code, &OlderName::first) != kOlderNames.end();
+std::string_view current_name(std::string_view code) {
+  const auto older = std::ranges::find(kOlderNames, code, &OlderName::first);
+  return older == kOlderNames.end() ? code : older->second;
 }
 
 std::string_view cause_of(Condition condition) { return facts_of(condition).cause; }
 bool is_retryable(Condition condition) { return facts_of(condition).outlook == kPasses; }
-bool is_recoverable(Condition condition) { return facts_of(condition).outlook != kFinal; }
+bool is_recoverable(Condition condition) {
+  const Outlook outlook = facts_of(condition).outlook;
+  return outlook == kPasses || outlook == kMendable;
+}
 std::string_view remedy_of(Condition condition) { return facts_of(condition).remedy; }
 
 }  // namespace driveprep::keywrap

@@ -69,8 +69,8 @@ std::string_view code_of(Condition condition, Profile profile);
 // The condition behind a code that a service printed, the older names CmkErrorDisabled and
 // CmkErrorNotFound included; of several conditions the first. nullopt for other texts.
 std::optional<Condition> condition_of(std::string_view code);
-// Whether `code` is one of those older names.
-bool is_older_name(std::string_view code);
+// What an older name of a code is today; any other text is given back.
+std::string_view current_name(std::string_view code);
 // What has happened, one sentence.
 std::string_view cause_of(Condition condition);
 

@@ -1,6 +1,8 @@
 #include "keywrap/content_key.h"
 
+#include <algorithm>
 #include <exception>
+#include <span>
 
 #include "keywrap/content_cipher.h"
 #include "keywrap/key_error.h"
@@ -20,18 +22,24 @@ void warn_of_older(std::string& warning) {
   warning += "it was wrapped with RSA-OAEP, whose SHA-1 is of the past: have it wrapped again";
 }
 
-}  // namespace
+ContentKey unwrap_one(const Recipient& recipient, const Envelope& envelope, KeyStore& keys) {
+  Unwrapped unwrapped = keys.unwrap(recipient.kid, recipient.encrypted_key, recipient.algorithm);
+  if (unwrapped.secret.size() != kContentKeyBytes) not_opened();
+  auto plaintext = gcm_open(unwrapped.secret, envelope.iv, as_bytes(envelope.protected_header),
+                            {envelope.ciphertext, envelope.tag});
+  if (!plaintext) not_opened();
+  if (recipient.algorithm == WrapAlgorithm::kRsaOaep) warn_of_older(unwrapped.warning);
+  return {std::move(unwrapped.secret), std::move(*plaintext), recipient.kid,
+          std::move(unwrapped.warning)};
+}
 
-ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore& keys) {
+ContentKey unwrap_by(std::span<const Recipient> recipients, const Envelope& envelope,
+                     KeyStore& keys) {
   std::exception_ptr reason;  // of the first recipient whose key was here
   for (const Recipient& recipient : recipients) {
     if (!keys.owns(recipient.kid)) continue;
     try {
-      Unwrapped unwrapped =
-          keys.unwrap(recipient.kid, recipient.encrypted_key, recipient.algorithm);
-      if (unwrapped.secret.size() != kContentKeyBytes) not_opened();
-      if (recipient.algorithm == WrapAlgorithm::kRsaOaep) warn_of_older(unwrapped.warning);
-      return {std::move(unwrapped.secret), recipient.kid, std::move(unwrapped.warning)};
+      return unwrap_one(recipient, envelope, keys);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kKey) throw;
       if (!reason) reason = std::current_exception();
@@ -49,6 +57,18 @@ ContentKey unwrap_content_key(const std::vector<Recipient>& recipients, KeyStore
     if (error.condition() == Condition::kEnvelopeNotOpened) not_opened();
     throw;
   }
+}
+
+}  // namespace
+
+ContentKey unwrap_content_key(const Envelope& envelope, KeyStore& keys) {
+  return unwrap_by(envelope.recipients, envelope, keys);
+}
+
+ContentKey unwrap_content_key(const Envelope& envelope, KeyStore& keys, std::string_view kid) {
+  const auto found = std::ranges::find(envelope.recipients, kid, &Recipient::kid);
+  require(found != envelope.recipients.end(), "the key that is to open is none of the envelope's");
+  return unwrap_by({found, 1}, envelope, keys);
 }
 
 void prove_wrapped(KeyStore& keys, std::string_view kid, ByteView wrapped,

@@ -227,11 +227,8 @@ Opened open(std::string_view text, const Binding& expected, KeyStore& keys, Acce
                        expected.drive + "' of job '" + expected.job + "' (" +
                        std::string(to_string(expected.purpose)) + ")");
   }
-  const ContentKey content_key = unwrap_content_key(envelope.recipients, keys);
-  const auto plaintext = gcm_open(content_key.key, envelope.iv, as_bytes(envelope.protected_header),
-                                  {envelope.ciphertext, envelope.tag});
-  if (!plaintext) not_opened();
-  auto payload = parse_payload(*plaintext, expected.purpose);
+  const ContentKey content_key = unwrap_content_key(envelope, keys);
+  auto payload = parse_payload(content_key.plaintext, expected.purpose);
   if (!payload) not_opened();
   Opened opened{std::move(*payload), content_key.kid, {}};
   if (!content_key.warning.empty()) opened.warnings.push_back(content_key.warning);

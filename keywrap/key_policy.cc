@@ -57,8 +57,10 @@ class Judge {
   void error(Condition condition, std::string message) {
     findings_.push_back({Finding::Severity::kError, condition, std::move(message)});
   }
-  void warning(Condition condition, std::string message) {
-    findings_.push_back({Finding::Severity::kWarning, condition, std::move(message)});
+  // `remedy` is its own: that of the condition is for when it has come true.
+  void warning(Condition condition, std::string message, std::string remedy) {
+    findings_.push_back(
+        {Finding::Severity::kWarning, condition, std::move(message), std::move(remedy)});
   }
 
   bool is_rsa() const { return key_.key_type == "RSA" || key_.key_type == "RSA-HSM"; }
@@ -123,13 +125,15 @@ class Judge {
             "the key " + key_.kid + " expired at " + text_of(*key_.expires));
     } else if (key_.expires && *key_.expires - context_.now < kClockMargin) {
       warning(Condition::kKeyExpired,
-              "the key " + key_.kid + " expires within 5 minutes, at " + text_of(*key_.expires));
+              "the key " + key_.kid + " expires within 5 minutes, at " + text_of(*key_.expires),
+              "Extend its expiration date, or make a new version of the key.");
     }
     if (key_.not_before && context_.now >= *key_.not_before &&
         context_.now - *key_.not_before < kClockMargin) {
-      warning(Condition::kKeyNotYetActive, "the key " + key_.kid +
-                                               " has been active for less than 5 minutes, since " +
-                                               text_of(*key_.not_before) + "; clocks may differ");
+      warning(Condition::kKeyNotYetActive,
+              "the key " + key_.kid + " has been active for less than 5 minutes, since " +
+                  text_of(*key_.not_before) + "; clocks may differ",
+              "Wait five minutes if the vault refuses the key.");
     }
   }
 
@@ -137,15 +141,19 @@ class Judge {
     const std::string vault = normal_region(key_.region);
     const std::string storage = normal_region(context_.storage_region);
     if (vault.empty() || storage.empty()) {
-      warning(Condition::kRegionMismatch, std::string("the region of the ") +
-                                              (vault.empty() ? "vault" : "storage account") +
-                                              " is not known, so it could not be compared");
+      warning(
+          Condition::kRegionMismatch,
+          std::string("the region of the ") + (vault.empty() ? "vault" : "storage account") +
+              " is not known, so it could not be compared",
+          "Make sure that both are in one region; storageAccountLocation in job.json says where "
+          "the storage account is.");
       return;
     }
     if (vault == storage) return;
     const std::string message = "the vault is in " + vault + ", the storage account in " + storage;
     if (context_.region_may_differ) {
-      warning(Condition::kRegionMismatch, message + "; the job says that this is wanted");
+      warning(Condition::kRegionMismatch, message + "; the job says that this is wanted",
+              "Nothing, if the service takes it.");
     } else {
       error(Condition::kRegionMismatch, message);
     }
@@ -154,11 +162,13 @@ class Judge {
   void peculiarities() {
     if (key_.managed) {
       warning(Condition::kKeyNotFound,
-              "the key belongs to a certificate, and is deleted together with it");
+              "the key belongs to a certificate, and is deleted together with it",
+              "Keep the certificate for as long as the job lives, or use a key of its own.");
     }
     if (key_.exportable) {
       warning(Condition::kKeyMaterialExposed,
-              "the key is exportable: it can leave its store under its release policy");
+              "the key is exportable: it can leave its store under its release policy",
+              "Use a key that is not exportable, unless this is wanted.");
     }
   }
 

@@ -16,7 +16,8 @@ struct Finding {
   enum class Severity { kError, kWarning };
   Severity severity = Severity::kError;
   Condition condition = Condition::kUnexpected;
-  std::string message;  // one sentence with the values found
+  std::string message;      // one sentence with the values found
+  std::string remedy = {};  // empty: that of the condition
 };
 
 // Which rules hold.

@@ -74,15 +74,8 @@ VersionRecord& version_of(KeyRecord& key, const LocalKeyUri& uri) {
 
 // The remedies of the conditions speak of vaults.
 [[noreturn]] void fail_locally(const KeyError& error, const LocalKeyUri& uri) {
-  std::string remedy;
-  if (error.condition() == Condition::kKeyDisabled) {
-    remedy = "Enable it: driveprep keystore enable " + uri.name + "/" + uri.version;
-  } else if (error.condition() == Condition::kKeyExpired) {
-    remedy = "Make a new version: driveprep keystore new-version " + uri.name;
-  } else if (error.condition() == Condition::kKeyNotYetActive) {
-    remedy = "Wait until then, or make a new version: driveprep keystore new-version " + uri.name;
-  }
-  throw KeyError(error.condition(), error.what(), error.evidence(), remedy);
+  throw KeyError(error.condition(), error.what(), error.evidence(),
+                 local_remedy(error.condition(), uri.to_string()));
 }
 
 void require_size(unsigned bits) {
@@ -134,6 +127,20 @@ bool make_store(const fs::path& directory, const StoreSettings& settings) {
 }
 
 }  // namespace
+
+std::string local_remedy(Condition condition, std::string_view kid) {
+  const auto uri = LocalKeyUri::parse(kid);
+  if (!uri) return {};
+  switch (condition) {
+    case Condition::kKeyDisabled:
+      return "Enable it: driveprep keystore enable " + uri->name + "/" + uri->version;
+    case Condition::kKeyExpired:
+      return "Make a new version: driveprep keystore new-version " + uri->name;
+    case Condition::kKeyNotYetActive:
+      return "Wait until then, or make a new version: driveprep keystore new-version " + uri->name;
+    default: return {};
+  }
+}
 
 LocalKeyStore::LocalKeyStore(Options options) : options_(std::move(options)) {}
 

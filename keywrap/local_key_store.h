@@ -26,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "keywrap/condition.h"
 #include "keywrap/key_store.h"
 #include "keywrap/unlock_secret.h"
 
@@ -149,5 +150,9 @@ class LocalKeyStore final : public KeyStore {
   // private parts in the locked arena.
   std::map<std::string, std::shared_ptr<const RsaKey>, std::less<>> keys_;
 };
+
+// What the operator does about a condition of a local key: commands of this program where a vault
+// has its own. Empty when the remedy of the condition fits.
+std::string local_remedy(Condition condition, std::string_view kid);
 
 }  // namespace driveprep::keywrap

@@ -34,7 +34,7 @@ Rewrapped add_recipient(const Envelope& envelope, KeyStore& keys, std::string_vi
                 "Wait until the older ones may be dropped (driveprep key status tells when), then "
                 "run driveprep key rewrap.");
   }
-  ContentKey content = unwrap_content_key(envelope.recipients, keys);
+  ContentKey content = unwrap_content_key(envelope, keys);
   Rewrapped result{envelope, std::move(content.kid), std::move(content.warning)};
   result.envelope.recipients.insert(result.envelope.recipients.begin(),
                                     wrap_content_key(content.key, keys, kid));
@@ -46,12 +46,21 @@ Rewrapped add_recipient(const Envelope& envelope, KeyStore& keys, std::string_vi
 Rewrapped prefer_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid) {
   const auto preferred = recipient_of(envelope, kid);
   require(preferred != envelope.recipients.end(), "the preferred key is none of the envelope's");
-  ContentKey content = unwrap_content_key({*preferred}, keys);
-  Rewrapped result{envelope, std::move(content.kid), std::move(content.warning)};
-  const auto begin = result.envelope.recipients.begin();
-  const auto at = begin + (preferred - envelope.recipients.begin());
-  std::rotate(begin, at, at + 1);
-  return result;
+  const auto at = preferred - envelope.recipients.begin();
+  try {
+    ContentKey content = unwrap_content_key(envelope, keys, kid);
+    Rewrapped result{envelope, std::move(content.kid), std::move(content.warning), at != 0};
+    const auto begin = result.envelope.recipients.begin();
+    std::rotate(begin, begin + at, begin + at + 1);
+    return result;
+  } catch (const KeyError& error) {
+    if (error.condition() != Condition::kEnvelopeNotOpened || envelope.recipients.size() == 1) {
+      throw;
+    }
+  }
+  Envelope rest = envelope;
+  rest.recipients.erase(rest.recipients.begin() + at);
+  return add_recipient(rest, keys, kid);
 }
 
 Envelope drop_recipient(const Envelope& envelope, KeyStore& keys, std::string_view dropped,
@@ -59,7 +68,7 @@ Envelope drop_recipient(const Envelope& envelope, KeyStore& keys, std::string_vi
   const auto stays = recipient_of(envelope, kept);
   require(stays != envelope.recipients.end() && dropped != kept,
           "the key that is to stay is none of the envelope's");
-  unwrap_content_key({*stays}, keys);
+  unwrap_content_key(envelope, keys, kept);
   Envelope result = envelope;
   std::erase_if(result.recipients, [&](const Recipient& r) { return r.kid == dropped; });
   return result;

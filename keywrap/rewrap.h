@@ -19,6 +19,7 @@ struct Rewrapped {
   Envelope envelope;
   std::string opened_by;  // the key version that unwrapped the content key
   std::string warning;    // for the operator, or empty
+  bool changed = true;    // false: the version was in front already, and opens
 };
 
 // Puts the version `kid` in front of the recipients that are there. The content key is wrapped
@@ -26,11 +27,12 @@ struct Rewrapped {
 // seal(); "envelope-recipients" when there are too many already.
 Rewrapped add_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid);
 
-// Puts the recipient `kid`, which is there already, in front of the others, after it has unwrapped
-// the content key.
+// Puts the recipient `kid`, which is there already, in front of the others, after it has opened the
+// envelope. One that does not, as after a mistake with copies, is made anew from those behind it;
+// kEnvelopeNotOpened when they do not open it either.
 Rewrapped prefer_recipient(const Envelope& envelope, KeyStore& keys, std::string_view kid);
 
-// Takes `dropped` away, after `kept` has unwrapped the content key. `kept` must be a recipient.
+// Takes `dropped` away, after `kept` has opened the envelope. `kept` must be a recipient.
 Envelope drop_recipient(const Envelope& envelope, KeyStore& keys, std::string_view dropped,
                         std::string_view kept);
 

@@ -19,16 +19,31 @@ keywrap::Profile profile_named(const std::string& name, keywrap::Profile fallbac
   return fallback;
 }
 
+// What is looked at: the key named by the caller; else what the job will use next, which is that of
+// job.json when somebody has edited it.
+keys::KeyCheck look_at(KeySession& session, const KeyCheckOptions& options,
+                       const keys::CheckOptions& how) {
+  job::Encryption encryption = session.job().spec.encryption;
+  encryption.profile = how.profile;  // decides about Managed HSM as well
+  keys::JobKeys& keys = session.keys();
+  if (!options.key_url.empty()) {
+    const keys::KeySetting setting = keys::setting_of(encryption, options.key_url);
+    if (setting.place == keys::KeySetting::Place::kToken) keys.ring().add_token(setting.uri);
+    return keys::check_key(keys, setting, how);
+  }
+  const keys::KeySetting named = keys::setting_of(encryption);
+  const auto& state = keys.state();
+  if (state && named != state->setting && named != state->job_file) {
+    return keys::check_key(keys, named, how);
+  }
+  return keys::check_key_in_use(keys, how);
+}
+
 // An identifier that cannot be used is a finding as any other.
 keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
                         const keys::CheckOptions& how) {
   try {
-    const keys::KeySetting setting =
-        options.key_url.empty() ? session.keys().setting()
-                                : keys::setting_of(session.job().spec.encryption, options.key_url);
-    if (setting.place == keys::KeySetting::Place::kToken)
-      session.keys().ring().add_token(setting.uri);
-    return keys::check_key(session.keys(), setting, how);
+    return look_at(session, options, how);
   } catch (const keywrap::KeyError& error) {
     keys::KeyCheck check;
     const auto& key = session.job().spec.encryption.customer_key;
@@ -42,12 +57,23 @@ keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
   }
 }
 
+// A warning is about what may come, so it has no code of an error.
 nlohmann::ordered_json json_of(const CheckFinding& found, keywrap::Profile profile) {
   nlohmann::ordered_json object = key_error_json(found.finding.condition, profile, found.evidence);
-  object["severity"] = found.finding.severity == Finding::Severity::kError ? "error" : "warning";
+  if (!keys::is_error(found)) {
+    for (const char* name : {"condition", "code", "recoverable", "retryable"}) {
+      object[name] = nullptr;
+    }
+  }
+  object["severity"] = keys::is_error(found) ? "error" : "warning";
   object["message"] = found.finding.message;
   object["remedy"] = object["action"] = found.remedy;
   return object;
+}
+
+nlohmann::ordered_json json_of(const Obstacle& obstacle) {
+  return {{"severity", "error"},      {"condition", nullptr},      {"code", obstacle.code},
+          {"message", obstacle.text}, {"remedy", obstacle.remedy}, {"action", obstacle.remedy}};
 }
 
 nlohmann::ordered_json json_of(const keywrap::KeyVersion& version) {
@@ -66,55 +92,81 @@ nlohmann::ordered_json json_of(const keywrap::KeyVersion& version) {
   return object;
 }
 
-void print_json_result(const KeySession& session, const keys::KeyCheck& check,
-                       keywrap::Profile profile) {
+// All that the command has found.
+struct Result {
+  keys::KeyCheck check;
+  std::optional<Obstacle> obstacle;  // of the job, not of the key
+  keywrap::Profile profile;
+
+  bool fit() const { return check.error() == nullptr && !obstacle; }
+};
+
+void print_json_result(const KeySession& session, const Result& result) {
+  const keys::KeyCheck& check = result.check;
   nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
-  document["profile"] = keywrap::to_string(profile);
-  document["key"] = check.key;
-  document["fit"] = check.error() == nullptr;
+  document["profile"] = keywrap::to_string(result.profile);
+  document["key"] = printable_line(check.key);
+  document["fit"] = result.fit();
   if (const CheckFinding* error = check.error()) {
-    document["code"] = keywrap::code_of(error->finding.condition, profile);
+    document["code"] = keywrap::code_of(error->finding.condition, result.profile);
+  } else if (result.obstacle) {
+    document["code"] = result.obstacle->code;
   }
   if (check.version) document["version"] = json_of(*check.version);
   document["made_on_first_use"] = check.made_on_first_use;
   document["trial"] = {{"wrapped", check.wrapped}, {"unwrapped", check.unwrapped}};
   document["findings"] = nlohmann::ordered_json::array();
   for (const CheckFinding& found : check.findings) {
-    document["findings"].push_back(json_of(found, profile));
+    document["findings"].push_back(json_of(found, result.profile));
   }
+  if (result.obstacle) document["findings"].push_back(json_of(*result.obstacle));
   print_json(document);
 }
 
-void print_text_result(const keys::KeyCheck& check, keywrap::Profile profile) {
+void print_finding(bool error, const std::string& message, const std::string& code,
+                   const std::string& remedy) {
+  print(std::string(error ? "\nERROR    " : "\nwarning  ") + printable_line(message));
+  if (error) print("         " + code);
+  print("         what to do: " + printable_line(remedy));
+}
+
+void print_finding(const CheckFinding& found, keywrap::Profile profile) {
+  const std::string& request = found.evidence.request_id;
+  print_finding(keys::is_error(found), found.finding.message,
+                std::string(keywrap::code_of(found.finding.condition, profile)) +
+                    (request.empty() ? "" : "  (request " + printable_line(request) + ")"),
+                found.remedy);
+}
+
+void print_version(const keys::KeyCheck& check) {
+  const keywrap::KeyVersion& version = *check.version;
+  print("Is       " + version.key_type + " " + std::to_string(version.bits) + ", " +
+        (version.enabled ? "enabled" : "disabled") +
+        (version.expires ? ", expires " + utc_text(*version.expires) : "") +
+        (version.recovery_level.empty() ? "" : ", " + version.recovery_level) +
+        (version.region.empty() ? "" : ", " + version.region));
+  print(std::string("Trial    ") + (check.unwrapped ? "wrapped and unwrapped"
+                                    : check.wrapped ? "wrapped, but not unwrapped"
+                                                    : "not wrapped"));
+}
+
+void print_text_result(const Result& result) {
+  const keys::KeyCheck& check = result.check;
   print("Key      " + printable_line(check.version ? check.version->kid : check.key));
-  print("Service  " + std::string(keywrap::to_string(profile)));
-  if (check.version) {
-    const keywrap::KeyVersion& version = *check.version;
-    print("Is       " + version.key_type + " " + std::to_string(version.bits) + ", " +
-          (version.enabled ? "enabled" : "disabled") +
-          (version.expires ? ", expires " + utc_text(*version.expires) : "") +
-          (version.recovery_level.empty() ? "" : ", " + version.recovery_level) +
-          (version.region.empty() ? "" : ", " + version.region));
-    print(std::string("Trial    ") + (check.unwrapped ? "wrapped and unwrapped"
-                                      : check.wrapped ? "wrapped, but not unwrapped"
-                                                      : "not wrapped"));
+  print("Service  " + std::string(keywrap::to_string(result.profile)));
+  if (check.version) print_version(check);
+  for (const CheckFinding& found : check.findings) print_finding(found, result.profile);
+  if (result.obstacle) {
+    print_finding(true, result.obstacle->text, result.obstacle->code, result.obstacle->remedy);
   }
-  for (const CheckFinding& found : check.findings) {
-    const bool error = found.finding.severity == Finding::Severity::kError;
-    print(std::string(error ? "\nERROR    " : "\nwarning  ") +
-          printable_line(found.finding.message));
-    if (!error) continue;
-    print(
-        "         " + std::string(keywrap::code_of(found.finding.condition, profile)) +
-        (found.evidence.request_id.empty() ? "" : "  (request " + found.evidence.request_id + ")"));
-    print("         what to do: " + printable_line(found.remedy));
-  }
-  if (check.made_on_first_use) {
+  if (!result.fit()) {
+    print(check.error() == nullptr ? "\nThe key is fit, but the job cannot use it as it stands."
+                                   : "\nThe key is not fit for this job.");
+  } else if (check.made_on_first_use) {
     print("\nThe key is made on first use, in the local key store.");
-    return;
+  } else {
+    print("\nThe key is fit for this job.");
   }
-  print(check.error() == nullptr ? "\nThe key is fit for this job."
-                                 : "\nThe key is not fit for this job.");
 }
 
 }  // namespace
@@ -124,13 +176,16 @@ int run_key_check(const KeyCheckOptions& options) {
   keys::CheckOptions how;
   how.profile = profile_named(options.profile, session.profile());
   how.wait_for_access = std::chrono::seconds(options.wait_for_access);
-  const keys::KeyCheck check = check_of(session, options, how);
+  Result result{check_of(session, options, how), {}, how.profile};
+  if (options.key_url.empty()) result.obstacle = obstacle_of(session);
+  // A key that cannot even be named is told once.
+  if (result.check.error() != nullptr && !result.check.version) result.obstacle.reset();
   if (options.json) {
-    print_json_result(session, check, how.profile);
+    print_json_result(session, result);
   } else {
-    print_text_result(check, how.profile);
+    print_text_result(result);
   }
-  return check.error() == nullptr ? 0 : static_cast<int>(ErrorKind::kKey);
+  return result.fit() ? 0 : static_cast<int>(ErrorKind::kKey);
 }
 
 }  // namespace driveprep::cli

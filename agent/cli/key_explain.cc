@@ -4,6 +4,7 @@
 #include <map>
 
 #include "agent/cli/output.h"
+#include "agent/cli/own_key_codes.h"
 #include "base/nearest_word.h"
 #include "keywrap/condition.h"
 
@@ -17,15 +18,10 @@ using Meanings = std::map<Condition, std::vector<keywrap::Profile>>;
 
 Meanings meanings_of(const std::string& code) {
   Meanings meanings;
-  // An older name of a code leads to the newer one; only the article of Import/Export had such.
-  const std::string_view newer =
-      keywrap::is_older_name(code)
-          ? keywrap::code_of(*keywrap::condition_of(code), keywrap::Profile::kImportExport)
-          : std::string_view(code);
   for (const Condition condition : keywrap::all_conditions()) {
     for (const keywrap::Profile profile : keywrap::kProfiles) {
       const std::string_view called = keywrap::code_of(condition, profile);
-      if (called == newer || keywrap::to_string(condition) == code) {
+      if (called == code || keywrap::to_string(condition) == code) {
         meanings[condition].push_back(profile);
       }
     }
@@ -33,8 +29,14 @@ Meanings meanings_of(const std::string& code) {
   return meanings;
 }
 
+const OwnKeyCode* own_code(const std::string& code) {
+  const auto found = std::ranges::find(own_key_codes(), code, &OwnKeyCode::code);
+  return found == own_key_codes().end() ? nullptr : &*found;
+}
+
 [[noreturn]] void unknown(const std::string& code) {
   std::vector<std::string> codes;
+  for (const OwnKeyCode& own : own_key_codes()) codes.emplace_back(own.code);
   for (const Condition condition : keywrap::all_conditions()) {
     codes.emplace_back(keywrap::to_string(condition));
     for (const keywrap::Profile profile : keywrap::kProfiles) {
@@ -56,38 +58,63 @@ std::string services(const std::vector<keywrap::Profile>& profiles) {
   return text;
 }
 
+void explain_own(const OwnKeyCode& own, bool json) {
+  if (json) {
+    print_json({{"schema", 1},
+                {"code", own.code},
+                {"meanings", {{{"cause", own.cause}, {"remedy", own.remedy}}}}});
+    return;
+  }
+  print(std::string(own.code) + "\n\n  " + std::string(own.cause) +
+        "\n  what to do: " + std::string(own.remedy));
+}
+
+nlohmann::ordered_json json_of(Condition condition, const std::vector<keywrap::Profile>& profiles) {
+  nlohmann::ordered_json names = nlohmann::ordered_json::array();
+  nlohmann::ordered_json codes = nlohmann::ordered_json::object();
+  for (const keywrap::Profile profile : profiles) names.push_back(keywrap::to_string(profile));
+  for (const keywrap::Profile profile : keywrap::kProfiles) {
+    codes[std::string(keywrap::to_string(profile))] = keywrap::code_of(condition, profile);
+  }
+  return {{"condition", keywrap::to_string(condition)},
+          {"services", std::move(names)},
+          {"codes", std::move(codes)},
+          {"cause", keywrap::cause_of(condition)},
+          {"recoverable", keywrap::is_recoverable(condition)},
+          {"retryable", keywrap::is_retryable(condition)},
+          {"remedy", keywrap::remedy_of(condition)}};
+}
+
+std::string text_of(Condition condition, const std::vector<keywrap::Profile>& profiles) {
+  return "\n\n" + std::string(keywrap::to_string(condition)) + "  (" + services(profiles) +
+         ")\n  " + std::string(keywrap::cause_of(condition)) +
+         "\n  what to do: " + std::string(keywrap::remedy_of(condition)) + "\n  " +
+         (keywrap::is_retryable(condition)     ? "May pass by itself."
+          : keywrap::is_recoverable(condition) ? "Can be mended; nothing is lost yet."
+                                               : "Nothing in the vault mends it by itself.");
+}
+
 }  // namespace
 
 int run_key_explain(const KeyExplainOptions& options) {
-  const Meanings meanings = meanings_of(options.code);
+  if (const OwnKeyCode* own = own_code(options.code)) {
+    explain_own(*own, options.json);
+    return 0;
+  }
+  // Older names are read, and never printed.
+  const std::string code(keywrap::current_name(options.code));
+  const Meanings meanings = meanings_of(code);
   if (meanings.empty()) unknown(options.code);
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   std::string text;
   for (const auto& [condition, profiles] : meanings) {
-    nlohmann::ordered_json names = nlohmann::ordered_json::array();
-    nlohmann::ordered_json codes = nlohmann::ordered_json::object();
-    for (const keywrap::Profile profile : profiles) names.push_back(keywrap::to_string(profile));
-    for (const keywrap::Profile profile : keywrap::kProfiles) {
-      codes[std::string(keywrap::to_string(profile))] = keywrap::code_of(condition, profile);
-    }
-    list.push_back({{"condition", keywrap::to_string(condition)},
-                    {"services", std::move(names)},
-                    {"codes", std::move(codes)},
-                    {"cause", keywrap::cause_of(condition)},
-                    {"recoverable", keywrap::is_recoverable(condition)},
-                    {"retryable", keywrap::is_retryable(condition)},
-                    {"remedy", keywrap::remedy_of(condition)}});
-    text += "\n\n" + std::string(keywrap::to_string(condition)) + "  (" + services(profiles) +
-            ")\n  " + std::string(keywrap::cause_of(condition)) +
-            "\n  what to do: " + std::string(keywrap::remedy_of(condition)) + "\n  " +
-            (keywrap::is_retryable(condition)     ? "May pass by itself."
-             : keywrap::is_recoverable(condition) ? "Can be mended; nothing is lost yet."
-                                                  : "Cannot be mended in the vault.");
+    list.push_back(json_of(condition, profiles));
+    text += text_of(condition, profiles);
   }
   if (options.json) {
-    print_json({{"schema", 1}, {"code", options.code}, {"meanings", std::move(list)}});
+    print_json({{"schema", 1}, {"code", code}, {"meanings", std::move(list)}});
   } else {
-    print(options.code + text);
+    print(code + text);
   }
   return 0;
 }

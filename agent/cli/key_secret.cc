@@ -52,9 +52,7 @@ int run_wrap_secret(const WrapSecretOptions& options) {
   const keys::ReadyKey ready =
       keys::ready_key(session.keys(), session.journal(), {session.profile()}, false);
   const keys::KeyChange used = keys::use_key(session.keys(), *session.journal(), ready);
-  if (!used.newer_unused.empty()) {
-    note("driveprep: warning: " + printable_line(used.newer_unused));
-  }
+  tell_of_change(session.keys(), used);
   const std::string& kid = used.new_kid;
   const std::string sealed =
       keywrap::seal(binding, {secret.clone(), Guid(), FileTime::now()}, session.keys().ring(), kid);

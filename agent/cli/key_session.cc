@@ -43,12 +43,41 @@ keys::RewrapProgress rewrap_progress(bool json) {
   };
 }
 
-void print_change(KeySession& session, const keys::KeyChange& change, bool json) {
-  const auto& state = session.keys().state();
-  std::optional<keys::UnixSeconds> droppable;
-  if (state && !state->rotations.empty() && !state->rotations.back().dropped) {
-    droppable = state->rotations.back().droppable;
+namespace {
+
+// The last change of the key whose old key is still over the envelopes.
+const keys::Rotation* open_rotation(const keys::JobKeys& keys) {
+  const auto& state = keys.state();
+  if (!state || state->rotations.empty() || state->rotations.back().dropped) return nullptr;
+  return &state->rotations.back();
+}
+
+std::string how_long_needed(const keys::Rotation& rotation, const job::Job& job) {
+  return "Leave " + rotation.old_kid + "\n  enabled until " + utc_text(rotation.droppable) +
+         "; then run driveprep key rewrap " + job.directory.root().string() +
+         " once more, which drops it.";
+}
+
+void print_warnings(const keys::KeyChange& change) {
+  for (const std::string& warning : change.warnings()) {
+    note("driveprep: warning: " + printable_line(warning));
   }
+}
+
+}  // namespace
+
+void tell_of_change(const keys::JobKeys& keys, const keys::KeyChange& change) {
+  print_warnings(change);
+  if (!change.changed || change.counts.rewrapped == 0) return;
+  note("driveprep: " + report::counted(change.counts.rewrapped, "envelope") + " re-wrapped under " +
+       change.new_kid);
+  if (const auto* rotation = open_rotation(keys)) note(how_long_needed(*rotation, keys.job()));
+}
+
+void print_change(KeySession& session, const keys::KeyChange& change, bool json) {
+  const keys::Rotation* rotation = open_rotation(session.keys());
+  const auto& state = session.keys().state();
+  const bool in_vault = state && state->setting.place == keys::KeySetting::Place::kVault;
   if (json) {
     nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
     document.update({{"changed", change.changed},
@@ -57,20 +86,20 @@ void print_change(KeySession& session, const keys::KeyChange& change, bool json)
                      {"envelopes", change.counts.envelopes},
                      {"rewrapped", change.counts.rewrapped},
                      {"dropped", change.dropped},
-                     {"warnings", change.counts.warnings}});
+                     {"warnings", change.warnings()}});
     if (change.changed) document["reason"] = keys::to_string(change.reason);
+    if (in_vault) document["identity"] = keys::text_of(state->setting.identity);
     if (!change.newer_unused.empty()) document["newer_unused"] = change.newer_unused;
-    if (droppable) document["old_key_needed_until"] = utc_text(*droppable);
+    if (rotation != nullptr) document["old_key_needed_until"] = utc_text(rotation->droppable);
     print_json(document);
     return;
   }
-  for (const std::string& warning : change.counts.warnings) {
-    note("driveprep: warning: " + printable_line(warning));
+  print_warnings(change);
+  if (change.changed && change.reason == keys::Reason::kNewIdentity) {
+    print("The job's identity is now " + keys::text_of(state->setting.identity) + ".");
+  } else {
+    print((change.changed ? "The job's key is now " : "The job's key is ") + change.new_kid);
   }
-  if (!change.newer_unused.empty()) {
-    note("driveprep: warning: " + printable_line(change.newer_unused));
-  }
-  print((change.changed ? "The job's key is now " : "The job's key is ") + change.new_kid);
   if (change.counts.envelopes > 0) {
     print(report::counted(change.counts.rewrapped, "envelope") + " re-wrapped, " +
           std::to_string(change.counts.proven) + " already under it; the drives are untouched.");
@@ -78,10 +107,15 @@ void print_change(KeySession& session, const keys::KeyChange& change, bool json)
   if (change.dropped > 0) {
     print(report::counted(change.dropped, "older recipient") + " dropped.");
   }
-  if (droppable) {
-    print("Leave " + state->rotations.back().old_kid + "\n  enabled until " + utc_text(*droppable) +
-          "; then run driveprep key rewrap " + session.job().directory.root().string() +
-          " once more, which drops it.");
+  if (rotation != nullptr) print(how_long_needed(*rotation, session.job()));
+}
+
+std::optional<Obstacle> obstacle_of(KeySession& session) {
+  try {
+    session.keys().require_settled(session.journal());
+    return std::nullopt;
+  } catch (const Error& error) {
+    return Obstacle{error.code(), error.what(), error.remedy()};
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/cli/key_commands.h"
@@ -47,6 +48,18 @@ class KeySession {
 
 // A line with the number of envelopes that are done, on a terminal.
 keys::RewrapProgress rewrap_progress(bool json);
+
+// What stands in the way of the next use of the job's key, with what to do.
+struct Obstacle {
+  std::string code;
+  std::string text;
+  std::string remedy;
+};
+std::optional<Obstacle> obstacle_of(KeySession& session);
+
+// On standard error, by commands that use the key for something else: warnings, and a change that
+// came about by itself.
+void tell_of_change(const keys::JobKeys& keys, const keys::KeyChange& change);
 
 // What a change did, for people and as members of a JSON document.
 void print_change(KeySession& session, const keys::KeyChange& change, bool json);

@@ -7,12 +7,21 @@ namespace {
 
 job::Identity identity_named(const std::string& text) {
   if (text == "system" || text == "SystemAssigned") return {};
-  if (!text.starts_with("/subscriptions/")) {
+  if (!job::is_user_assigned_id(text)) {
     throw Error(ErrorKind::kUsage, "identity", "\"" + text + "\" is no identity",
                 "Write --identity system, or the resource id of a user-assigned identity "
-                "(/subscriptions/...).");
+                "(/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ManagedIdentity/"
+                "userAssignedIdentities/NAME).");
   }
   return {job::Identity::Type::kUserAssigned, text};
+}
+
+void require_vault(const keys::KeySetting& setting) {
+  if (setting.place == keys::KeySetting::Place::kVault) return;
+  throw Error(
+      ErrorKind::kUsage, "identity",
+      "only a key of a vault is reached by an identity, and the job uses " + keys::text_of(setting),
+      "Leave --identity out, or set a key of a vault first.");
 }
 
 keys::KeySetting wanted(KeySession& session, const KeySetOptions& options) {
@@ -36,31 +45,42 @@ keys::KeySetting wanted(KeySession& session, const KeySetOptions& options) {
   const bool in_use = state && state->setting.place == keys::KeySetting::Place::kVault;
   const bool from_job_file = options.key_url.empty() && options.identity.empty();
   if (in_use && !from_job_file) setting.identity = state->setting.identity;
-  if (!options.identity.empty()) setting.identity = identity_named(options.identity);
+  if (!options.identity.empty()) {
+    require_vault(setting);
+    setting.identity = identity_named(options.identity);
+  }
   return setting;
 }
 
-// What stands at stake, before the fact: only the customer can bring such a key back.
-void warn_of_loss(const keys::KeySetting& setting) {
-  if (!setting.is_customers()) return;
-  note(
-      "From now on the recovery passwords of this job open only while this key, its vault and its\n"
-      "permissions exist. A key or vault that is deleted for good, or access that is never given\n"
-      "back, means that they are lost.");
+// An identity that this machine does not sign in with cannot be tried from here.
+void tell_about_identity(KeySession& session, const job::Identity& before,
+                         const job::Identity& now) {
+  using Type = job::Identity::Type;
+  if (before.type == Type::kSystemAssigned && now.type == Type::kUserAssigned) {
+    note(
+        "driveprep: warning: the articles name changes from a user-assigned identity to another "
+        "one or to the system-assigned one; whether the service takes this one is not known");
+  }
+  const std::string& source = session.job().spec.encryption.credential.source;
+  if (source == "managed-identity" || source == "auto") return;
+  note("driveprep: warning: the key was tried with " + session.keys().ring().credential_text() +
+       "; whether the identity " + keys::text_of(now) +
+       " has its permissions could not be tried from here");
 }
 
 }  // namespace
 
 int run_key_set(const KeySetOptions& options) {
   KeySession session(options.job, KeySession::Access::kChange);
-  session.keys().allow_region_mismatch(options.allow_region_mismatch);
   const keys::KeySetting setting = wanted(session, options);
+  if (options.allow_region_mismatch) session.keys().allow_region_mismatch(setting);
+  const job::Identity before = session.keys().identity();
   keys::ChangeOptions how;
   how.check = {session.profile(), std::chrono::seconds(options.wait_for_access)};
   how.progress = rewrap_progress(options.json);
   const keys::KeyChange change = session.in_its_words(
       [&] { return keys::change_key(session.keys(), *session.journal(), setting, how); });
-  if (change.changed && !options.json) warn_of_loss(setting);
+  if (!options.identity.empty()) tell_about_identity(session, before, setting.identity);
   print_change(session, change, options.json);
   return 0;
 }

@@ -36,21 +36,6 @@ std::vector<EnvelopeStatus> envelope_statuses(const job::Job& job) {
   return list;
 }
 
-// What stands in the way of the next use, with what to do; empty: nothing.
-struct Obstacle {
-  std::string code;
-  std::string text;
-  std::string remedy;
-};
-std::optional<Obstacle> obstacle_of(KeySession& session) {
-  try {
-    session.keys().require_settled(session.journal());
-    return std::nullopt;
-  } catch (const Error& error) {
-    return Obstacle{error.code(), error.what(), error.remedy()};
-  }
-}
-
 // The setting, or what job.json says in its own words when that is no key.
 std::string key_text(KeySession& session) {
   try {
@@ -113,7 +98,7 @@ void print_status_json(KeySession& session, const std::vector<EnvelopeStatus>& e
     if (const std::string other = job_file_key(session); !other.empty()) {
       document["job_file_key"] = other;
     }
-    document["region_mismatch_allowed"] = state->region_may_differ;
+    document["region_mismatch_allowed"] = session.keys().region_may_differ(state->setting);
     if (!state->trouble.empty()) document["trouble"] = state->trouble;
     if (state->target) document["target_kid"] = state->target->kid;
     document["rotations"] = nlohmann::ordered_json::array();
@@ -149,7 +134,7 @@ void print_state(KeySession& session) {
           identity.user_assigned_id);
     print("Vault     " + state->cloud + " cloud" +
           (state->vault_region.empty() ? "" : ", " + state->vault_region) +
-          (state->region_may_differ ? " (another region is allowed)" : ""));
+          (session.keys().region_may_differ(state->setting) ? " (another region is allowed)" : ""));
   }
   print("State     " + std::string(keys::to_string(state->health)) +
         (state->trouble.empty() ? "" : " (" + state->trouble + ")") +

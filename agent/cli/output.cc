@@ -163,6 +163,10 @@ nlohmann::ordered_json error_json(const Error& error) {
 void print_error(const Error& error) {
   note("driveprep: " + printable(error.what()));
   if (!error.remedy().empty()) note("  what to do: " + error.remedy());
+  if (const auto* key = dynamic_cast<const keywrap::KeyError*>(&error);
+      key != nullptr && !key->evidence().request_id.empty()) {
+    note("  request id: " + printable_line(key->evidence().request_id));
+  }
   note("  (" + error.code() + ", exit status " + std::to_string(static_cast<int>(error.kind())) +
        ")");
 }

@@ -155,18 +155,6 @@ void require_stores_of_envelopes(keys::JobKeys& keys, const journal::Journal* jo
   }
 }
 
-// A key that was looked for and found changed is news.
-void tell_about_key(const keys::KeyChange& key) {
-  for (const std::string& warning : key.counts.warnings) {
-    note("driveprep: warning: " + printable_line(warning));
-  }
-  if (!key.newer_unused.empty()) note("driveprep: warning: " + printable_line(key.newer_unused));
-  if (key.changed && key.counts.rewrapped > 0) {
-    note("driveprep: " + report::counted(key.counts.rewrapped, "envelope") + " re-wrapped under " +
-         key.new_kid);
-  }
-}
-
 // Where every drive was left, and which protector opens it.
 void log_outcomes(spdlog::logger& log, const journal::Journal& journal,
                   const std::vector<prepare::DriveOutcome>& outcomes) {
@@ -256,7 +244,7 @@ int run_prepare(const PrepareOptions& options) {
   journal = journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
   record_plan(*journal, job, plan);
   const keys::KeyChange key = keys::use_key(keys, *journal, ready);
-  tell_about_key(key);
+  tell_of_change(keys, key);
   // The tables have their place in the file before the job directory can run full.
   journal->reuse_log();
   for (const prepare::DriveTask& task : tasks) {

@@ -44,7 +44,9 @@ struct Sealing {
         journal::Journal::open(job.directory.root(), journal::Journal::Access::kReadWrite);
     const keys::ReadyKey ready =
         keys::ready_key(*keys, journal.get(), {job.spec.encryption.profile}, false);
-    return keys::use_key(*keys, *journal, ready).new_kid;
+    const keys::KeyChange used = keys::use_key(*keys, *journal, ready);
+    tell_of_change(*keys, used);
+    return used.new_kid;
   }
 
   std::filesystem::path file(const std::string& named) const {

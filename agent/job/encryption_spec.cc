@@ -28,6 +28,11 @@ Identity identity(JsonObject object) {
                        "and the type of the identity contradict each other",
                        "Give the id exactly when the type is UserAssigned.");
   }
+  if (result.user_assigned_id.starts_with('/') && !is_user_assigned_id(result.user_assigned_id)) {
+    throw object.error("userAssignedIdentityId", "job-value", "is no resource id of an identity",
+                       "Copy it from the portal: /subscriptions/ID/resourceGroups/GROUP/providers/"
+                       "Microsoft.ManagedIdentity/userAssignedIdentities/NAME.");
+  }
   object.finish();
   return result;
 }
@@ -92,8 +97,17 @@ TestEndpoints test_endpoints(JsonObject object, const std::filesystem::path& dir
 std::optional<KeyReference> customer_key(JsonObject& object,
                                          const std::optional<std::string>& name) {
   KeyReference key;
-  key.key_url = object.text("keyUrl").value_or("");
-  key.vault_uri = object.text("vaultUri").value_or("");
+  // An empty one is a form that nobody has filled in, and no wish for the local key.
+  const auto named = [&](const char* member) {
+    const auto text = object.text(member);
+    if (text && text->empty()) {
+      throw object.error(member, "job-value", "is empty",
+                         "Fill it in, or leave it out for a key of the local key store.");
+    }
+    return text.value_or("");
+  };
+  key.key_url = named("keyUrl");
+  key.vault_uri = named("vaultUri");
   key.key_version = object.text("keyVersion").value_or("");
   const auto conflict = [&](const std::string& member, const std::string& what) {
     throw object.error(member, "job-conflict", what,
@@ -130,6 +144,28 @@ keywrap::Profile profile(JsonObject& object) {
 }
 
 }  // namespace
+
+bool is_user_assigned_id(std::string_view text) {
+  constexpr std::array<std::string_view, 9> kForm = {"",
+                                                     "subscriptions",
+                                                     "*",
+                                                     "resourcegroups",
+                                                     "*",
+                                                     "providers",
+                                                     "microsoft.managedidentity",
+                                                     "userassignedidentities",
+                                                     "*"};
+  const std::string lower = ascii::lower(text);
+  std::string_view rest = lower;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const std::string_view part = rest.substr(0, rest.find('/'));
+    if (kForm[i] == "*" ? part.empty() : part != kForm[i]) return false;
+    const bool last = i + 1 == kForm.size();
+    if (last != (part.size() == rest.size())) return false;
+    if (!last) rest.remove_prefix(part.size() + 1);
+  }
+  return std::ranges::all_of(lower, [](char c) { return c > 0x20 && c < 0x7F; });
+}
 
 std::string_view to_string(Identity::Type type) {
   return kIdentityTypes[static_cast<std::size_t>(type)].first;

@@ -22,6 +22,9 @@ struct Identity {
 };
 // "SystemAssigned", "UserAssigned".
 std::string_view to_string(Identity::Type type);
+// Whether `text` has the form of a resource id of a user-assigned identity:
+// /subscriptions/*/resourceGroups/*/providers/Microsoft.ManagedIdentity/userAssignedIdentities/*
+bool is_user_assigned_id(std::string_view text);
 
 // How this workstation signs in to the vault. Secrets are named by file, never written in job.json.
 struct Credential {

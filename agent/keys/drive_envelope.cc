@@ -1,14 +1,8 @@
 #include "agent/keys/drive_envelope.h"
 
-#include "base/posix.h"
+#include "agent/keys/envelopes.h"
 
 namespace driveprep::keys {
-namespace {
-
-constexpr std::uint64_t kEnvelopeLimit = 256 * 1024;
-
-}  // namespace
-
 DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
                              const std::string& drive_id, journal::DriveState state,
                              keywrap::KeyStore& keys, keywrap::Accept accept) {
@@ -23,7 +17,7 @@ DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::stri
                       "opens this drive, but the service does not take them."
                     : "Restore that file from a copy.");
   }
-  const std::string text = posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
+  const std::string text = envelope_text(file);
   keywrap::Opened opened =
       keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys, accept);
   return {bitlocker::RecoveryPassword::parse(opened.payload.value.text()), std::move(opened.kid),

@@ -17,22 +17,44 @@ constexpr std::uint64_t kEnvelopeLimit = 1024 * 1024;
 constexpr std::string_view kSuffix = ".jwe.json";
 constexpr std::size_t kLongestSecretName = 64;
 
+// Nothing for a directory that is not there, or is none. One that cannot be read is told: what lies
+// in it would be forgotten by every change of the key.
 std::vector<fs::directory_entry> entries_of(const fs::path& directory) {
   std::vector<fs::directory_entry> entries;
-  std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(directory, missing)) entries.push_back(entry);
+  std::error_code failed;
+  fs::directory_iterator next(directory, failed);
+  while (!failed && next != fs::directory_iterator()) {
+    entries.push_back(*next);
+    next.increment(failed);
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory &&
+      failed != std::errc::not_a_directory) {
+    throw Error(
+        ErrorKind::kKey, "envelopes-unreadable",
+        directory.string() + ", where envelopes may lie, cannot be read: " + failed.message(),
+        "Give the user who runs driveprep access to the whole job directory.");
+  }
   std::ranges::sort(entries);
   return entries;
 }
 
 }  // namespace
 
+std::string envelope_text(const fs::path& file) {
+  if (fs::is_symlink(fs::symlink_status(file))) {
+    throw keywrap::KeyError(keywrap::Condition::kEnvelopeCorrupt,
+                            file.string() + " is a symbolic link", {},
+                            "Put the envelope itself in its place.");
+  }
+  return posix::read_file(file, kEnvelopeLimit, ErrorKind::kKey);
+}
+
 std::vector<EnvelopeFile> envelopes_of(const job::JobDirectory& directory) {
   std::vector<EnvelopeFile> files;
   const auto add_those_in = [&](const fs::path& place, const std::string& drive) {
     for (const fs::directory_entry& entry : entries_of(place)) {
       const std::string file = entry.path().filename().string();
-      if (!file.ends_with(kSuffix) || !fs::is_regular_file(entry.symlink_status())) continue;
+      if (!file.ends_with(kSuffix) || fs::is_directory(entry.symlink_status())) continue;
       const std::string name = file.substr(0, file.size() - kSuffix.size());
       if (!drive.empty()) {
         files.push_back({entry.path(), drive, true});
@@ -52,7 +74,7 @@ keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job
                                 keywrap::Accept accept) {
   using keywrap::Condition;
   using keywrap::KeyError;
-  const std::string text = posix::read_file(file.file, kEnvelopeLimit, ErrorKind::kKey);
+  const std::string text = envelope_text(file.file);
   try {
     keywrap::Envelope envelope = keywrap::Envelope::parse(text, accept);
     const bool of_drive = !keywrap::is_customers_secret(envelope.binding.purpose);
@@ -69,8 +91,7 @@ keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job
 
 std::vector<std::string> kids_of(const EnvelopeFile& file) {
   std::vector<std::string> kids;
-  const auto envelope =
-      keywrap::Envelope::parse(posix::read_file(file.file, kEnvelopeLimit, ErrorKind::kKey));
+  const auto envelope = keywrap::Envelope::parse(envelope_text(file.file));
   for (const keywrap::Recipient& recipient : envelope.recipients) kids.push_back(recipient.kid);
   return kids;
 }

@@ -18,12 +18,16 @@ struct EnvelopeFile {
   bool is_drive = true;
 };
 
-// Drives first, each group by name. What is no envelope by its place is left out.
+// Drives first, each group by name. What is no envelope by its place is left out; what only is no
+// regular file is told by whoever reads it. kKey "envelopes-unreadable" for a directory that cannot
+// be listed.
 std::vector<EnvelopeFile> envelopes_of(const job::JobDirectory& directory);
 
 // KeyError kEnvelopeCorrupt names the file. The binding is checked against job and name.
 keywrap::Envelope read_envelope(const EnvelopeFile& file, const std::string& job_id,
                                 keywrap::Accept accept = keywrap::Accept::kOurAlgorithm);
+// The text of an envelope; no other file by way of a link.
+std::string envelope_text(const std::filesystem::path& file);
 void write_envelope(const EnvelopeFile& file, const keywrap::Envelope& envelope);
 
 // The keys that the envelope in the file is under.

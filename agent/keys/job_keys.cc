@@ -44,6 +44,7 @@ bool is_revocation(Condition condition) {
     case Condition::kKeySoftDeleted:
     case Condition::kVaultNotFound:
     case Condition::kTenantMismatch:
+    case Condition::kCrossTenantIdentity:
     case Condition::kSystemIdentityAbsent:
     case Condition::kUserIdentityAbsent:
     case Condition::kPrincipalNotFound: return true;
@@ -61,6 +62,7 @@ JobKeys::JobKeys(const job::Job& job, Operator who, keywrap::Clock clock)
   if (state_) {
     for (const std::string& uri : state_->tokens) ring_.add_token(uri);
   }
+  ring_.use_identity(identity());
   if (const auto& key = job.spec.encryption.customer_key; key && is_token_uri(key->key_url)) {
     try {
       ring_.add_token(key->key_url);
@@ -77,6 +79,11 @@ void JobKeys::unlock() {
                         return !kids.empty() && !is_customers(kids.front());
                       });
   if (needed) ring_.local().unlock();
+}
+
+const job::Identity& JobKeys::identity() const {
+  const bool in_vault = state_ && state_->setting.place == KeySetting::Place::kVault;
+  return in_vault ? state_->setting.identity : job_.spec.encryption.identity;
 }
 
 KeySetting JobKeys::setting() const {
@@ -117,7 +124,9 @@ void JobKeys::require_settled(const journal::Journal* journal) const {
                 "a change of the job's key to " +
                     (state_->target ? state_->target->kid : std::string("another one")) +
                     " was interrupted",
-                "Run driveprep key rewrap " + job_text + " to finish it.");
+                state_->target ? "Run driveprep key rewrap " + job_text + " to finish it."
+                               : "Run driveprep key set " + job_text +
+                                     " with the key that the job is to have.");
   }
   // Whatever the state says now.
   if (!state_->setting.is_customers()) require_local_key_allowed(journal);
@@ -129,21 +138,28 @@ void JobKeys::require_settled(const journal::Journal* journal) const {
                   " to change to the key in job.json, or put back what job.json said.");
 }
 
-bool JobKeys::region_may_differ() const {
-  return region_may_differ_ || job_.spec.encryption.allow_region_mismatch ||
-         (state_ && state_->region_may_differ);
+bool JobKeys::region_may_differ(const KeySetting& setting) const {
+  const std::string vault = vault_of(setting);
+  return job_.spec.encryption.allow_region_mismatch || other_region_ == vault ||
+         (state_ && state_->other_region == vault);
 }
 
-KeyState JobKeys::state_for(const KeySetting& setting) const {
+keywrap::Profile JobKeys::service_to_record(const journal::Journal* journal) const {
+  const bool recorded = journal != nullptr && customers_profile(*journal).has_value();
+  return !recorded && has_used_customers_key(journal) ? keywrap::Profile::kImportExport
+                                                      : job_.spec.encryption.profile;
+}
+
+KeyState JobKeys::state_for(const KeySetting& setting, keywrap::Profile service) const {
   KeyState state;
   if (state_) {
     state = *state_;
   } else {
-    state.profile = job_.spec.encryption.profile;
+    state.profile = service;
   }
   if (setting.is_customers() && !state.ever_customers) {
     state.ever_customers = true;
-    state.profile = job_.spec.encryption.profile;
+    state.profile = service;
   }
   state.setting = setting;
   if (setting.place == KeySetting::Place::kToken &&
@@ -151,7 +167,7 @@ KeyState JobKeys::state_for(const KeySetting& setting) const {
     state.tokens.push_back(setting.uri);
   }
   state.cloud = job_.spec.encryption.cloud;
-  state.region_may_differ = region_may_differ();
+  if (!other_region_.empty()) state.other_region = other_region_;
   state.job_file = setting_of(job_.spec.encryption);
   return state;
 }

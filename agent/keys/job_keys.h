@@ -22,13 +22,15 @@ class JobKeys {
   // Asks for the passphrase of the local key store now, if an envelope needs it.
   void unlock();
   const job::Job& job() const { return job_; }
-  // The customer says that vault and storage account may be in different regions; kept in the
-  // state.
-  void allow_region_mismatch(bool allowed) { region_may_differ_ = allowed; }
-  bool region_may_differ() const;
+  // The customer says that the vault of the key, and no other, may be in another region than the
+  // storage account; kept in the state.
+  void allow_region_mismatch(const KeySetting& setting) { other_region_ = vault_of(setting); }
+  bool region_may_differ(const KeySetting& setting) const;
   const std::optional<KeyState>& state() const { return state_; }
   UnixSeconds now() const { return clock_(); }
 
+  // As whom the service reaches the key, and this machine where it has that identity.
+  const job::Identity& identity() const;
   // The key that the job uses: the one it was set to, else that of job.json. Whoever only opens
   // envelopes needs no setting at all: they name their keys themselves.
   KeySetting setting() const;
@@ -49,8 +51,14 @@ class JobKeys {
   // KeyError kRevertRefused when it may not.
   void require_local_key_allowed(const journal::Journal* journal) const;
 
-  // The state to change and save: what is there, else a new one for `setting`.
-  KeyState state_for(const KeySetting& setting) const;
+  // The service whose rule about going back is recorded with a customer's key: the one in force;
+  // but when the job has used such a key before and no journal tells for which service, the
+  // strictest.
+  keywrap::Profile service_to_record(const journal::Journal* journal) const;
+
+  // The state to change and save: what is there, else a new one for `setting`. `service` is that of
+  // service_to_record().
+  KeyState state_for(const KeySetting& setting, keywrap::Profile service) const;
   void save(const KeyState& state);
 
   // Keeps in the state how the last use of the key ended: that access was taken away, or is back,
@@ -62,7 +70,7 @@ class JobKeys {
   keywrap::Clock clock_;
   KeyRing ring_;
   std::optional<KeyState> state_;
-  bool region_may_differ_ = false;
+  std::string other_region_;
 };
 
 // For commands that may write: remembers at the end of the scope, however it is left.

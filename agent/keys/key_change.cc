@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "agent/keys/audit.h"
-#include "agent/keys/envelopes.h"
-#include "keywrap/content_key.h"
+#include "agent/keys/old_keys.h"
 #include "keywrap/key_uri.h"
 
 namespace driveprep::keys {
@@ -13,12 +12,8 @@ namespace {
 using journal::Journal;
 using keywrap::Condition;
 using keywrap::KeyError;
+using nlohmann::ordered_json;
 using Place = KeySetting::Place;
-
-std::string host_of(const std::string& uri) {
-  const std::size_t start = uri.find("://") + 3;
-  return uri.substr(start, uri.find('/', start) - start);
-}
 
 bool is_local(const std::string& kid) { return keywrap::LocalKeyUri::parse(kid).has_value(); }
 
@@ -31,7 +26,8 @@ Reason reason_of(const KeySetting& from, const KeySetting& to) {
     return Reason::kModeChange;
   }
   if (to.place != Place::kVault) return Reason::kNewKey;
-  if (host_of(from.uri) != host_of(to.uri)) return Reason::kNewVault;
+  if (vault_of(from) != vault_of(to)) return Reason::kNewVault;
+  if (from.uri == to.uri && from.identity != to.identity) return Reason::kNewIdentity;
   return without_version(from) == without_version(to) ? Reason::kNewVersion : Reason::kNewKey;
 }
 
@@ -53,72 +49,64 @@ KeyCheck require_fit(JobKeys& keys, const KeySetting& setting, const CheckOption
   return check;
 }
 
-// An update fails when the old key does not open any more: better before anything was changed.
-void require_old_key(JobKeys& keys) {
-  const auto files = envelopes_of(keys.job().directory);
-  if (files.empty()) return;
-  const keywrap::Envelope envelope = read_envelope(files.front(), keys.job().spec.name);
-  keywrap::unwrap_content_key(envelope.recipients, keys.ring());
-}
-
-std::string first_kid(const JobKeys& keys) {
-  if (keys.state() && !keys.state()->current_kid.empty()) return keys.state()->current_kid;
-  const auto files = envelopes_of(keys.job().directory);
-  return files.empty() ? std::string() : kids_of(files.front()).front();
-}
-
 // Why a job gets the key `to`. Without a state it is job.json that names the key from which a
 // change would begin, and only the envelopes tell what the job has used.
 Reason reason_of_change(const JobKeys& keys, const KeySetting& to) {
   if (keys.state()) return reason_of(keys.setting(), to);
-  const std::string current = first_kid(keys);
+  const std::string current = current_kid(keys);
   if (current.empty()) return Reason::kNewKey;
   return is_local(current) == to.is_customers() ? Reason::kModeChange
                                                 : reason_of(keys.setting(), to);
 }
 
-// One record for each key that envelopes were found under besides the new one, so that each is
-// dropped some day: also versions of the local key that came and went without a re-wrap, and a new
-// key that was given up halfway.
-void add_rotations(KeyState& state, const KeyChange& change, UnixSeconds now) {
-  const auto add = [&](const std::string& old_kid, std::size_t envelopes) {
-    state.rotations.push_back(
-        {now, change.reason, old_kid, state.current_kid, envelopes, now + kOverlap, std::nullopt});
-  };
-  for (const auto& [kid, envelopes] : change.counts.older) {
-    if (kid == change.old_kid || kid == state.current_kid) continue;
-    if (std::ranges::find(state.rotations, kid, &Rotation::old_kid) == state.rotations.end()) {
-      add(kid, envelopes);
-    }
+// What stands at stake, before the fact: only the customer can bring such a key back.
+void tell_what_is_at_stake(JobKeys& keys, const KeySetting& to) {
+  const auto& state = keys.state();
+  const bool known = state && state->setting.is_customers() &&
+                     without_version(state->setting) == without_version(to);
+  if (!to.is_customers() || known) return;
+  keys.ring().notice("from now on the recovery passwords of this job open only while the key " +
+                     to.uri +
+                     ", its vault or token and its permissions exist; when they are deleted for "
+                     "good, the recovery passwords are lost");
+}
+
+ordered_json details_of(const KeyState::Target& target, const std::string& old_kid,
+                        keywrap::Profile service, bool region_may_differ) {
+  ordered_json details = {{"from", old_kid},
+                          {"to", target.kid},
+                          {"reason", to_string(target.reason)},
+                          {"customers", target.setting.is_customers()},
+                          {"service", keywrap::to_string(service)},
+                          {"region_may_differ", region_may_differ}};
+  if (target.setting.place == Place::kVault) {
+    details["identity"] = text_of(target.setting.identity);
   }
-  if (!change.old_kid.empty() && change.old_kid != state.current_kid) {
-    add(change.old_kid, change.counts.envelopes);
-  }
+  return details;
 }
 
 // Steps 2 to 4 of a change.
 KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& target,
                     const KeyCheck& check, const RewrapProgress& progress) {
+  make_room(keys, journal, target.kid);
+  tell_what_is_at_stake(keys, target.setting);
   KeyChange change;
-  change.old_kid = first_kid(keys);
+  change.old_kid = current_kid(keys);
   change.new_kid = target.kid;
   change.reason = target.reason;
   change.changed = true;
-  KeyState state = keys.state_for(target.setting);
-  const KeySetting before = keys.setting();
-  state.setting = before;
+  change.found = check.warnings();
+  const keywrap::Profile service = keys.service_to_record(&journal);
+  // The journal first: what it tells of a customer's key can never be taken back.
+  record(journal, change.old_kid.empty() ? kKeyAdopted : kKeyChanged, "",
+         details_of(target, change.old_kid, service, keys.region_may_differ(target.setting)));
+  KeyState state = keys.state_for(target.setting, service);
+  state.setting = keys.setting();
   if (state.current_kid.empty()) state.current_kid = change.old_kid;  // whoever goes on knows it
   state.health = KeyState::Health::kInconsistent;
   state.trouble.clear();
   state.target = target;
   keys.save(state);
-  record(journal, change.old_kid.empty() ? kKeyAdopted : kKeyChanged, "",
-         {{"from", change.old_kid},
-          {"to", target.kid},
-          {"reason", to_string(target.reason)},
-          {"customers", target.setting.is_customers()},
-          {"service", keywrap::to_string(keys.job().spec.encryption.profile)},
-          {"region_may_differ", state.region_may_differ}});
   change.counts = rewrap_envelopes(keys, journal, target.kid, target.reason, progress);
 
   state.setting = target.setting;
@@ -128,9 +116,18 @@ KeyChange carry_out(JobKeys& keys, Journal& journal, const KeyState::Target& tar
   state.vault_region = check.version ? check.version->region : "";
   state.health = KeyState::Health::kOk;
   state.target.reset();
-  add_rotations(state, change, keys.now());
+  add_rotations(state, change.old_kid, change.reason, change.counts, keys.now());
   keys.save(state);
   return change;
+}
+
+std::string why_unused(const std::string& kid, const KeyCheck& check) {
+  return kid + " is newer, but is not used: " + check.error()->finding.message;
+}
+
+KeySetting exactly(KeySetting setting, const std::string& kid) {
+  if (setting.is_customers()) setting.uri = kid;
+  return setting;
 }
 
 // The newest version, as long as it can be used; else the one in use, and `why` tells.
@@ -139,18 +136,26 @@ std::string usable_newest(const KeyCheck& check, const std::string& current, std
   if (check.error() == nullptr || current.empty() || check.version->kid == current) {
     return check.version->kid;
   }
-  why = check.version->kid + " is newer, but is not used: " + check.error()->finding.message;
+  why = why_unused(check.version->kid, check);
   return current;
 }
 
 // The newest version that a key has, looked up now, and what follows from it.
 ReadyKey look_up(JobKeys& keys, const CheckOptions& options) {
   const KeySetting setting = keys.setting();
-  const std::string current = first_kid(keys);
+  const std::string current = current_kid(keys);
   ReadyKey ready;
   ready.looked = true;
   ready.check = check_key(keys, setting, options);
-  if (!ready.check.version) throw_unfit(ready.check, options.profile);
+  if (!ready.check.version) {
+    // A vault may tell of a disabled version that it is disabled, and nothing else.
+    const bool only_newest = keys.state() && !setting.pinned && !current.empty() &&
+                             ready.check.error()->finding.condition == Condition::kKeyDisabled;
+    if (!only_newest) throw_unfit(ready.check, options.profile);
+    ready.kid = current;
+    ready.newer_unused = why_unused("the newest version of " + setting.uri, ready.check);
+    return ready;
+  }
   ready.kid =
       usable_newest(ready.check, keys.state() ? current : std::string(), ready.newer_unused);
   const bool is_newest = ready.kid == ready.check.version->kid;
@@ -162,41 +167,39 @@ ReadyKey look_up(JobKeys& keys, const CheckOptions& options) {
 }
 
 // After a re-wrap without a change: keys that no change has told of.
-void keep_strangers(JobKeys& keys, KeyChange change) {
+void keep_strangers(JobKeys& keys, const KeyChange& change) {
   if (!keys.state()) return;
   KeyState state = *keys.state();
   const std::size_t known = state.rotations.size();
-  change.reason = Reason::kRepair;
-  add_rotations(state, change, keys.now());
+  add_rotations(state, change.old_kid, Reason::kRepair, change.counts, keys.now());
   if (state.rotations.size() != known) keys.save(state);
 }
 
-void drop_old(JobKeys& keys, Journal& journal, KeyChange& change) {
-  if (!keys.state()) return;
-  KeyState state = *keys.state();
-  const UnixSeconds now = keys.now();
-  bool changed = false;
-  for (Rotation& rotation : state.rotations) {
-    if (!rotation.dropped && now < rotation.time) {  // the clock went backwards
-      rotation.time = now;
-      rotation.droppable = now + kOverlap;
-      changed = true;
-    }
+// Where an interrupted change leads.
+struct WayOut {
+  KeyState::Target target;
+  KeyCheck check;
+  std::string newer_unused;
+};
+
+// To where it was to lead. Only when that was nobody's choice but the newest version, which cannot
+// be used any more, to one that is newer still, or back.
+WayOut way_out(JobKeys& keys, const KeyState::Target& target, const CheckOptions& options) {
+  KeyCheck check = check_key(keys, exactly(target.setting, target.kid), options);
+  if (check.error() == nullptr) return {target, std::move(check), {}};
+  const KeySetting& setting = target.setting;
+  const bool follows =
+      setting.is_customers() && !setting.pinned && setting == keys.state()->setting;
+  if (!follows) throw_unfit(check, options.profile);
+  KeyCheck newest = check_key(keys, setting, options);
+  if (newest.version && newest.error() == nullptr && newest.version->kid != target.kid) {
+    const std::string kid = newest.version->kid;
+    return {{setting, kid, Reason::kNewVersion}, std::move(newest), {}};
   }
-  const auto droppable = [&](const std::string& kid) {
-    // Of several rotations the last one counts; a key that came by no rotation is left alone.
-    const auto last = std::find_if(state.rotations.rbegin(), state.rotations.rend(),
-                                   [&](const Rotation& r) { return r.old_kid == kid; });
-    return last != state.rotations.rend() && may_drop(*last, now);
-  };
-  // Also recipients that were dropped before: a copy that was put back may have brought them back.
-  change.dropped = drop_recipients(keys, journal, state.current_kid, droppable);
-  for (Rotation& rotation : state.rotations) {
-    if (rotation.dropped || !may_drop(rotation, now)) continue;
-    rotation.dropped = now;
-    changed = true;
-  }
-  if (changed) keys.save(state);
+  const std::string& before = keys.state()->current_kid;
+  KeyCheck back = check_key(keys, exactly(setting, before), options);
+  if (back.error() != nullptr) throw_unfit(check, options.profile);
+  return {{setting, before, Reason::kRepair}, std::move(back), why_unused(target.kid, check)};
 }
 
 }  // namespace
@@ -205,8 +208,11 @@ bool version_check_is_due(const KeyState& state, UnixSeconds now) {
   return now < state.last_version_check || now - state.last_version_check >= kVersionCheckInterval;
 }
 
-bool may_drop(const Rotation& rotation, UnixSeconds now) {
-  return now >= rotation.time && now >= rotation.droppable && now - rotation.time >= kOverlap;
+std::vector<std::string> KeyChange::warnings() const {
+  std::vector<std::string> all = found;
+  all.insert(all.end(), counts.warnings.begin(), counts.warnings.end());
+  if (!newer_unused.empty()) all.push_back(newer_unused);
+  return all;
 }
 
 KeyChange change_key(JobKeys& keys, Journal& journal, const KeySetting& to,
@@ -214,21 +220,28 @@ KeyChange change_key(JobKeys& keys, Journal& journal, const KeySetting& to,
   require_allowed(keys, journal, to);
   const auto& state = keys.state();
   // Back to the key in use is the way out when the new one is lost.
-  const bool gives_up = state && state->target && state->setting == to;
+  const bool gives_up =
+      state && state->target &&
+      ((state->setting == to && state->target->setting != to) || to.uri == state->current_kid);
   if (state && state->target && state->target->setting != to && !gives_up) {
     throw Error(ErrorKind::kKey, "key-change-unfinished",
                 "a change of the job's key to " + state->target->kid + " was interrupted",
                 "Run driveprep key rewrap " + keys.job().directory.root().string() +
-                    " to finish it; then change the key.");
+                    " to finish it; then change the key. To give it up instead, set the key that "
+                    "was in use: driveprep key set --key-url " +
+                    state->setting.uri);
   }
   if (to.place == Place::kLocal) keys.ring().local_or_create().newest_or_create(to.uri);
   const KeyCheck check = require_fit(keys, to, options.check);
-  require_old_key(keys);
-  if (state && !state->target && state->setting == to && state->current_kid == check.version->kid) {
-    KeyState same = keys.state_for(to);
+  require_old_keys(keys, check.version->kid);
+  const bool settled = state && state->health != KeyState::Health::kInconsistent;
+  if (settled && state->setting == to && state->current_kid == check.version->kid) {
+    KeyState same = keys.state_for(to, keys.service_to_record(&journal));
+    same.job_file = setting_of(keys.job().spec.encryption);
     keys.save(same);
     KeyChange change;
     change.old_kid = change.new_kid = same.current_kid;
+    change.found = check.warnings();
     return change;
   }
   const Reason reason = gives_up ? Reason::kRepair : reason_of_change(keys, to);
@@ -240,10 +253,9 @@ KeyChange rewrap_job(JobKeys& keys, Journal& journal, const ChangeOptions& optio
   if (keys.state() && keys.state()->target) {
     const KeyState::Target target = *keys.state()->target;
     if (!target.setting.is_customers()) keys.require_local_key_allowed(&journal);
-    KeySetting exact = target.setting;
-    if (exact.is_customers()) exact.uri = target.kid;
-    const KeyCheck check = require_fit(keys, exact, options.check);
-    change = carry_out(keys, journal, target, check, options.progress);
+    const WayOut way = way_out(keys, target, options.check);
+    change = carry_out(keys, journal, way.target, way.check, options.progress);
+    change.newer_unused = way.newer_unused;
   } else {
     keys.require_settled(&journal);
     change = use_key(keys, journal, look_up(keys, options.check), options.progress);
@@ -254,7 +266,7 @@ KeyChange rewrap_job(JobKeys& keys, Journal& journal, const ChangeOptions& optio
       keep_strangers(keys, change);
     }
   }
-  drop_old(keys, journal, change);
+  change.dropped = drop_old_keys(keys, journal);
   return change;
 }
 
@@ -267,14 +279,12 @@ ReadyKey ready_key(JobKeys& keys, const Journal* journal, const CheckOptions& op
   const auto& state = keys.state();
   const bool known = state && !state->current_kid.empty();
   if (!known || (!setting.pinned && version_check_is_due(*state, keys.now()))) {
-    return look_up(keys, options);
+    ready = look_up(keys, options);
+    if (ready.newer_unused.empty()) return ready;
+  } else {
+    ready.kid = state->current_kid;
   }
-  ready.kid = state->current_kid;
-  if (checked) {
-    KeySetting exact = setting;
-    exact.uri = ready.kid;
-    ready.check = require_fit(keys, exact, options);
-  }
+  if (checked) ready.check = require_fit(keys, exactly(setting, ready.kid), options);
   return ready;
 }
 
@@ -282,12 +292,13 @@ KeyChange use_key(JobKeys& keys, Journal& journal, const ReadyKey& ready,
                   const RewrapProgress& progress) {
   KeyChange change;
   if (ready.change) {
-    require_old_key(keys);
+    require_old_keys(keys, ready.kid);
     change = carry_out(keys, journal, *ready.change, ready.check, progress);
   } else {
     change.old_kid = change.new_kid =
         ready.kid.empty() ? keys.ring().local_or_create().newest_or_create(keys.setting().uri).kid
                           : ready.kid;
+    change.found = ready.check.warnings();
     if (ready.looked && keys.state()) {
       KeyState state = *keys.state();
       state.last_version_check = keys.now();

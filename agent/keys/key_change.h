@@ -7,7 +7,7 @@
 //   2. the state says where the change leads (inconsistent from now on), the journal says who began
 //   3. every envelope gets the new key beside the old one
 //   4. the state says that the new key is the job's
-//   5. a day later the old key's recipients are dropped
+//   5. a day later the old key's recipients are dropped (old_keys.h)
 #pragma once
 
 #include <optional>
@@ -28,6 +28,10 @@ struct KeyChange {
   std::size_t dropped = 0;  // recipients of older versions
   // A newer version is there but not used, and why.
   std::string newer_unused;
+  std::vector<std::string> found;  // warnings of the check of the new key
+
+  // All that the operator is to know, each once.
+  std::vector<std::string> warnings() const;
 };
 
 struct ChangeOptions {
@@ -43,7 +47,8 @@ KeyChange change_key(JobKeys& keys, journal::Journal& journal, const KeySetting&
                      const ChangeOptions& options);
 
 // Finishes an interrupted change; else looks for the newest version when the key follows it, and
-// brings every envelope under it; then drops what may be dropped.
+// brings every envelope under it; then drops what may be dropped. A version that was followed and
+// has become unusable on the way is given up for a newer one, or for the one in use before.
 KeyChange rewrap_job(JobKeys& keys, journal::Journal& journal, const ChangeOptions& options);
 
 // The key for new envelopes, found fit; nothing is written yet.
@@ -65,15 +70,10 @@ ReadyKey ready_key(JobKeys& keys, const journal::Journal* journal, const CheckOp
 KeyChange use_key(JobKeys& keys, journal::Journal& journal, const ReadyKey& ready,
                   const RewrapProgress& progress = {});
 
-// How long an old version must stay usable after a change.
-inline constexpr UnixSeconds kOverlap = 24 * 3600;
 // How often a newer version is looked for.
 inline constexpr UnixSeconds kVersionCheckInterval = 24 * 3600;
 
 // Whether it is time to look for a newer version. A clock that went backwards counts as time.
 bool version_check_is_due(const KeyState& state, UnixSeconds now);
-// Whether the old key of the rotation may be dropped. When the clock went backwards the day begins
-// anew.
-bool may_drop(const Rotation& rotation, UnixSeconds now);
 
 }  // namespace driveprep::keys

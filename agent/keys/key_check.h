@@ -19,6 +19,8 @@ struct CheckFinding {
   std::string remedy;
 };
 
+bool is_error(const CheckFinding& found);
+
 struct KeyCheck {
   std::string key;                             // the identifier as configured
   std::optional<keywrap::KeyVersion> version;  // as far as it could be asked for
@@ -29,6 +31,8 @@ struct KeyCheck {
 
   // The first error; nullptr when the key is fit.
   const CheckFinding* error() const;
+  // What the warnings say.
+  std::vector<std::string> warnings() const;
 };
 
 struct CheckOptions {
@@ -39,7 +43,12 @@ struct CheckOptions {
 
 // Nothing is written, here or in the vault: random bytes are wrapped and unwrapped and forgotten.
 // Never throws for what is wrong with the key; other errors pass.
+// Vaults are asked as the identity of the setting from now on.
 KeyCheck check_key(JobKeys& keys, const KeySetting& setting, const CheckOptions& options);
+
+// The key that the job uses. Where it follows the newest version and uses an older one until the
+// next look, that one decides, and what is wrong with the newer one is a warning.
+KeyCheck check_key_in_use(JobKeys& keys, const CheckOptions& options);
 
 // As an error: the first one of the check, in the words of the service.
 [[noreturn]] void throw_unfit(const KeyCheck& check, keywrap::Profile profile);

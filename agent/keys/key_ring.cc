@@ -39,7 +39,8 @@ keywrap::http::Surroundings surroundings_with(const Notice& notice) {
   return surroundings;
 }
 
-keywrap::identity::CredentialSettings credential_of(const job::Encryption& encryption) {
+keywrap::identity::CredentialSettings credential_of(const job::Encryption& encryption,
+                                                    const job::Identity& identity) {
   const job::Credential& credential = encryption.credential;
   keywrap::identity::CredentialSettings settings;
   settings.source = credential.source;
@@ -48,7 +49,7 @@ keywrap::identity::CredentialSettings credential_of(const job::Encryption& encry
   settings.secret_file = credential.client_secret_file.value_or("");
   settings.certificate_file = credential.certificate_file.value_or("");
   settings.token_file = credential.token_file.value_or("");
-  settings.user_assigned = encryption.identity.user_assigned_id;
+  settings.user_assigned = identity.user_assigned_id;
   settings.cloud = cloud_of(encryption);
   return settings;
 }
@@ -62,13 +63,13 @@ std::string_view key_alone(std::string_view uri) {
 
 // The way to the vault; its parts use each other from the top down.
 struct KeyRing::Vault {
-  Vault(const job::Encryption& encryption, const Notice& notice)
+  Vault(const job::Encryption& encryption, const job::Identity& identity, const Notice& notice)
       : transport(endpoints_of(encryption, notice)),
         sender(transport, policy_of(encryption), surroundings_with(notice)),
-        source(keywrap::identity::make_token_source(credential_of(encryption), sender)),
+        source(keywrap::identity::make_token_source(credential_of(encryption, identity), sender)),
         tokens(source),
         store({cloud_of(encryption), encryption.credential.tenant_id,
-               encryption.identity.type == job::Identity::Type::kUserAssigned},
+               identity.type == job::Identity::Type::kUserAssigned},
               sender, tokens) {}
 
   keywrap::http::CurlTransport transport;
@@ -83,7 +84,8 @@ struct KeyRing::Token {
   std::unique_ptr<keywrap::pkcs11::Pkcs11KeyStore> store;  // once it was needed
 };
 
-KeyRing::KeyRing(const job::Job& job, Operator who) : job_(job), operator_(std::move(who)) {}
+KeyRing::KeyRing(const job::Job& job, Operator who)
+    : job_(job), operator_(std::move(who)), identity_(job.spec.encryption.identity) {}
 
 KeyRing::~KeyRing() = default;
 
@@ -136,8 +138,15 @@ std::unique_ptr<keywrap::LocalKeyStore> KeyRing::with_place(Open open) {
 
 KeyRing::Vault& KeyRing::vault() {
   const std::lock_guard guard(mutex_);
-  if (!vault_) vault_ = std::make_unique<Vault>(job_.spec.encryption, operator_.notice);
+  if (!vault_) vault_ = std::make_unique<Vault>(job_.spec.encryption, identity_, operator_.notice);
   return *vault_;
+}
+
+void KeyRing::use_identity(const job::Identity& identity) {
+  const std::lock_guard guard(mutex_);
+  if (identity == identity_) return;
+  identity_ = identity;
+  vault_.reset();
 }
 
 void KeyRing::add_token(const std::string& uri) {

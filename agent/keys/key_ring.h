@@ -45,6 +45,11 @@ class KeyRing final : public keywrap::KeyStore {
   // name the token only.
   void add_token(const std::string& uri);
 
+  // As whom vaults are asked from now on, where this machine signs in by an identity of its own.
+  void use_identity(const job::Identity& identity);
+  // To the operator.
+  void notice(const std::string& text) const { operator_.notice(text); }
+
   // How the last use of a customer's key ended.
   struct LastUse {
     bool any = false;                          // there was one
@@ -76,6 +81,7 @@ class KeyRing final : public keywrap::KeyStore {
   Operator operator_;
   std::unique_ptr<keywrap::LocalKeyStore> local_;
   std::unique_ptr<Vault> vault_;
+  job::Identity identity_;
   std::vector<std::unique_ptr<Token>> tokens_;
   LastUse last_use_;
   std::mutex mutex_;  // guards the opening of stores, and last_use_

@@ -89,14 +89,26 @@ KeySetting setting_of(const job::Encryption& encryption) {
                        "the key " + key.key_name + " of \"" + key.vault_uri + "\"", encryption);
 }
 
+std::string text_of(const job::Identity& identity) {
+  return identity.type == job::Identity::Type::kUserAssigned ? identity.user_assigned_id
+                                                             : "system-assigned";
+}
+
+std::string vault_of(const KeySetting& setting) {
+  if (setting.place != KeySetting::Place::kVault) return {};
+  const std::size_t start = setting.uri.find("://") + 3;
+  return setting.uri.substr(start, setting.uri.find('/', start) - start);
+}
+
 std::string text_of(const KeySetting& setting) {
-  switch (setting.place) {
-    case KeySetting::Place::kLocal: return "the key " + setting.uri + " of the local key store";
-    case KeySetting::Place::kVault:
-    case KeySetting::Place::kToken:
-      return (setting.pinned ? "" : "the newest version of ") + setting.uri;
+  if (setting.place == KeySetting::Place::kLocal) {
+    return "the key " + setting.uri + " of the local key store";
   }
-  return setting.uri;
+  std::string text = (setting.pinned ? "" : "the newest version of ") + setting.uri;
+  if (setting.identity.type == job::Identity::Type::kUserAssigned) {
+    text += " as the identity " + setting.identity.user_assigned_id;
+  }
+  return text;
 }
 
 }  // namespace driveprep::keys

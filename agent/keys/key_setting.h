@@ -36,7 +36,14 @@ KeySetting setting_of(const job::Encryption& encryption);
 // Another key than that of job.json, named by one URL.
 KeySetting setting_of(const job::Encryption& encryption, const std::string& key_url);
 
-// "a key of this machine", "the newest version of https://...", ... for people.
+// "system-assigned", or the resource id of a user-assigned one.
+std::string text_of(const job::Identity& identity);
+
+// The vault of an identifier, "contoso.vault.azure.net"; empty for keys elsewhere.
+std::string vault_of(const KeySetting& setting);
+
+// "the key default of the local key store", "the newest version of https://... as the identity
+// ...", ... for people.
 std::string text_of(const KeySetting& setting);
 
 }  // namespace driveprep::keys

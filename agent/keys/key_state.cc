@@ -21,9 +21,10 @@ constexpr std::size_t kMaxStateBytes = 4 * 1024 * 1024;
 template <typename Value>
 using Name = std::pair<Value, std::string_view>;
 
-constexpr std::array<Name<Reason>, 5> kReasons = {{{Reason::kNewVersion, "new-version"},
+constexpr std::array<Name<Reason>, 6> kReasons = {{{Reason::kNewVersion, "new-version"},
                                                    {Reason::kNewKey, "new-key"},
                                                    {Reason::kNewVault, "new-vault"},
+                                                   {Reason::kNewIdentity, "new-identity"},
                                                    {Reason::kModeChange, "mode-change"},
                                                    {Reason::kRepair, "repair"}}};
 constexpr std::array<Name<KeyState::Health>, 3> kHealths = {
@@ -114,7 +115,7 @@ KeyState state_from(const json& object) {
   state.current_kid = object.at("currentKid").get<std::string>();
   state.last_version_check = object.at("lastVersionCheck").get<UnixSeconds>();
   state.vault_region = object.at("vaultRegion").get<std::string>();
-  state.region_may_differ = object.at("regionMayDiffer").get<bool>();
+  state.other_region = object.at("otherRegionAllowed").get<std::string>();
   state.health = value_of(kHealths, object.at("state"));
   state.trouble = object.value("trouble", "");
   if (const auto target = object.find("target"); target != object.end()) {
@@ -160,7 +161,7 @@ std::string KeyState::to_json() const {
                          {"lastVersionCheck", last_version_check},
                          {"cloud", cloud},
                          {"vaultRegion", vault_region},
-                         {"regionMayDiffer", region_may_differ},
+                         {"otherRegionAllowed", other_region},
                          {"state", to_string(health)}};
   if (!trouble.empty()) object["trouble"] = trouble;
   if (target) {

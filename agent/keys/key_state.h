@@ -16,7 +16,7 @@ namespace driveprep::keys {
 using keywrap::UnixSeconds;
 
 // Why envelopes were re-wrapped.
-enum class Reason { kNewVersion, kNewKey, kNewVault, kModeChange, kRepair };
+enum class Reason { kNewVersion, kNewKey, kNewVault, kNewIdentity, kModeChange, kRepair };
 std::string_view to_string(Reason reason);  // "new-version", ...
 
 struct Rotation {
@@ -50,7 +50,7 @@ struct KeyState {
   std::string current_kid;  // wraps now
   UnixSeconds last_version_check = 0;
   std::string vault_region;
-  bool region_may_differ = false;
+  std::string other_region;  // the vault that the customer allows to be in another region
   Health health = Health::kOk;
   std::string trouble;  // the code that made it kRevoked
   std::optional<Target> target;

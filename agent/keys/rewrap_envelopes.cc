@@ -5,11 +5,13 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "agent/keys/audit.h"
 #include "agent/keys/envelopes.h"
+#include "agent/keys/old_keys.h"
 #include "base/encoding.h"
-#include "keywrap/content_key.h"
+#include "base/file_time.h"
 #include "keywrap/rewrap.h"
 
 namespace driveprep::keys {
@@ -30,36 +32,67 @@ struct Outcome {
   bool rewrapped = false;
 };
 
-Outcome rewrap_one(const EnvelopeFile& file, const std::string& job_id, JobKeys& keys,
-                   const std::string& kid, Reason reason) {
-  const keywrap::Envelope envelope = read_envelope(file, job_id);
+// Which envelopes the journal knows to be under a key: (drive or "", file, key).
+using Told = std::set<std::tuple<std::string, std::string, std::string>>;
+
+Told told_in(const Journal& journal) {
+  Told told;
+  std::int64_t next = 1;
+  while (true) {
+    const std::vector<journal::Event> events = journal.events(next);
+    if (events.empty()) return told;
+    for (const journal::Event& event : events) {
+      if (event.kind != kRewrapped) continue;
+      const auto details = nlohmann::json::parse(event.details, nullptr, false);
+      if (!details.is_object()) continue;
+      told.emplace(event.drive, details.value("envelope", ""), details.value("to", ""));
+    }
+    next = events.back().sequence + 1;
+  }
+}
+
+struct Rewrapping {
+  const std::string& job_id;
+  keywrap::KeyStore& ring;
+  const std::string& kid;
+  Reason reason;
+  std::string old_key_needed_until;
+  Told told;
+};
+
+Outcome rewrap_one(const EnvelopeFile& file, const Rewrapping& wanted) {
+  const std::string& kid = wanted.kid;
+  const keywrap::Envelope envelope = read_envelope(file, wanted.job_id);
   Outcome outcome;
   if (envelope.binding.purpose == keywrap::Purpose::kRecoveryPassword) outcome.drive = file.name;
   for (const keywrap::Recipient& recipient : envelope.recipients) {
     if (recipient.kid != kid) outcome.older.push_back(recipient.kid);
   }
-  if (envelope.recipients.front().kid == kid) {
-    outcome.warning =
-        keywrap::unwrap_content_key({envelope.recipients.front()}, keys.ring()).warning;
+  // On the way back to an older key, or in a copy that was put back, it may be further behind.
+  keywrap::Rewrapped result = keywrap::has_recipient(envelope, kid)
+                                  ? keywrap::prefer_recipient(envelope, wanted.ring, kid)
+                                  : keywrap::add_recipient(envelope, wanted.ring, kid);
+  outcome.warning = std::move(result.warning);
+  const std::string name = file.file.filename().string();
+  const std::string drive = file.is_drive ? file.name : "";
+  if (result.changed) {
+    write_envelope(file, result.envelope);
+    outcome.rewrapped = true;
+  } else if (outcome.older.empty() || wanted.told.contains({drive, name, kid})) {
     return outcome;
   }
-  // On the way back to an older key, or in a copy that was put back, it is there further behind.
-  keywrap::Rewrapped result = keywrap::has_recipient(envelope, kid)
-                                  ? keywrap::prefer_recipient(envelope, keys.ring(), kid)
-                                  : keywrap::add_recipient(envelope, keys.ring(), kid);
-  write_envelope(file, result.envelope);
-  outcome.rewrapped = true;
-  outcome.warning = std::move(result.warning);
-  ordered_json details = {{"envelope", file.file.filename().string()},
-                          {"reason", to_string(reason)},
-                          {"from", result.opened_by},
-                          {"to", kid},
-                          {"alg", keywrap::to_string(keywrap::WrapAlgorithm::kRsaOaep256)},
-                          {"sealed_before", hex_lower(keywrap::sealed_digest(envelope))},
-                          {"sealed_after", hex_lower(keywrap::sealed_digest(result.envelope))},
-                          {"verified", true}};
-  outcome.event = {std::string(kRewrapped), file.is_drive ? file.name : "",
-                   details_text(std::move(details))};
+  // Also of one that a killed run has re-wrapped, and had no time to record.
+  outcome.event = {
+      std::string(kRewrapped), drive,
+      details_text({{"envelope", name},
+                    {"reason", to_string(result.changed ? wanted.reason : Reason::kRepair)},
+                    {"from", result.changed ? result.opened_by : outcome.older.front()},
+                    {"to", kid},
+                    {"alg", keywrap::to_string(keywrap::WrapAlgorithm::kRsaOaep256)},
+                    {"sealed_before", hex_lower(keywrap::sealed_digest(envelope))},
+                    {"sealed_after", hex_lower(keywrap::sealed_digest(result.envelope))},
+                    {"old_key_needed_until", wanted.old_key_needed_until},
+                    {"verified", true}})};
   return outcome;
 }
 
@@ -94,6 +127,19 @@ std::exception_ptr in_parallel(std::size_t first, std::size_t last, Work work) {
   return failure;
 }
 
+// Drives that have a volume, and nothing that opens it.
+std::vector<std::string> missing_envelopes(const job::JobDirectory& directory,
+                                           const Journal& journal) {
+  std::vector<std::string> texts;
+  for (const journal::Drive& drive : journal.drives()) {
+    if (!drive.volume || std::filesystem::exists(directory.envelope(drive.id))) continue;
+    texts.push_back("drive " + drive.id + " has no envelope (" +
+                    directory.envelope(drive.id).string() +
+                    "), and was left out: restore it from a copy, then run key rewrap again");
+  }
+  return texts;
+}
+
 void keep_records(Journal& journal, const std::vector<Outcome>& outcomes, const std::string& kid) {
   std::vector<Journal::NewEvent> events;
   for (const Outcome& outcome : outcomes) {
@@ -116,13 +162,19 @@ RewrapCounts rewrap_envelopes(JobKeys& keys, Journal& journal, const std::string
   const std::vector<EnvelopeFile> files = envelopes_of(keys.job().directory);
   RewrapCounts counts;
   counts.envelopes = files.size();
+  const Rewrapping wanted{keys.job().spec.name,
+                          keys.ring(),
+                          kid,
+                          reason,
+                          FileTime::from_timespec({keys.now() + kOverlap, 0}).iso8601(),
+                          told_in(journal)};
   std::set<std::string> warnings;
   for (std::size_t first = 0; first < files.size(); first += kBatch) {
     const std::size_t last = std::min(first + kBatch, files.size());
     std::mutex mutex;
     std::vector<Outcome> outcomes;
     const std::exception_ptr failure = in_parallel(first, last, [&](std::size_t i) {
-      Outcome outcome = rewrap_one(files[i], keys.job().spec.name, keys, kid, reason);
+      Outcome outcome = rewrap_one(files[i], wanted);
       const std::lock_guard guard(mutex);
       outcomes.push_back(std::move(outcome));
     });
@@ -135,6 +187,9 @@ RewrapCounts rewrap_envelopes(JobKeys& keys, Journal& journal, const std::string
     if (failure) std::rethrow_exception(failure);
     if (progress) progress(last, files.size());
   }
+  for (std::string& missing : missing_envelopes(keys.job().directory, journal)) {
+    warnings.insert(std::move(missing));
+  }
   counts.warnings.assign(warnings.begin(), warnings.end());
   return counts;
 }
@@ -142,33 +197,39 @@ RewrapCounts rewrap_envelopes(JobKeys& keys, Journal& journal, const std::string
 std::size_t drop_recipients(JobKeys& keys, Journal& journal, const std::string& kid,
                             const std::function<bool(const std::string&)>& droppable) {
   const std::vector<EnvelopeFile> files = envelopes_of(keys.job().directory);
-  std::mutex mutex;
   std::size_t dropped = 0;
-  std::vector<Journal::NewEvent> events;
-  const std::exception_ptr failure = in_parallel(0, files.size(), [&](std::size_t i) {
-    keywrap::Envelope envelope = read_envelope(files[i], keys.job().spec.name);
-    if (!keywrap::has_recipient(envelope, kid)) return;
-    std::vector<std::string> old;
-    for (const keywrap::Recipient& recipient : envelope.recipients) {
-      if (recipient.kid != kid && droppable(recipient.kid)) old.push_back(recipient.kid);
-    }
-    if (old.empty()) return;
-    for (const std::string& old_kid : old) {
-      envelope = keywrap::drop_recipient(envelope, keys.ring(), old_kid, kid);
-    }
-    write_envelope(files[i], envelope);
-    const std::lock_guard guard(mutex);
-    for (const std::string& old_kid : old) {
-      ++dropped;
-      events.push_back({std::string(kDropped), files[i].is_drive ? files[i].name : "",
-                        details_text({{"envelope", files[i].file.filename().string()},
-                                      {"dropped", old_kid},
-                                      {"kept", kid},
-                                      {"verified", true}})});
-    }
-  });
-  if (!events.empty()) journal.add_events(events);
-  if (failure) std::rethrow_exception(failure);
+  for (std::size_t first = 0; first < files.size(); first += kBatch) {
+    const std::size_t last = std::min(first + kBatch, files.size());
+    std::mutex mutex;
+    std::vector<std::pair<const EnvelopeFile*, keywrap::Envelope>> freed;
+    std::vector<Journal::NewEvent> events;
+    const std::exception_ptr failure = in_parallel(first, last, [&](std::size_t i) {
+      keywrap::Envelope envelope = read_envelope(files[i], keys.job().spec.name);
+      if (!keywrap::has_recipient(envelope, kid)) return;
+      std::vector<std::string> old;
+      for (const keywrap::Recipient& recipient : envelope.recipients) {
+        if (recipient.kid != kid && droppable(recipient.kid)) old.push_back(recipient.kid);
+      }
+      if (old.empty()) return;
+      for (const std::string& old_kid : old) {
+        envelope = keywrap::drop_recipient(envelope, keys.ring(), old_kid, kid);
+      }
+      const std::lock_guard guard(mutex);
+      freed.emplace_back(&files[i], std::move(envelope));
+      for (const std::string& old_kid : old) {
+        events.push_back({std::string(kDropped), files[i].is_drive ? files[i].name : "",
+                          details_text({{"envelope", files[i].file.filename().string()},
+                                        {"dropped", old_kid},
+                                        {"kept", kid},
+                                        {"verified", true}})});
+      }
+    });
+    // The record first: of a recipient that is gone nothing else would tell.
+    if (!events.empty()) journal.add_events(events);
+    for (const auto& [file, envelope] : freed) write_envelope(*file, envelope);
+    dropped += events.size();
+    if (failure) std::rethrow_exception(failure);
+  }
   return dropped;
 }
 

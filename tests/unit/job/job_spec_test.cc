@@ -45,7 +45,7 @@ json complete_vault() {
       "signInHosts": ["login.example"]},
     "allowManagedHsm": true, "allowRegionMismatch": true, "retrySeconds": 5,
     "testEndpoints": {"connectTo": ["v.vault.example:443:127.0.0.1:8443"], "caFile": "ca.pem"},
-    "identity": {"type": "UserAssigned", "userAssignedIdentityId": "/subscriptions/y"},
+    "identity": {"type": "UserAssigned", "userAssignedIdentityId": "/subscriptions/y/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"},
     "credential": {"source": "client-secret", "tenantId": "t", "clientId": "c",
       "clientSecretFile": "secret", "certificateFile": "cert", "tokenFile": "token"}})");
   return document;
