@@ -225,11 +225,12 @@ constexpr std::array kConditions = {
     Facts{kTimeout, "Timeout", "The vault or the sign-in host did not answer in time.",
           everywhere("KwTimeout"), kPasses,
           "Check the network of this machine, then run the same command again."},
-    Facts{kTlsFailure, "TlsFailure", "The certificate of the host could not be verified.",
-          everywhere("KwTlsFailure"), kPasses,
-          "Find out who answers for the vault: its certificate could not be verified. Check the "
-          "clock "
-          "of this machine and its certificate authorities."},
+    Facts{kTlsFailure, "TlsFailure",
+          "No secure connection: the certificate of the host could not be verified, or TLS was "
+          "refused.",
+          everywhere("KwTlsFailure"), kMendable,
+          "Find out who answers for the host; check the clock of this machine and its certificate "
+          "authorities, and whether something between here and there breaks TLS."},
     Facts{
         kChallengeRejected, "ChallengeRejected",
         "The vault asked for a token that is not made for it, or asked in a form that is none.",

@@ -16,7 +16,7 @@ TWO_DAYS = 2 * 86400
 
 
 def killed_at_rename(number):
-    """Prefix of a command that dies at its n-th rename."""
+    """Prefix of a command that dies when one of its threads renames for the n-th time."""
     calls = "rename,renameat,renameat2"
     return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
             f"inject={calls}:signal=SIGKILL:when={number}"]
@@ -233,10 +233,10 @@ class WayOut(vault_case.VaultCase):
     def test_what_a_killed_run_has_done_is_recorded_by_the_next(self):
         need("strace")
         harness.need_not_instrumented("a process under strace")
-        names = [f"s{number}" for number in range(10)]
+        names = [f"s{number}" for number in range(24)]
         job = self.job_with(*names)
         second = self.new_version()
-        self.env.run("key", "rewrap", job.root, prefix=killed_at_rename(7))
+        self.env.run("key", "rewrap", job.root, prefix=killed_at_rename(3))
         done = [name for name in names if self.kids(job, name)[0] == second]
         self.assertTrue(0 < len(done) < len(names), done)
         self.rewrap(job)
