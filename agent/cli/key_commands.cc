@@ -24,7 +24,7 @@ struct KeyCommands {
   CommonOptions status;
   KeyUseOptions rewrap;
   KeyShowOptions show;
-  CommonOptions audit;
+  KeyAuditOptions audit;
   KeyExplainOptions explain;
   WrapSecretOptions wrap;
   UnwrapSecretOptions unwrap;
@@ -165,13 +165,19 @@ void add_looking(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
                                chosen, [c] { return run_key_show(c->show); });
   show->add_option("--drive", c->show.drive, "The drive's id")->type_name("ID")->required();
   add_opening(*show, c->show);
-  add_command(
+  CLI::App* audit = add_command(
       app, c->audit,
       {"audit",
        "Print who wrapped, opened, showed and re-wrapped what\n"
        "under which key, and check that nothing was changed",
-       "nothing; exit status 7: the record was changed", "driveprep key audit archive-2026"},
+       "nothing; exit status 7: the record was changed or cut off",
+       "driveprep key audit archive-2026"},
       chosen, [c] { return run_key_audit(c->audit); });
+  audit
+      ->add_option("--head", c->audit.head,
+                   "What an audit has told as the head of the chain\n"
+                   "before: it has to be in it still")
+      ->type_name("HASH");
 }
 
 void add_secrets(CLI::App& app, const std::shared_ptr<KeyCommands>& c,

@@ -44,6 +44,10 @@ struct KeySetOptions : KeyUseOptions {
   bool allow_region_mismatch = false;
 };
 
+struct KeyAuditOptions : CommonOptions {
+  std::string head;  // of the chain, kept elsewhere, in hexadecimal digits; or empty
+};
+
 struct WrapSecretOptions : CommonOptions {
   std::string name;
   std::string purpose = "secret";
@@ -61,7 +65,7 @@ int run_key_set(const KeySetOptions& options);
 int run_key_status(const CommonOptions& options);
 int run_key_rewrap(const KeyUseOptions& options);
 int run_key_show(const KeyShowOptions& options);
-int run_key_audit(const CommonOptions& options);
+int run_key_audit(const KeyAuditOptions& options);
 int run_wrap_secret(const WrapSecretOptions& options);
 int run_unwrap_secret(const UnwrapSecretOptions& options);
 

@@ -50,9 +50,18 @@ Opened open_copy(const fs::path& file, const fs::path& log) {
   }
 }
 
+// A reader of a journal in WAL mode makes the log and its shared memory file, too. Only a connection
+// that may write takes them away at its end. But with a log that somebody has left, it would move
+// that into the journal: then the files are there anyway, and stay as they are.
+Database::Mode reading_mode(const fs::path& file) {
+  std::error_code absent;
+  const std::uintmax_t log_size = fs::file_size(file.string() + "-wal", absent);
+  return absent || log_size == 0 ? Database::Mode::kQueries : Database::Mode::kReadOnly;
+}
+
 Opened open_for_reading(const fs::path& file) {
   try {
-    Database database(file, Database::Mode::kReadOnly);
+    Database database(file, reading_mode(file));
     check_schema(database);
     return {std::move(database), {}};
   } catch (const Error& error) {
@@ -160,7 +169,7 @@ std::unique_ptr<Journal> Journal::open(const fs::path& job_directory, Access acc
     if (check_schema(database) == SchemaState::kEmpty) create_schema(database);
     transaction.commit();
   }
-  return std::unique_ptr<Journal>(new Journal(std::move(database), {}));
+  return std::unique_ptr<Journal>(new Journal(std::move(database), job_directory));
 }
 
 std::unique_ptr<Journal> Journal::open_existing(const fs::path& job_directory) {
@@ -169,14 +178,16 @@ std::unique_ptr<Journal> Journal::open_existing(const fs::path& job_directory) {
   if (!fs::exists(file, ignored)) return nullptr;
   Opened opened = open_for_reading(file);
   std::unique_ptr<Journal> journal(
-      new Journal(std::move(opened.database), std::move(opened.private_copy)));
+      new Journal(std::move(opened.database), job_directory, std::move(opened.private_copy)));
   // A program that was killed between making the file and its tables has not begun the job.
   if (check_schema(journal->database_) == SchemaState::kEmpty) return nullptr;
   return journal;
 }
 
-Journal::Journal(Database database, fs::path private_copy)
-    : database_(std::move(database)), private_copy_(std::move(private_copy)) {}
+Journal::Journal(Database database, fs::path job_directory, fs::path private_copy)
+    : database_(std::move(database)),
+      job_directory_(std::move(job_directory)),
+      private_copy_(std::move(private_copy)) {}
 
 Journal::~Journal() {
   if (private_copy_.empty()) return;

@@ -16,18 +16,40 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/journal/kept_head.h"
 #include "agent/journal/records.h"
 #include "agent/journal/sqlite.h"
 
 namespace driveprep::journal {
+
+// What the chain of events tells of itself. The head of the chain is kept in two more places: in a
+// table beside the events, and in JOB/audit-head.json. Each may lag behind the chain, but has to be
+// a place in it.
+struct ChainCheck {
+  enum class State {
+    kWhole,
+    kChanged,  // an event does not fit the one before, or cannot be read
+    kCutOff,   // events are missing that the table of the head tells of
+    kOlder,    // the chain is as the journal knows it, but JOB/audit-head.json knows more
+  };
+  State state = State::kWhole;
+  ChainHead head;  // the last event
+  std::optional<std::int64_t> first_broken;
+  std::string trouble;     // why it is not whole, as half a sentence
+  std::string not_proven;  // what cannot be told of a chain that is whole, as a sentence; or empty
+  bool head_unreadable = false;    // JOB/audit-head.json is there and says nothing
+  std::vector<std::string> marks;  // what it says has happened
+
+  bool whole() const { return state == State::kWhole; }
+};
 
 class Journal {
  public:
   enum class Access { kReadWrite, kReadOnly };
 
   // kReadWrite creates JOB/journal.db (0600) when it is missing. kReadOnly changes nothing in the
-  // journal and works in a read-only directory too (in a writable one SQLite may leave its empty
-  // -wal and -shm files); a missing journal is an Error of kind kUsage, "journal-missing".
+  // journal and works in a read-only directory too; files that SQLite needs meanwhile are gone
+  // again when the last reader is. A missing journal is an Error of kind kUsage, "journal-missing".
   static std::unique_ptr<Journal> open(const std::filesystem::path& job_directory, Access access);
   // For reading; nullptr when there is no journal yet.
   static std::unique_ptr<Journal> open_existing(const std::filesystem::path& job_directory);
@@ -93,15 +115,28 @@ class Journal {
     std::string details;
   };
   void add_events(std::span<const NewEvent> events);
+  // Keeps in JOB/audit-head.json that something has happened once and for all.
+  void mark(const std::string& name);
   std::vector<Event> events(std::int64_t first = 1, std::size_t limit = 1000) const;
   // Recomputes the hash chain: the sequence number of the first event that does not fit, if any.
   std::optional<std::int64_t> first_broken_event() const;
+  // Recomputes the hash chain and compares it with the heads that were kept. Throws nothing for a
+  // table of events that cannot be read: that is a broken chain.
+  ChainCheck check_chain() const;
+  // Whether one of the events has this hash; means something only when the chain is whole.
+  bool holds_event(const Sha256& hash) const;
 
  private:
-  Journal(Database database, std::filesystem::path private_copy);
+  Journal(Database database, std::filesystem::path job_directory,
+          std::filesystem::path private_copy = {});
+  ChainCheck compare_chain(const std::optional<KeptHead>& kept) const;
+  std::optional<Sha256> hash_at(std::int64_t sequence) const;
+  bool holds(const ChainHead& head) const;
+  void keep_head(const ChainHead& head, const std::string& new_mark);
 
   mutable std::mutex mutex_;
   mutable Database database_;
+  std::filesystem::path job_directory_;
   std::filesystem::path private_copy_;  // a directory to remove at the end, or empty
 };
 

@@ -121,7 +121,8 @@ struct Failure {
 // the first) followed by the text
 //   sequence LF ticks LF kind LF drive LF details
 // with both numbers in decimal, so that a line cannot be changed, removed from the middle or put in
-// without every later hash changing. (Cutting off the end is not detected by the chain itself.)
+// without every later hash changing. That the end was cut off shows by the heads that are kept: see
+// ChainCheck.
 struct Event {
   std::int64_t sequence = 0;  // 1, 2, 3, ...
   FileTime time;

@@ -91,6 +91,13 @@ CREATE TRIGGER event_stays BEFORE DELETE ON event
   BEGIN SELECT RAISE(ABORT, 'events are never removed'); END;
 )sql";
 
+constexpr const char* kEventHead = R"sql(
+CREATE TABLE IF NOT EXISTS event_head (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  events INTEGER NOT NULL,
+  hash BLOB NOT NULL);
+)sql";
+
 std::int64_t single_integer(Database& database, const char* sql) {
   Statement query = database.prepare(sql);
   require(query.step(), "a query for one integer gave no row");
@@ -128,8 +135,16 @@ SchemaState check_schema(Database& database) {
 
 void create_schema(Database& database) {
   database.execute(kTables);
+  create_event_head(database);
   database.execute("PRAGMA application_id=" + std::to_string(kApplicationId) +
                    "; PRAGMA user_version=" + std::to_string(kVersion) + ";");
+}
+
+void create_event_head(Database& database) { database.execute(kEventHead); }
+
+bool has_event_head(Database& database) {
+  return single_integer(database,
+                        "SELECT count(*) FROM sqlite_master WHERE name = 'event_head'") != 0;
 }
 
 Sha256 sha256_column(const Statement& row, int column) {

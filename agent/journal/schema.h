@@ -10,6 +10,9 @@ namespace driveprep::journal {
 
 // Creates the tables in a database without any.
 void create_schema(Database& database);
+// The table of the chain's head, in a journal that was made before there was one.
+void create_event_head(Database& database);
+bool has_event_head(Database& database);
 
 enum class SchemaState { kReady, kEmpty };
 // kJournalMismatch "journal-version" when the file holds anything else.

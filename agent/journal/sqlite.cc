@@ -11,6 +11,11 @@ namespace {
 
 constexpr const char* kTemporary = "the temporary database";
 
+// The statements fit the tables that driveprep makes.
+bool names_missing_object(std::string_view message) {
+  return message.starts_with("no such table") || message.starts_with("no such column");
+}
+
 [[noreturn]] void fail(sqlite3* connection, const std::string& file, const std::string& attempt) {
   const int code = sqlite3_errcode(connection);
   ErrorKind kind = ErrorKind::kWrite;
@@ -47,6 +52,12 @@ constexpr const char* kTemporary = "the temporary database";
       remedy = "Restore the file from a copy; without it the drives must be prepared anew.";
       break;
     case SQLITE_ERROR:
+      if (file != kTemporary && names_missing_object(sqlite3_errmsg(connection))) {
+        kind = ErrorKind::kJournalMismatch;
+        remedy = "Somebody has changed the file: restore it from a copy.";
+        break;
+      }
+      [[fallthrough]];
     case SQLITE_CONSTRAINT:
     case SQLITE_MISUSE:
     case SQLITE_RANGE:
@@ -161,7 +172,8 @@ Database::Database(const std::filesystem::path& file, Mode mode)
     : name_(file.empty() ? kTemporary : file.string()) {
   sqlite3* raw = nullptr;
   const bool reading = mode == Mode::kReadOnly || mode == Mode::kImmutable;
-  const int flags = (reading ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+  const int creating = mode == Mode::kQueries ? 0 : SQLITE_OPEN_CREATE;
+  const int flags = (reading ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | creating) |
                     (mode == Mode::kImmutable ? SQLITE_OPEN_URI : 0);
   const std::string location = mode == Mode::kImmutable ? immutable_uri(file) : file.string();
   const int result = sqlite3_open_v2(location.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -176,6 +188,7 @@ Database::Database(const std::filesystem::path& file, Mode mode)
       execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;");
       break;
     case Mode::kReadOnly:
+    case Mode::kQueries:
     case Mode::kImmutable: execute("PRAGMA query_only=ON;"); break;
   }
 }

@@ -53,7 +53,9 @@ class Database {
   enum class Mode {
     kDurable,    // WAL, synchronous=FULL: a committed transaction survives a power cut
     kScratch,    // no journal, no syncs: rebuilt when lost
-    kReadOnly,   // must exist
+    kReadOnly,   // must exist; may leave -wal and -shm files behind
+    kQueries,    // must exist; nothing changes it, and -wal and -shm files go with the last
+                 // connection, as long as the file may be written to
     kImmutable,  // must exist and not change meanwhile: no locks, no -wal or -shm file is made
   };
   // An empty path is a private temporary database that spills to disk and vanishes on close.

@@ -31,6 +31,10 @@ bool is_key_event(const journal::Event& event);
 
 // The service in force when the journal tells of a customer's key: the first one, or the first one
 // that never lets a job go back. nullopt when it tells of none.
+//
+// Whoever could change or remove events could have done so with those that tell of the key. So a
+// chain that is broken or cut off, and one that lacks the adoption that JOB/audit-head.json
+// remembers, tells of the service that is strictest.
 std::optional<keywrap::Profile> customers_profile(const journal::Journal& journal);
 
 }  // namespace driveprep::keys

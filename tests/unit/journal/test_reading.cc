@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "agent/journal/journal.h"
 #include "base/posix.h"
@@ -123,6 +124,44 @@ TEST_CASE("a reader cannot change the journal") {
   CHECK(error_of([&] { reader->set_state("A", DriveState::kFinished, ""); }) ==
         "write/job-directory-read-only");
   CHECK(reader->drive("A")->state == DriveState::kWriting);
+}
+
+TEST_CASE("readers leave a directory that they could write to as it was") {
+  const JobDirectory job;
+  write_sample(job.path());
+  const auto files = [&] {
+    std::map<std::string, std::pair<std::uintmax_t, std::filesystem::file_time_type>> found;
+    for (const auto& entry : std::filesystem::directory_iterator(job.path())) {
+      found[entry.path().filename()] = {entry.file_size(), entry.last_write_time()};
+    }
+    return found;
+  };
+  const auto before = files();
+  REQUIRE(before.size() == 1);
+  {
+    const auto one = Journal::open(job.path(), Access::kReadOnly);
+    const auto two = Journal::open_existing(job.path());
+    CHECK(one->drive("A")->state == DriveState::kWriting);
+    CHECK(two->drive("A")->state == DriveState::kWriting);
+  }
+  CHECK(files() == before);
+}
+
+TEST_CASE("a log that a killed run has left stays as it is for a reader") {
+  const JobDirectory job;
+  {
+    Child writer([&] { return write_sample(job.path()); });
+    REQUIRE(writer.ok());
+    writer.kill();
+  }
+  const auto text = [&](const char* name) {
+    return posix::read_file(job.path() / name, 1 << 24, ErrorKind::kUsage);
+  };
+  const std::string journal = text("journal.db");
+  const std::string log = text("journal.db-wal");
+  CHECK(Journal::open(job.path(), Access::kReadOnly)->drive("A")->state == DriveState::kWriting);
+  CHECK(text("journal.db") == journal);
+  CHECK(text("journal.db-wal") == log);
 }
 
 TEST_CASE("what a killed process had committed is there") {
