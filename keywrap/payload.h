@@ -21,11 +21,15 @@ std::string_view to_string(Purpose purpose);
 std::optional<Purpose> purpose_from(std::string_view text);
 // The purposes of a secret that the customer hands over; the others are driveprep's own.
 bool is_customers_secret(Purpose purpose);
-// Characters of the longest value.
+// Characters of the longest value, as it stands in the payload.
 std::size_t longest_value(Purpose purpose);
+// Bytes of the longest secret of the customer's.
+inline constexpr std::size_t kLongestSecret = 16 * 1024;
 
 // `value` is text: the recovery password with its hyphens; the volume key or the backup of its
-// metadata in base64url; or a customer's secret, any valid UTF-8 without control characters.
+// metadata in base64url; the unlock key of a device, valid UTF-8 without control characters. Another
+// secret of the customer's is any bytes. In the payload it stands as it is when it is text, so that
+// any opener can read it, else in base64url with the member "encoding":"base64url" beside it.
 struct Payload {
   SecretBytes value;
   // Of the BitLocker protector that the secret opens; for metadata of the volume. Customers'
@@ -37,8 +41,10 @@ struct Payload {
 // "envelope-value-invalid" when the value breaks the rules of its purpose. A recovery password: 8
 // groups of 6 digits, each divisible by 11 with a quotient of at most 65535.
 void check_value(const SecretBytes& value, Purpose purpose);
+// Valid UTF-8 without other control characters than tabs and line ends.
+bool is_text(const SecretBytes& value);
 SecretBytes payload_json(const Payload& payload, Purpose purpose);
-// nullopt for anything that payload_json() does not write.
+// nullopt for what breaks these rules.
 std::optional<Payload> parse_payload(const SecretBytes& text, Purpose purpose);
 
 }  // namespace driveprep::keywrap

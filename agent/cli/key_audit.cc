@@ -53,7 +53,8 @@ bool has_settled_state(const job::JobDirectory& directory) {
 }
 
 bool has_made_drive(const journal::Journal& journal) {
-  return std::ranges::any_of(journal.drives(), [](const auto& drive) { return drive.volume; });
+  return std::ranges::any_of(journal.drives(),
+                             [](const auto& drive) { return drive.volume.has_value(); });
 }
 
 Trail trail_of(const job::JobDirectory& directory, const std::string& job) {
@@ -95,8 +96,8 @@ void compare_head(const job::JobDirectory& directory, const std::string& head, T
 
 Error broken_error(const job::JobDirectory& directory, const journal::ChainCheck& chain) {
   return {ErrorKind::kVerification, "audit-chain-broken",
-          "the audit trail of " + directory.root().string() + " is not as it was recorded: " +
-              chain.trouble,
+          "the audit trail of " + directory.root().string() +
+              " is not as it was recorded: " + chain.trouble,
           chain.state == State::kChanged
               ? "Compare journal.db with a copy; what stands before that event is as recorded."
               : "Compare journal.db with newer copies, and put the newest one back; when it was "

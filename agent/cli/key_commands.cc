@@ -190,6 +190,10 @@ void add_secrets(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
                                 "driveprep key wrap-secret archive-2026 --name box-unlock\n"
                                 "      --purpose device-unlock-key < unlock.txt"},
                                chosen, [c] { return run_wrap_secret(c->wrap); });
+  wrap->footer(
+      "The secret is what is read, byte for byte, a final line end included: 1 byte to\n"
+      "16 KiB. A device unlock key is one line of text; its line end is left out.\n\n" +
+      wrap->get_footer());
   wrap->add_option("--name", c->wrap.name, "What it is called in the job")
       ->type_name("NAME")
       ->required();
@@ -209,6 +213,10 @@ void add_secrets(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
       ->type_name("NAME")
       ->required();
   add_opening(*unwrap, c->unwrap);
+  unwrap->footer(
+      "Its bytes are written as they were given; on a terminal a line end follows. With\n"
+      "--json text is in \"value\", anything else in \"value_base64\".\n\n" +
+      unwrap->get_footer());
 }
 
 }  // namespace

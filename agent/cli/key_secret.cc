@@ -1,4 +1,10 @@
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_commands.h"
@@ -9,6 +15,7 @@
 #include "agent/keys/envelopes.h"
 #include "agent/volume/key_input.h"
 #include "base/directories.h"
+#include "base/encoding.h"
 #include "base/system_error.h"
 #include "keywrap/secret_json.h"
 
@@ -22,11 +29,72 @@ void require_name(const std::string& name) {
   }
 }
 
-SecretBytes read_secret(const WrapSecretOptions& options) {
-  if (options.descriptor == STDIN_FILENO && ::isatty(STDIN_FILENO) != 0) {
-    return volume::ask_secret("Secret " + options.name);
+std::string name_of(int descriptor) {
+  return descriptor == STDIN_FILENO ? "standard input"
+                                    : "file descriptor " + std::to_string(descriptor);
+}
+
+[[noreturn]] void descriptor_unusable(int descriptor, const std::string& why) {
+  throw Error(ErrorKind::kUsage, "secret-descriptor",
+              "the secret cannot be read from " + name_of(descriptor) + ": " + why,
+              descriptor == STDIN_FILENO
+                  ? std::string("Give the secret on standard input: ... < FILE.")
+                  : "Open the descriptor for this command: ... --fd " + std::to_string(descriptor) +
+                        " " + std::to_string(descriptor) + "< FILE.");
+}
+
+// While it can be told from descriptors that this program opens for itself.
+void require_readable(int descriptor) {
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (flags < 0) descriptor_unusable(descriptor, "it is not open");
+  if ((flags & O_ACCMODE) == O_WRONLY) descriptor_unusable(descriptor, "it is open for writing");
+}
+
+// Up to the end, or one byte more than a secret may have.
+SecretBytes read_bytes(int descriptor) {
+  SecretBytes secret(keywrap::kLongestSecret + 1);
+  std::size_t length = 0;
+  while (length < secret.size()) {
+    const MutableByteView rest = secret.span().subspan(length);
+    const ssize_t count = ::read(descriptor, rest.data(), rest.size());
+    if (count == 0) break;
+    if (count > 0) {
+      length += static_cast<std::size_t>(count);
+    } else if (errno == EAGAIN) {
+      pollfd waiting{descriptor, POLLIN, 0};
+      ::poll(&waiting, 1, -1);
+    } else if (errno != EINTR) {
+      descriptor_unusable(descriptor, std::strerror(errno));
+    }
   }
-  return volume::read_key_text("/dev/fd/" + std::to_string(options.descriptor));
+  secret.truncate(length);
+  return secret;
+}
+
+// The unlock key of a device is one line of text; a line end behind it is not part of it.
+void drop_line_end(SecretBytes& key) {
+  std::string_view left = key.text();
+  if (left.ends_with('\n')) left.remove_suffix(1);
+  if (left.size() < key.size() && left.ends_with('\r')) left.remove_suffix(1);
+  key.truncate(left.size());
+}
+
+SecretBytes read_secret(const WrapSecretOptions& options, keywrap::Purpose purpose) {
+  if (::isatty(options.descriptor) != 0) return volume::ask_secret("Secret " + options.name + ": ");
+  SecretBytes secret = read_bytes(options.descriptor);
+  if (purpose == keywrap::Purpose::kDeviceUnlockKey) drop_line_end(secret);
+  return secret;
+}
+
+// The characters of the two alphabets differ in two places.
+SecretBytes secret_base64(const SecretBytes& bytes) {
+  const SecretBytes url = secret_base64url(bytes.span());
+  SecretBytes text((url.size() + 3) / 4 * 4);
+  std::ranges::fill(text.span(), std::byte{'='});
+  std::ranges::transform(url.text(), text.span().begin(), [](char c) {
+    return static_cast<std::byte>(c == '-' ? '+' : c == '_' ? '/' : c);
+  });
+  return text;
 }
 
 keys::EnvelopeFile file_of(const job::Job& job, const std::string& name) {
@@ -37,6 +105,7 @@ keys::EnvelopeFile file_of(const job::Job& job, const std::string& name) {
 
 int run_wrap_secret(const WrapSecretOptions& options) {
   require_name(options.name);
+  require_readable(options.descriptor);
   const auto purpose = keywrap::purpose_from(
       options.purpose == "device-unlock-key" ? "databox-device-unlock-key" : "secret");
   KeySession session(options.job, KeySession::Access::kChange);
@@ -46,7 +115,7 @@ int run_wrap_secret(const WrapSecretOptions& options) {
                 "the job has a secret \"" + options.name + "\" already",
                 "Choose another --name, or give --replace to lose the old one.");
   }
-  const SecretBytes secret = read_secret(options);
+  const SecretBytes secret = read_secret(options, *purpose);
   keywrap::check_value(secret, *purpose);
   const keywrap::Binding binding{session.job().spec.name, options.name, *purpose};
   const keys::ReadyKey ready =
@@ -99,8 +168,11 @@ int run_unwrap_secret(const UnwrapSecretOptions& options) {
                {{"envelope", options.name},
                 {"purpose", keywrap::to_string(binding.purpose)},
                 {"key", opened.kid}});
+  const SecretBytes& secret = opened.payload.value;
   if (!options.json) {
-    print_secret("", opened.payload.value.text(), "\n");
+    // A line end for whoever reads it; another program gets the bytes that were given.
+    const bool line_end = ::isatty(STDOUT_FILENO) != 0 && !secret.text().ends_with('\n');
+    print_secret("", secret.text(), line_end ? "\n" : "");
     return 0;
   }
   nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
@@ -109,9 +181,11 @@ int run_unwrap_secret(const UnwrapSecretOptions& options) {
                    {"kid", opened.kid}});
   std::string head = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   head.pop_back();
+  const bool text = keywrap::is_text(secret);
+  const SecretBytes encoded = text ? SecretBytes() : secret_base64(secret);
   keywrap::SecretJsonWriter value;
-  const SecretBytes text = value.string(opened.payload.value.text()).finish();
-  print_secret(head + ",\"value\":", text.text(), "}\n");
+  const SecretBytes quoted = value.string(text ? secret.text() : encoded.text()).finish();
+  print_secret(head + (text ? ",\"value\":" : ",\"value_base64\":"), quoted.text(), "}\n");
   return 0;
 }
 

@@ -15,7 +15,7 @@ from harness import need, need_root, wait_until
 
 BUSY, WRITE = 5, 6
 KNOWN = {"job.json", "dataset.csv", "driveset.csv", "journal.db", "journal.db-wal",
-         "journal.db-shm", "key-state.json"}
+         "journal.db-shm", "key-state.json", "audit-head.json"}
 DAY = 24 * 3600
 # Steps of a run that leave a trace in the file system, as system calls.
 STEPS = {"rename": "rename", "make durable": "fsync,fdatasync", "write": "write,pwrite64",

@@ -70,14 +70,14 @@ class Token(harness.Case):
         self.assertNotIn("?", kid)
         self.ok("key", "wrap-secret", job.root, "--name", "unlock", given=b"open sesame")
         self.assertEqual(self.ok("key", "unwrap-secret", job.root, "--name", "unlock").out,
-                         "open sesame\n")
+                         "open sesame")
         self.make_key("kek", "02")
         newer = self.ok("key", "set", job.root, "--key-url", self.url("kek", "02"), "--json").json()
         self.assertEqual((newer["old_kid"], newer["rewrapped"]), (kid, 1))
         status = self.ok("key", "status", job.root, "--json").json()
         self.assertEqual(status["envelopes"][0]["kids"], [newer["kid"], kid])
         self.assertEqual(self.ok("key", "unwrap-secret", job.root, "--name", "unlock").out,
-                         "open sesame\n")
+                         "open sesame")
         self.assertEqual(self.ok("key", "audit", job.root, "--json").json()["chain"], "whole")
 
     def test_a_job_of_this_machine_moves_to_a_token_and_its_drive_opens(self):

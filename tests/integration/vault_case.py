@@ -92,7 +92,7 @@ class VaultCase(harness.Case):
                            given=text.encode())
 
     def unwrap_secret(self, job, name="unlock"):
-        return self.run_ok("key", "unwrap-secret", job.root, "--name", name).out.rstrip("\n")
+        return self.run_ok("key", "unwrap-secret", job.root, "--name", name).out
 
     def key_status(self, job):
         return self.run_ok("key", "status", job.root, "--json").json()

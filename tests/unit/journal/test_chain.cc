@@ -1,4 +1,5 @@
-// What was cut off, put back or written anew in the chain of events shows by the heads that are kept.
+// What was cut off, put back or written anew in the chain of events shows by the heads that are
+// kept.
 #include <catch2/catch.hpp>
 
 #include "agent/journal/journal.h"

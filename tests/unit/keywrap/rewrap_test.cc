@@ -112,5 +112,66 @@ TEST_CASE("a customer's secret travels in an envelope of its own purpose") {
   }
 }
 
+TEST_CASE("any bytes come back as they were, and text stays text for other openers") {
+  auto& f = unchanged_store();
+  const Binding binding{"import-2026-11", "any", Purpose::kSecret};
+  std::string every;
+  for (int byte = 0; byte < 256; ++byte) every += static_cast<char>(byte);
+  struct Case {
+    std::string value;
+    std::string member;  // how the payload begins
+  };
+  const std::vector<Case> cases = {
+      {"one line", R"("value":"one line","created")"},
+      {"two\r\nlines\tand an end\n", R"("value":"two\u000d\u000alines\u0009and an end\u000a",)"},
+      {"\xC3\xBC", "\"value\":\"\xC3\xBC\",\"created\""},
+      {std::string(1, '\0'), R"("value":"AA","encoding":"base64url")"},
+      {"\xFF", R"("value":"_w","encoding":"base64url")"},
+      {"\xED\xA0\x80", R"("encoding":"base64url")"},
+      {"\x1B[2J", R"("encoding":"base64url")"},
+      {every, R"("encoding":"base64url")"},
+      {std::string(kLongestSecret, 'x'), R"("value":"xxx)"},
+      {std::string(kLongestSecret, '\n'), R"("encoding":"base64url")"},
+      {std::string(kLongestSecret, '\xFF'), R"("encoding":"base64url")"}};
+  for (const Case& each : cases) {
+    CAPTURE(each.member);
+    const Payload payload{SecretBytes::copy_of(each.value), Guid(),
+                          FileTime::from_timespec({1'700'000'000, 0})};
+    const SecretBytes json = payload_json(payload, Purpose::kSecret);
+    CHECK(json.text().find(each.member) != std::string_view::npos);
+    const auto parsed = parse_payload(json, Purpose::kSecret);
+    REQUIRE(parsed);
+    CHECK(parsed->value == payload.value);
+    const std::string sealed = seal(binding, payload, *f.store, f.kid);
+    CHECK(open(sealed, binding, *f.store).payload.value == payload.value);
+  }
+  for (const std::string& bad : {std::string(), std::string(kLongestSecret + 1, 'x')}) {
+    CHECK(code_of([&] {
+            seal(binding, {SecretBytes::copy_of(bad), Guid(), FileTime()}, *f.store, f.kid);
+          }) == "envelope-value-invalid");
+  }
+}
+
+TEST_CASE("a payload with an encoding that is none is refused") {
+  const auto parsed = [](const std::string& members, Purpose purpose = Purpose::kSecret) {
+    const std::string kind = purpose == Purpose::kSecret ? "secret" : "device-unlock-key";
+    return parse_payload(SecretBytes::copy_of(R"({"v":1,"kind":")" + kind + "\"," + members +
+                                              R"(,"created":"2023-11-14T22:13:20Z"})"),
+                         purpose);
+  };
+  CHECK(parsed(R"("value":"AA","encoding":"base64url")")->value.text() ==
+        std::string_view("\0", 1));
+  CHECK(parsed(R"("value":"AA")")->value.text() == "AA");
+  for (const char* bad :
+       {R"("value":"A","encoding":"base64url")", R"("value":"AA==","encoding":"base64url")",
+        R"("value":"AB","encoding":"base64url")", R"("value":"","encoding":"base64url")",
+        R"("value":"AA","encoding":"base64")", R"("value":"AA","encoding":1)",
+        R"("value":"AA","encoding":"base64url","more":1)"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parsed(bad));
+  }
+  CHECK_FALSE(parsed(R"("value":"AA","encoding":"base64url")", Purpose::kDeviceUnlockKey));
+}
+
 }  // namespace
 }  // namespace driveprep::keywrap
