@@ -109,7 +109,8 @@ void remove_leftovers(const job::JobDirectory& directory) {
     for (const fs::directory_entry& entry : entries_of(place)) {
       const std::string name = entry.path().filename().string();
       const bool ours = name.find(".jwe.json.tmp-") != std::string::npos ||
-                        name.starts_with("key-state.json.tmp-") || name.starts_with(".driveprep-");
+                        name.starts_with("key-state.json.tmp-") ||
+                        name.starts_with("audit-head.json.tmp-") || name.starts_with(".driveprep-");
       if (!ours) continue;
       std::error_code ignored;
       fs::remove(entry.path(), ignored);
