@@ -5,6 +5,7 @@
 #include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/utc_time.h"
+#include "keywrap/shown_uri.h"
 
 namespace driveprep::cli {
 namespace {
@@ -33,8 +34,12 @@ keys::KeyCheck look_at(KeySession& session, const KeyCheckOptions& options,
   }
   const keys::KeySetting named = keys::setting_of(encryption);
   const auto& state = keys.state();
-  if (state && named != state->setting && named != state->job_file) {
-    return keys::check_key(keys, named, how);
+  if (!state) return keys::check_key(keys, named, how);
+  const bool edited = named != state->setting && named != state->job_file;
+  if (edited && named.is_customers()) return keys::check_key(keys, named, how);
+  // Throws when the service does not take the vault.
+  if (state->setting.place == keys::KeySetting::Place::kVault) {
+    keys::setting_of(encryption, state->setting.uri);
   }
   return keys::check_key_in_use(keys, how);
 }
@@ -47,9 +52,9 @@ keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
   } catch (const keywrap::KeyError& error) {
     keys::KeyCheck check;
     const auto& key = session.job().spec.encryption.customer_key;
-    check.key = !options.key_url.empty() ? options.key_url
-                : key                    ? key->key_url + key->vault_uri
-                                         : "";
+    check.key = keywrap::shown_uri(!options.key_url.empty() ? options.key_url
+                                   : key                    ? key->key_url + key->vault_uri
+                                                            : "");
     check.findings.push_back({{Finding::Severity::kError, error.condition(), error.what()},
                               error.evidence(),
                               error.remedy()});
@@ -177,7 +182,10 @@ int run_key_check(const KeyCheckOptions& options) {
   how.profile = profile_named(options.profile, session.profile());
   how.wait_for_access = std::chrono::seconds(options.wait_for_access);
   Result result{check_of(session, options, how), {}, how.profile};
-  if (options.key_url.empty()) result.obstacle = obstacle_of(session);
+  // Another key or another service is only a question.
+  if (options.key_url.empty() && how.profile == session.profile()) {
+    result.obstacle = obstacle_of(session);
+  }
   // A key that cannot even be named is told once.
   if (result.check.error() != nullptr && !result.check.version) result.obstacle.reset();
   if (options.json) {

@@ -106,10 +106,18 @@ bool JobKeys::may_use_local_key(const journal::Journal* journal) const {
 
 void JobKeys::require_local_key_allowed(const journal::Journal* journal) const {
   if (may_use_local_key(journal)) return;
+  const bool whole = journal == nullptr || journal->check_chain().whole();
   throw KeyError(Condition::kRevertRefused,
-                 "the job has used a customer-managed key, and cannot go back to the key of this "
-                 "machine",
-                 {}, {}, job_.spec.encryption.profile);
+                 whole
+                     ? "the job has used a customer-managed key, and cannot go back to the key of "
+                       "this machine"
+                     : "the record of the job was changed, so nothing shows that it has not used "
+                       "a customer-managed key; it cannot use the key of this machine",
+                 {},
+                 whole ? ""
+                       : "Restore journal.db and audit-head.json from a copy of the job directory; "
+                         "driveprep key audit tells what is wrong with them.",
+                 job_.spec.encryption.profile);
 }
 
 void JobKeys::require_settled(const journal::Journal* journal) const {

@@ -205,10 +205,10 @@ KeyCheck check_key(JobKeys& keys, const KeySetting& setting, const CheckOptions&
 }
 
 KeyCheck check_key_in_use(JobKeys& keys, const CheckOptions& options) {
+  const auto& state = keys.state();
   const KeySetting setting = keys.setting();
   KeyCheck newest = check_key(keys, setting, options);
-  const auto& state = keys.state();
-  const bool follows = setting.is_customers() && !setting.pinned && state;
+  const bool follows = state && setting.is_customers() && !setting.pinned;
   if (!follows || state->current_kid.empty() ||
       (newest.version && newest.version->kid == state->current_kid)) {
     return newest;

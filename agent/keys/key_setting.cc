@@ -5,6 +5,7 @@
 #include "keywrap/key_error.h"
 #include "keywrap/key_policy.h"
 #include "keywrap/pkcs11/pkcs11_uri.h"
+#include "keywrap/shown_uri.h"
 #include "keywrap/vault/vault_key_uri.h"
 
 namespace driveprep::keys {
@@ -19,7 +20,8 @@ constexpr std::string_view kTokenScheme = "pkcs11:";
 KeySetting vault_setting(const ParsedKeyUri& parsed, const std::string& text,
                          const job::Encryption& encryption) {
   if (!parsed.uri) {
-    throw KeyError(parsed.fault->condition, text + " cannot be used: " + parsed.fault->why, {}, {},
+    throw KeyError(parsed.fault->condition,
+                   keywrap::shown_uri(text) + " cannot be used: " + parsed.fault->why, {}, {},
                    encryption.profile);
   }
   if (parsed.uri->kind == keywrap::StoreKind::kManagedHsm && !encryption.allow_managed_hsm &&
@@ -45,8 +47,9 @@ KeySetting vault_setting(const ParsedKeyUri& parsed, const std::string& text,
 KeySetting token_setting(const std::string& key_url) {
   const auto uri = keywrap::pkcs11::Pkcs11Uri::parse(key_url);
   if (!uri.object && !uri.id) {
-    throw KeyError(Condition::kUriInvalid, "\"" + key_url + "\" names a token, but no key in it",
-                   {}, "Name the key: pkcs11:token=...;object=...");
+    throw KeyError(Condition::kUriInvalid,
+                   "\"" + keywrap::shown_uri(key_url) + "\" names a token, but no key in it", {},
+                   "Name the key: pkcs11:token=...;object=...");
   }
   KeySetting setting;
   setting.place = KeySetting::Place::kToken;
