@@ -20,7 +20,8 @@ PLAIN_CODES = {"internal", "unreadable"}
 OTHER_WORDS = {
     # ciphers, encodings, key stores, formats, names of memory files
     "aes-cbc-128", "aes-cbc-256", "aes-cbc-128-elephant", "aes-cbc-256-elephant", "xts-aes-128",
-    "xts-aes-256", "utf-8", "driveprep-key-store", "driveprep-key-state", "driveprep-audit-head", "driveprep-ntfs", "driveprep-plan",
+    "xts-aes-256", "utf-8", "driveprep-key-store", "driveprep-key-state",
+    "driveprep-audit-head", "driveprep-ntfs", "driveprep-plan",
     # values in job.json, dataset.csv and envelopes
     "azure-cli", "client-certificate", "client-secret", "managed-identity", "workload-identity",
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
@@ -48,7 +49,7 @@ OTHER_WORDS = {
     # marks in the file of the audit trail's head
     "customers-key",
     # reasons of a change of key
-    "mode-change", "new-key", "new-vault", "new-version",
+    "mode-change", "new-key", "new-vault", "new-identity", "system-assigned", "new-version",
 }
 
 # A comment, or a string or character literal, whichever comes first.
