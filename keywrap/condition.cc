@@ -228,7 +228,7 @@ constexpr std::array kConditions = {
     Facts{kTlsFailure, "TlsFailure",
           "No secure connection: the certificate of the host could not be verified, or TLS was "
           "refused.",
-          everywhere("KwTlsFailure"), kMendable,
+          everywhere("KwTlsFailure"), kPasses,
           "Find out who answers for the host; check the clock of this machine and its certificate "
           "authorities, and whether something between here and there breaks TLS."},
     Facts{

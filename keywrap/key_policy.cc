@@ -58,7 +58,7 @@ class Judge {
     findings_.push_back({Finding::Severity::kError, condition, std::move(message)});
   }
   // `remedy` is its own: that of the condition is for when it has come true.
-  void warning(Condition condition, std::string message, std::string remedy) {
+  void warning(std::optional<Condition> condition, std::string message, std::string remedy) {
     findings_.push_back(
         {Finding::Severity::kWarning, condition, std::move(message), std::move(remedy)});
   }
@@ -161,13 +161,11 @@ class Judge {
 
   void peculiarities() {
     if (key_.managed) {
-      warning(Condition::kKeyNotFound,
-              "the key belongs to a certificate, and is deleted together with it",
+      warning({}, "the key belongs to a certificate, and is deleted together with it",
               "Keep the certificate for as long as the job lives, or use a key of its own.");
     }
     if (key_.exportable) {
-      warning(Condition::kKeyMaterialExposed,
-              "the key is exportable: it can leave its store under its release policy",
+      warning({}, "the key is exportable: it can leave its store under its release policy",
               "Use a key that is not exportable, unless this is wanted.");
     }
   }

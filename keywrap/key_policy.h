@@ -3,6 +3,7 @@
 // asked or written.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +16,9 @@ namespace driveprep::keywrap {
 struct Finding {
   enum class Severity { kError, kWarning };
   Severity severity = Severity::kError;
-  Condition condition = Condition::kUnexpected;
-  std::string message;      // one sentence with the values found
-  std::string remedy = {};  // empty: that of the condition
+  std::optional<Condition> condition;  // of an error always; a warning may be about none
+  std::string message;                 // one sentence with the values found
+  std::string remedy = {};             // of a warning always; empty: that of the condition
 };
 
 // Which rules hold.

@@ -62,10 +62,12 @@ keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
   }
 }
 
-// A warning is about what may come, so it has no code of an error.
+// A warning may be about no condition that has a code.
 nlohmann::ordered_json json_of(const CheckFinding& found, keywrap::Profile profile) {
-  nlohmann::ordered_json object = key_error_json(found.finding.condition, profile, found.evidence);
-  if (!keys::is_error(found)) {
+  const auto& condition = found.finding.condition;
+  nlohmann::ordered_json object =
+      key_error_json(condition.value_or(keywrap::Condition::kUnexpected), profile, found.evidence);
+  if (!condition) {
     for (const char* name : {"condition", "code", "recoverable", "retryable"}) {
       object[name] = nullptr;
     }
@@ -113,7 +115,7 @@ void print_json_result(const KeySession& session, const Result& result) {
   document["key"] = printable_line(check.key);
   document["fit"] = result.fit();
   if (const CheckFinding* error = check.error()) {
-    document["code"] = keywrap::code_of(error->finding.condition, result.profile);
+    document["code"] = keywrap::code_of(*error->finding.condition, result.profile);
   } else if (result.obstacle) {
     document["code"] = result.obstacle->code;
   }
@@ -136,9 +138,10 @@ void print_finding(bool error, const std::string& message, const std::string& co
 }
 
 void print_finding(const CheckFinding& found, keywrap::Profile profile) {
+  const auto& condition = found.finding.condition;
   const std::string& request = found.evidence.request_id;
   print_finding(keys::is_error(found), found.finding.message,
-                std::string(keywrap::code_of(found.finding.condition, profile)) +
+                (condition ? std::string(keywrap::code_of(*condition, profile)) : "") +
                     (request.empty() ? "" : "  (request " + printable_line(request) + ")"),
                 found.remedy);
 }

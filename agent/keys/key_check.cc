@@ -55,7 +55,7 @@ class Check {
     CheckFinding found{std::move(finding), {}, {}};
     found.evidence.kid = result_.version ? result_.version->kid : setting_.uri;
     if (result_.version) found.evidence.request_id = result_.version->request_id;
-    found.remedy = found.finding.remedy.empty() ? std::string(remedy(found.finding.condition))
+    found.remedy = found.finding.remedy.empty() ? std::string(remedy(*found.finding.condition))
                                                 : found.finding.remedy;
     result_.findings.push_back(std::move(found));
   }
@@ -67,7 +67,7 @@ class Check {
         setting_.identity.type != job::Identity::Type::kUserAssigned) {
       return;
     }
-    add(Finding{Finding::Severity::kWarning, Condition::kUserIdentityAbsent,
+    add(Finding{Finding::Severity::kWarning, std::nullopt,
                 "the article of Import/Export names system-assigned identities only; whether the "
                 "service takes a user-assigned one is not known",
                 "Use the system-assigned identity of the job, or ask the service first."});
@@ -228,7 +228,7 @@ KeyCheck check_key_in_use(JobKeys& keys, const CheckOptions& options) {
 void throw_unfit(const KeyCheck& check, keywrap::Profile profile) {
   const CheckFinding* found = check.error();
   require(found != nullptr, "a key that is fit was called unfit");
-  throw KeyError(found->finding.condition, found->finding.message, found->evidence, found->remedy,
+  throw KeyError(*found->finding.condition, found->finding.message, found->evidence, found->remedy,
                  profile);
 }
 

@@ -70,8 +70,8 @@ ROWS = {
     "Unexpected": (same(GENERIC), "request id"),
 }
 RETRYABLE = {"Throttled", "Unavailable", "Timeout", "TlsFailure"}
-FINAL = {"RevertRefused", "ChallengeRejected", "AuthorityNotTrusted", "EnvelopeCorrupt",
-         "EnvelopeNotOpened", "BindingMismatch"}
+FINAL = {"KeyNotFound", "RevertRefused", "ChallengeRejected", "AuthorityNotTrusted",
+         "EnvelopeCorrupt", "EnvelopeNotOpened", "BindingMismatch"}
 MEMBERS = ("condition", "code", "profile", "httpStatus", "vaultCode", "vaultInnerCode", "requestId",
            "kid", "recoverable", "retryable", "remedy", "action")
 

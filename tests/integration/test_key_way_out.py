@@ -47,21 +47,6 @@ class WayOut(vault_case.VaultCase):
             if os.path.exists(job.path(file)):
                 os.remove(job.path(file))
 
-    def kill_rewrap(self, job, until):
-        """Kills `key rewrap` when one of its threads renames a file: the first, then with each run
-        a later one, until it has come as far as is wanted."""
-        need("strace")
-        harness.need_not_instrumented("a process under strace")
-        calls = "rename,renameat,renameat2"
-        for number in range(1, 20):
-            result = self.env.run("key", "rewrap", job.root, prefix=[
-                "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
-                f"inject={calls}:signal=SIGKILL:when={number}"])
-            self.assertNotEqual(result.status, 0, "it came to its end unharmed")
-            if until():
-                return
-        self.fail("it was never as far as is wanted")
-
     # --- damaged envelopes
 
     def swapped_fronts(self):
@@ -177,7 +162,7 @@ class WayOut(vault_case.VaultCase):
         job = self.job_with("a", "b")
         first = self.kids(job, "a")[0]
         second = self.new_version()
-        self.kill_rewrap(job, lambda: self.key_status(job)["state"] == "inconsistent")
+        self.kill(["key", "rewrap", job.root], lambda: self.key_status(job)["state"] == "inconsistent")
         self.double.set_key(vault=self.vault, name="cmk", version=second.rsplit("/")[-1],
                             enabled=False)
         return job, first
@@ -243,7 +228,7 @@ class WayOut(vault_case.VaultCase):
 
         def done():
             return [name for name in names if self.kids(job, name)[0] == second]
-        self.kill_rewrap(job, done)
+        self.kill(["key", "rewrap", job.root], done)
         self.assertLess(len(done()), len(names))
         self.rewrap(job)
         told = [event["details"] for event in self.events(job, "key-rewrapped")]
@@ -257,7 +242,7 @@ class WayOut(vault_case.VaultCase):
         self.rewrap(job)  # and not again
         self.assertEqual(len(self.events(job, "key-rewrapped")), count)
         self.let_time_pass(job, TWO_DAYS)
-        self.kill_rewrap(job, lambda: any(len(self.kids(job, name)) == 1 for name in names))
+        self.kill(["key", "rewrap", job.root], lambda: any(len(self.kids(job, name)) == 1 for name in names))
         self.rewrap(job)
         dropped = {event["details"]["envelope"] for event in self.events(job, "key-dropped")}
         self.assertEqual(dropped, {name + envelopes.SUFFIX for name in names})

@@ -133,6 +133,21 @@ class VaultCase(harness.Case):
         self.assertEqual(document["chain"], "whole")
         return [event for event in document["events"] if event["kind"] == kind]
 
+    def kill(self, command, until):
+        """Kills the command when one of its threads renames a file: the first, then with each run
+        a later one, until it has come as far as is wanted."""
+        harness.need("strace")
+        harness.need_not_instrumented("a process under strace")
+        calls = "rename,renameat,renameat2"
+        for number in range(1, 20):
+            result = self.env.run(*command, prefix=[
+                "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
+                f"inject={calls}:signal=SIGKILL:when={number}"])
+            self.assertNotEqual(result.status, 0, "it came to its end unharmed")
+            if until():
+                return
+        self.fail("it was never as far as is wanted")
+
     def requests(self, **match):
         """What the double's vault was asked, with the members of `match`."""
         return [each for each in self.double.log("vault")
