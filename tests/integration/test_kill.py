@@ -82,14 +82,28 @@ class Killed(harness.Case):
                            "FROM volume LEFT JOIN checkpoint USING (drive)")
         return rows[0] if rows else None
 
-    def run_and_watch(self, job, seconds):
-        """Runs prepare and kills it after some seconds. The counters seen meanwhile never fall.
-        Returns in which phase it was killed."""
+    def begun(self, job, phase, earlier):
+        """Whether the run under way has begun the phase; `earlier` are the logs of those before."""
+        for log in set(glob.glob(job.path("logs", "prepare-*.log"))) - earlier:
+            with open(log, encoding="utf-8") as file:
+                if f"drive DISK0: {phase}\n" in file.read():
+                    return True
+        return phase == "start"
+
+    def run_and_watch(self, job, moment):
+        """Runs prepare and kills it at the moment: so many seconds after the beginning of a phase.
+        The counters seen meanwhile never fall. Returns in which phase it was killed."""
+        phase, seconds = moment
+        earlier = set(glob.glob(job.path("logs", "prepare-*.log")))
         process = job.start("--json")
-        end, last = time.monotonic() + seconds, self.recorded(job)
-        while process.poll() is None and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
-            last = self.not_less(last, self.recorded(job))
+        last = self.recorded(job)
+        looked, end = time.monotonic(), None
+        while process.poll() is None and (end is None or time.monotonic() < end):
+            if end is None and self.begun(job, phase, earlier):
+                end = time.monotonic() + seconds
+            if time.monotonic() - looked > 0.1:
+                last, looked = self.not_less(last, self.recorded(job)), time.monotonic()
+            time.sleep(0.005 if end is None else max(0, min(end - time.monotonic(), 0.1)))
         ended = process.poll() is not None
         kill(process)
         last = self.not_less(last, self.recorded(job))
@@ -111,7 +125,7 @@ class Killed(harness.Case):
 
     def moments(self):
         """Moments to kill at, evenly spread over the phases of an undisturbed run under the same load,
-        which are of very different lengths."""
+        which are of very different lengths; for each another one, if it is killed once more."""
         begun = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
             runs = list(pool.map(lambda _: self.new_job(bitlocker={"externalKey": True}).prepare(),
@@ -125,10 +139,12 @@ class Killed(harness.Case):
         print(f"{KILLS} kills, seed {SEED}; an undisturbed run takes {whole:.1f} s:",
               ", ".join(f"{name} {spent:.2f}" for name, spent in phases.items()), flush=True)
         chance = random.Random(SEED)
-        begins = dict(zip(phases, [sum(list(phases.values())[:n]) for n in range(len(phases))]))
         names = list(phases)
-        return [(begins[name] + phases[name] * chance.random(), whole * chance.random())
-                for name in (names[number % len(names)] for number in range(KILLS))]
+
+        def within(name):
+            return name, phases[name] * chance.random()
+        return [(within(names[number % len(names)]), within(chance.choice(names)))
+                for number in range(KILLS)]
 
     def kill_and_finish(self, number, moment, another):
         job = self.new_job(bitlocker={"externalKey": True})
@@ -150,7 +166,7 @@ class Killed(harness.Case):
             runs = [(number, moment, pool.submit(self.kill_and_finish, number, moment, another))
                     for number, (moment, another) in enumerate(moments)]
             for number, moment, run in runs:
-                with self.subTest(number=number, moment=round(moment, 3)):
+                with self.subTest(number=number, moment=moment):
                     met[run.result()] += 1
         print("killed while", dict(met), flush=True)
         if KILLS >= 50:
