@@ -16,12 +16,18 @@ struct Cloud {
   std::string vault_suffix;                // "vault.azure.net", without a dot in front
   std::string managed_hsm_suffix;          // "managedhsm.azure.net"; empty: the cloud has none
   std::vector<std::string> sign_in_hosts;  // accepted in a challenge; the first one is the default
+  // What tokens are made for, where that is not the suffix: a host name; empty: the suffix.
+  std::string vault_resource = {};
+  std::string managed_hsm_resource = {};
 
   const std::string& suffix(StoreKind kind) const {
     return kind == StoreKind::kVault ? vault_suffix : managed_hsm_suffix;
   }
   // What a token for such a store is made for: "https://vault.azure.net".
-  std::string resource(StoreKind kind) const { return "https://" + suffix(kind); }
+  std::string resource(StoreKind kind) const {
+    const std::string& own = kind == StoreKind::kVault ? vault_resource : managed_hsm_resource;
+    return "https://" + (own.empty() ? suffix(kind) : own);
+  }
 };
 
 // "public", "us-government" or "china"; nullopt for any other name.

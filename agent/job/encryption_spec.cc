@@ -78,6 +78,13 @@ CustomCloud custom_cloud(JsonObject object) {
   for (auto& host : object.texts("signInHosts").value_or(std::vector<std::string>())) {
     result.sign_in_hosts.push_back(host_name(object, "signInHosts", std::move(host), "https://"));
   }
+  for (const auto& [member, value] :
+       {std::pair{"vaultResource", &result.vault_resource},
+        std::pair{"managedHsmResource", &result.managed_hsm_resource}}) {
+    if (auto text = object.text(member)) {
+      *value = host_name(object, member, std::move(*text), "https://");
+    }
+  }
   if (result.sign_in_hosts.empty()) {
     throw object.error("signInHosts", "job-value", "names no host", "Name one host at least.");
   }

@@ -50,6 +50,9 @@ struct CustomCloud {
   std::string vault_suffix;        // lower case, without a dot in front
   std::string managed_hsm_suffix;  // empty: the cloud has no Managed HSM
   std::vector<std::string> sign_in_hosts;
+  // Host names of what tokens are made for; empty: the suffix.
+  std::string vault_resource;
+  std::string managed_hsm_resource;
 };
 
 // Other addresses for hosts and another certificate authority: for test set-ups only.

@@ -66,7 +66,12 @@ bool is_token_uri(std::string_view uri) {
 
 keywrap::Cloud cloud_of(const job::Encryption& encryption) {
   if (const auto& custom = encryption.custom_cloud) {
-    return {"custom", custom->vault_suffix, custom->managed_hsm_suffix, custom->sign_in_hosts};
+    return {"custom",
+            custom->vault_suffix,
+            custom->managed_hsm_suffix,
+            custom->sign_in_hosts,
+            custom->vault_resource,
+            custom->managed_hsm_resource};
   }
   const auto known = keywrap::known_cloud(encryption.cloud);
   require(known.has_value(), "a cloud that job.json may name is not known");

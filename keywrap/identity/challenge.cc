@@ -131,8 +131,7 @@ void check_resource(const std::string& resource, std::string_view request_host, 
     rejected("it asks for a token for \"" + excerpt(resource) + "\", which is not https");
   }
   const std::string suffix = lower(cloud.suffix(kind));
-  const std::string host = lower(resource).substr(kHttps.size());
-  if (host != suffix) {
+  if (lower(resource) != lower(cloud.resource(kind))) {
     rejected("it asks for a token for \"" + excerpt(resource) + "\", and stores of this kind in " +
              "the cloud " + cloud.name + " only get one for " + cloud.resource(kind));
   }

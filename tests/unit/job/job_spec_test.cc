@@ -42,7 +42,8 @@ json complete_vault() {
     "vaultUri": "https://v.vault.example", "keyName": "kek", "keyVersion": "0123",
     "vaultResourceId": "/subscriptions/x", "cloud": "custom", "profile": "data-box",
     "customCloud": {"vaultSuffix": "vault.example", "managedHsmSuffix": "hsm.example",
-      "signInHosts": ["login.example"]},
+      "signInHosts": ["login.example"], "vaultResource": "https://keys.example",
+      "managedHsmResource": "hsm.example"},
     "allowManagedHsm": true, "allowRegionMismatch": true, "retrySeconds": 5,
     "testEndpoints": {"connectTo": ["v.vault.example:443:127.0.0.1:8443"], "caFile": "ca.pem"},
     "identity": {"type": "UserAssigned", "userAssignedIdentityId": "/subscriptions/y/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"},
@@ -201,6 +202,8 @@ TEST_CASE("hosts of a cloud are taken as they are written elsewhere, and nothing
                           .encryption.custom_cloud;
   CHECK(cloud.vault_suffix == "vault.example");
   CHECK(cloud.managed_hsm_suffix.empty());
+  CHECK(cloud.vault_resource.empty());
+  CHECK(parse(complete_vault()).encryption.custom_cloud->vault_resource == "keys.example");
   CHECK(cloud.sign_in_hosts == std::vector<std::string>{"login.example", "login.example"});
   for (const char* host : {"", ".", "..a", "a..b", "http://a", "a/b", "a:443", "u@a", "a b"}) {
     CAPTURE(host);

@@ -163,6 +163,21 @@ TEST_CASE("the host that was asked has to lie below the resource, by whole label
   CHECK(condition(good, "DEMO.Vault.Azure.Net").empty());
 }
 
+TEST_CASE("the tokens of a custom cloud may be made for something else than its suffix") {
+  Cloud cloud = test::public_cloud();
+  cloud.vault_resource = "keys.example";
+  const std::string own = with_resource("https://keys.example");
+  CHECK(judged(own, "demo.vault.azure.net", StoreKind::kVault, "", cloud).resource ==
+        "https://keys.example");
+  const auto refused = [&](const std::string& header, const std::string& host) {
+    return failure_of([&] { judged(header, host, StoreKind::kVault, "", cloud); }).condition;
+  };
+  CHECK(refused(own, "demo.keys.example") == "ChallengeRejected");
+  CHECK(refused(with_resource("https://vault.azure.net"), "demo.vault.azure.net") ==
+        "ChallengeRejected");
+  CHECK(condition(own) == "ChallengeRejected");  // in any other cloud
+}
+
 TEST_CASE("an authority on a foreign host is not trusted") {
   for (const std::string& authority :
        {"https://evil.example/" + kTenant,
