@@ -1,15 +1,12 @@
-#include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_commands.h"
 #include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
+#include "agent/cli/secret_input.h"
 #include "agent/cli/secret_output.h"
 #include "agent/keys/audit.h"
 #include "agent/keys/envelopes.h"
@@ -29,48 +26,6 @@ void require_name(const std::string& name) {
   }
 }
 
-std::string name_of(int descriptor) {
-  return descriptor == STDIN_FILENO ? "standard input"
-                                    : "file descriptor " + std::to_string(descriptor);
-}
-
-[[noreturn]] void descriptor_unusable(int descriptor, const std::string& why) {
-  throw Error(ErrorKind::kUsage, "secret-descriptor",
-              "the secret cannot be read from " + name_of(descriptor) + ": " + why,
-              descriptor == STDIN_FILENO
-                  ? std::string("Give the secret on standard input: ... < FILE.")
-                  : "Open the descriptor for this command: ... --fd " + std::to_string(descriptor) +
-                        " " + std::to_string(descriptor) + "< FILE.");
-}
-
-// While it can be told from descriptors that this program opens for itself.
-void require_readable(int descriptor) {
-  const int flags = ::fcntl(descriptor, F_GETFL);
-  if (flags < 0) descriptor_unusable(descriptor, "it is not open");
-  if ((flags & O_ACCMODE) == O_WRONLY) descriptor_unusable(descriptor, "it is open for writing");
-}
-
-// Up to the end, or one byte more than a secret may have.
-SecretBytes read_bytes(int descriptor) {
-  SecretBytes secret(keywrap::kLongestSecret + 1);
-  std::size_t length = 0;
-  while (length < secret.size()) {
-    const MutableByteView rest = secret.span().subspan(length);
-    const ssize_t count = ::read(descriptor, rest.data(), rest.size());
-    if (count == 0) break;
-    if (count > 0) {
-      length += static_cast<std::size_t>(count);
-    } else if (errno == EAGAIN) {
-      pollfd waiting{descriptor, POLLIN, 0};
-      ::poll(&waiting, 1, -1);
-    } else if (errno != EINTR) {
-      descriptor_unusable(descriptor, std::strerror(errno));
-    }
-  }
-  secret.truncate(length);
-  return secret;
-}
-
 // The unlock key of a device is one line of text; a line end behind it is not part of it.
 void drop_line_end(SecretBytes& key) {
   std::string_view left = key.text();
@@ -81,7 +36,7 @@ void drop_line_end(SecretBytes& key) {
 
 SecretBytes read_secret(const WrapSecretOptions& options, keywrap::Purpose purpose) {
   if (::isatty(options.descriptor) != 0) return volume::ask_secret("Secret " + options.name + ": ");
-  SecretBytes secret = read_bytes(options.descriptor);
+  SecretBytes secret = read_secret_bytes(options.descriptor, keywrap::kLongestSecret + 1);
   if (purpose == keywrap::Purpose::kDeviceUnlockKey) drop_line_end(secret);
   return secret;
 }
@@ -105,7 +60,7 @@ keys::EnvelopeFile file_of(const job::Job& job, const std::string& name) {
 
 int run_wrap_secret(const WrapSecretOptions& options) {
   require_name(options.name);
-  require_readable(options.descriptor);
+  require_readable_secret(options.descriptor);
   const auto purpose = keywrap::purpose_from(
       options.purpose == "device-unlock-key" ? "databox-device-unlock-key" : "secret");
   KeySession session(options.job, KeySession::Access::kChange);

@@ -197,7 +197,7 @@ class Secrets(vault_case.VaultCase):
                     ["key", "rewrap", self.job.root])
         for command in commands:
             for number in range(2):
-                fault = self.double.inject({"delay": 2}, skip=number)
+                fault = self.double.inject({"delay": 1}, skip=number)
                 process = self.env.start(*command, stdin=subprocess.PIPE)
                 feed = threading.Thread(target=lambda: (process.stdin.write(WRAPPED.encode()),
                                                         process.stdin.flush()))
