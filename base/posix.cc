@@ -1,5 +1,8 @@
 #include "base/posix.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
 
 #include "base/system_error.h"
@@ -86,6 +89,23 @@ void pread_exact(int fd, std::uint64_t offset, MutableByteView out, const std::s
                 "read " + at(name, offset, out.size()) + ": the file ends after " +
                     std::to_string(offset + got) + " bytes");
   }
+}
+
+std::size_t read_up_to(int fd, MutableByteView out, const std::string& name, ErrorKind kind) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got =
+        retry_on_eintr([&] { return ::read(fd, out.data() + done, out.size() - done); });
+    if (got < 0 && errno == EAGAIN) {
+      pollfd waiting{fd, POLLIN, 0};
+      ::poll(&waiting, 1, -1);
+      continue;
+    }
+    if (got < 0) fail(kind, "read-failed", "read " + name, errno);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
 }
 
 void pwrite_all(int fd, std::uint64_t offset, ByteView data, const std::string& name,

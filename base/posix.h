@@ -31,6 +31,9 @@ void pread_exact(int fd, std::uint64_t offset, MutableByteView out, const std::s
 // As many bytes as there are, up to `out.size()`; fewer only at the end of the file.
 std::size_t pread_up_to(int fd, std::uint64_t offset, MutableByteView out, const std::string& name,
                         ErrorKind kind);
+// As many bytes as come, up to `out.size()`, from a file, pipe or socket; fewer only at its end.
+// Waits for those of a descriptor that does not block.
+std::size_t read_up_to(int fd, MutableByteView out, const std::string& name, ErrorKind kind);
 void pwrite_all(int fd, std::uint64_t offset, ByteView data, const std::string& name,
                 ErrorKind kind);
 void write_all(int fd, ByteView data, const std::string& name, ErrorKind kind);

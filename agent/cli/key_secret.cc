@@ -26,18 +26,11 @@ void require_name(const std::string& name) {
   }
 }
 
-// The unlock key of a device is one line of text; a line end behind it is not part of it.
-void drop_line_end(SecretBytes& key) {
-  std::string_view left = key.text();
-  if (left.ends_with('\n')) left.remove_suffix(1);
-  if (left.size() < key.size() && left.ends_with('\r')) left.remove_suffix(1);
-  key.truncate(left.size());
-}
-
 SecretBytes read_secret(const WrapSecretOptions& options, keywrap::Purpose purpose) {
   if (::isatty(options.descriptor) != 0) return volume::ask_secret("Secret " + options.name + ": ");
   SecretBytes secret = read_secret_bytes(options.descriptor, keywrap::kLongestSecret + 1);
-  if (purpose == keywrap::Purpose::kDeviceUnlockKey) drop_line_end(secret);
+  // The unlock key of a device is one line of text; a line end behind it is not part of it.
+  if (purpose == keywrap::Purpose::kDeviceUnlockKey) volume::drop_line_end(secret);
   return secret;
 }
 

@@ -1,14 +1,14 @@
 #include "agent/cli/secret_input.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/posix.h"
+#include "base/system_error.h"
 
 namespace driveprep::cli {
 namespace {
@@ -37,21 +37,12 @@ void require_readable_secret(int descriptor) {
 
 SecretBytes read_secret_bytes(int descriptor, std::size_t limit) {
   SecretBytes secret(limit);
-  std::size_t length = 0;
-  while (length < secret.size()) {
-    const MutableByteView rest = secret.span().subspan(length);
-    const ssize_t count = ::read(descriptor, rest.data(), rest.size());
-    if (count == 0) break;
-    if (count > 0) {
-      length += static_cast<std::size_t>(count);
-    } else if (errno == EAGAIN) {
-      pollfd waiting{descriptor, POLLIN, 0};
-      ::poll(&waiting, 1, -1);
-    } else if (errno != EINTR) {
-      descriptor_unusable(descriptor, std::strerror(errno));
-    }
+  try {
+    secret.truncate(
+        posix::read_up_to(descriptor, secret.span(), name_of(descriptor), ErrorKind::kUsage));
+  } catch (const SystemError& error) {
+    descriptor_unusable(descriptor, std::strerror(error.number()));
   }
-  secret.truncate(length);
   return secret;
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/posix.h"
+#include "base/system_error.h"
 #include "base/unique_fd.h"
 
 namespace driveprep::volume {
@@ -22,29 +23,16 @@ Error key_file_error(const std::string& name, const std::string& why) {
                "Name a file that holds the key and nothing else, or - for standard input.");
 }
 
-// Until the end or one byte more than a key may have.
 SecretBytes read_all(int fd, const std::string& name) {
   SecretBytes key(kLargestKey + 1);
-  std::size_t length = 0;
-  while (length < key.size()) {
-    const MutableByteView rest = key.span().subspan(length);
-    const ssize_t count = ::read(fd, rest.data(), rest.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw key_file_error(name, std::strerror(errno));
-    if (count == 0) break;
-    length += static_cast<std::size_t>(count);
+  try {
+    key.truncate(posix::read_up_to(fd, key.span(), name, ErrorKind::kKey));
+  } catch (const SystemError& error) {
+    throw key_file_error(name, std::strerror(error.number()));
   }
-  if (length > kLargestKey) throw key_file_error(name, "it has more than 4096 bytes");
-  if (length == 0) throw key_file_error(name, "it is empty");
-  key.truncate(length);
+  if (key.size() > kLargestKey) throw key_file_error(name, "it has more than 4096 bytes");
+  if (key.empty()) throw key_file_error(name, "it is empty");
   return key;
-}
-
-void drop_line_end(SecretBytes& text) {
-  std::string_view left = text.text();
-  if (left.ends_with('\n')) left.remove_suffix(1);
-  if (left.size() < text.size() && left.ends_with('\r')) left.remove_suffix(1);
-  text.truncate(left.size());
 }
 
 constexpr char kCtrlC = 3;
@@ -81,6 +69,13 @@ SecretBytes read_key_file(const std::filesystem::path& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) throw key_file_error(path.string(), std::strerror(errno));
   return read_all(fd.get(), path.string());
+}
+
+void drop_line_end(SecretBytes& text) {
+  std::string_view left = text.text();
+  if (left.ends_with('\n')) left.remove_suffix(1);
+  if (left.size() < text.size() && left.ends_with('\r')) left.remove_suffix(1);
+  text.truncate(left.size());
 }
 
 SecretBytes read_key_text(const std::filesystem::path& path) {

@@ -13,7 +13,9 @@ namespace driveprep::volume {
 // The content of `path`, "-" being standard input; any file descriptor can be named as
 // /dev/fd/N. At most 4 KiB. Throws kKey "key-file".
 SecretBytes read_key_file(const std::filesystem::path& path);
-// The same without the line end behind it, if there is one.
+// Takes off one line end, "\n" or "\r\n", if there is one.
+void drop_line_end(SecretBytes& text);
+// As read_key_file(), without the line end behind it.
 SecretBytes read_key_text(const std::filesystem::path& path);
 
 bitlocker::RecoveryPassword read_recovery_password(const std::filesystem::path& path);

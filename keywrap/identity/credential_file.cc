@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <map>
 #include <mutex>
@@ -54,15 +53,7 @@ std::optional<int> descriptor_of(const std::filesystem::path& file) {
 
 SecretBytes read_to_end(int descriptor, const std::string& name) {
   SecretBytes content(kMaxFileBytes + 1);
-  std::size_t size = 0;
-  while (size < content.size()) {
-    const auto room = content.span().subspan(size);
-    const ssize_t count = ::read(descriptor, room.data(), room.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw Error::from_errno(ErrorKind::kKey, "read-failed", "read " + name, errno);
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-  }
+  const std::size_t size = posix::read_up_to(descriptor, content.span(), name, ErrorKind::kKey);
   if (size > kMaxFileBytes) {
     throw Error(ErrorKind::kKey, "read-failed", name + " gives more than 64 KiB");
   }

@@ -23,6 +23,10 @@ MIB = 1 << 20
 SKIPPED = 77
 TIMEOUT = 600  # seconds; for one run of the program on a busy machine
 
+# Of the double of the key vault, and of other tools that are more than a test's own.
+SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support")
+sys.path.insert(0, SUPPORT)
+
 PROGRAM = os.environ.get("DRIVEPREP", "")
 
 DATASET_HEADER = "BasePath,DstItemPathOrPrefix,ItemType,Disposition,MetadataFile,PropertiesFile"

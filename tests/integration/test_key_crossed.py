@@ -3,19 +3,15 @@ tampered with is refused by all."""
 
 import copy
 import json
-import logging
 import os
 import subprocess
 import unittest
-import unittest.mock
-import warnings
 
 from packages import need_packages
 
 need_packages(("azure.keyvault.keys", "azure.identity", "jwcrypto", "urllib3"),
               "python3-azure and python3-jwcrypto")
 
-import urllib3  # noqa: E402
 from azure.identity import ClientSecretCredential  # noqa: E402
 from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm  # noqa: E402
 from jwcrypto import jwe, jwk  # noqa: E402
@@ -23,9 +19,9 @@ from jwcrypto.common import base64url_decode, base64url_encode  # noqa: E402
 
 import envelopes  # noqa: E402
 import harness  # noqa: E402
+import python_clients  # noqa: E402
 import vault_case  # noqa: E402
 from vault_case import KEY  # noqa: E402
-from vault_double.client import LOGIN_HOSTS  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ALG = "RSA-OAEP-256"
@@ -115,24 +111,8 @@ class NodeClient:
 class Crossed(vault_case.VaultCase):
     @classmethod
     def setUpClass(cls):
-        # These clients leave connections to the garbage collector, and log what they also raise.
-        warnings.filterwarnings("ignore", category=ResourceWarning)
-        logging.getLogger("azure").setLevel(logging.CRITICAL)
         super().setUpClass()
-        cls.enterClassContext(unittest.mock.patch.dict(
-            os.environ, {"REQUESTS_CA_BUNDLE": cls.double.ca, "NO_PROXY": "*"}))
-        connection = urllib3.util.connection
-        original = connection.create_connection
-        cls.addClassCleanup(setattr, connection, "create_connection", original)
-
-        def connect(address, *args, **options):
-            """Where a name leads to; which names and certificates are right is still verified."""
-            host, port = address
-            if port == 443:
-                port = cls.double.ports["authority" if host in LOGIN_HOSTS else "vault"]
-            return original(("127.0.0.1", port), *args, **options)
-
-        connection.create_connection = connect
+        python_clients.lead_to(cls.double, cls)
 
     def setUp(self):
         super().setUp()
@@ -188,11 +168,7 @@ class Crossed(vault_case.VaultCase):
         self.opened_by(self.node())
 
     def test_a_recovery_password_opens_with_both(self):
-        tree = self.env.directory("tree")
-        harness.write_file(tree, "a.txt", b"a")
-        job = self.make_job(sources=[(tree + "/", "archive/")])
-        job.spec["encryption"] = self.encryption()
-        job.write_spec()
+        job = self.job_with_a_file()
         self.assertEqual(job.prepare().status, 0)
         with open(job.path("drives", "DISK0", "key.jwe.json"), encoding="utf-8") as file:
             text = file.read()

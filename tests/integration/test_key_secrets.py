@@ -52,12 +52,8 @@ def in_base64(text):
 class Secrets(vault_case.VaultCase):
     def setUp(self):
         super().setUp()
-        tree = self.env.directory("tree")
-        harness.write_file(tree, "a.txt", b"a")
-        self.job = self.make_job(sources=[(tree + "/", "archive/")])
+        self.job = self.job_with_a_file()
         self.addCleanup(shutil.rmtree, self.job.root)
-        self.job.spec["encryption"] = self.encryption()
-        self.job.write_spec()
         self.outputs = []
 
     def say(self, *arguments, **options):

@@ -119,11 +119,7 @@ class WayOut(vault_case.VaultCase):
         self.opens(job, "a", "b")
 
     def test_a_drive_without_its_envelope_is_told(self):
-        tree = self.env.directory("tree")
-        harness.write_file(tree, "a.txt", b"a")
-        job = self.make_job(sources=[(tree + "/", "archive/")])
-        job.spec["encryption"] = self.encryption()
-        job.write_spec()
+        job = self.job_with_a_file()
         self.assertEqual(job.prepare().status, 0)
         os.rename(job.path("drives", "DISK0", "key.jwe.json"), job.path("kept"))
         self.new_version()

@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import ssl
-import sys
 import threading
 import time
 import unittest
@@ -25,9 +24,6 @@ from cryptography.hazmat.primitives.asymmetric import padding  # noqa: E402
 from cryptography.x509 import load_pem_x509_certificate  # noqa: E402
 
 import harness  # noqa: E402
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-
 from vault_double.client import VaultDouble  # noqa: E402
 from vault_double.errors import VaultError  # noqa: E402
 from vault_double.keys import DAY, Vault  # noqa: E402

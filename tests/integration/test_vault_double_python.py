@@ -4,20 +4,16 @@ test_vault_double.py tests the double itself; vault_clients/ does the same as th
 for JavaScript, which are several years younger.
 """
 
-import logging
 import os
-import sys
 import time
 import unittest
 import unittest.mock
-import warnings
 
 from packages import need_packages
 
 need_packages(("azure.keyvault.keys", "azure.identity", "jwcrypto", "urllib3"),
               "python3-azure and python3-jwcrypto")
 
-import urllib3  # noqa: E402
 from azure.core.exceptions import (ClientAuthenticationError, HttpResponseError,  # noqa: E402
                                    ResourceExistsError, ResourceNotFoundError)
 from azure.identity import (CertificateCredential, ClientAssertionCredential,  # noqa: E402
@@ -29,10 +25,8 @@ from jwcrypto import jwe, jwk  # noqa: E402
 from jwcrypto.common import base64url_decode, json_decode, json_encode  # noqa: E402
 
 import harness  # noqa: E402
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-
-from vault_double.client import LOGIN_HOSTS, VaultDouble  # noqa: E402
+import python_clients  # noqa: E402
+from vault_double.client import VaultDouble  # noqa: E402
 
 SECRET = "a secret of the test"
 DAY = 86400
@@ -49,25 +43,9 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        # These clients leave connections to the garbage collector, and log what they also raise.
-        warnings.filterwarnings("ignore", category=ResourceWarning)
-        logging.getLogger("azure").setLevel(logging.CRITICAL)
         cls.double = VaultDouble()
         cls.addClassCleanup(cls.double.close)
-        cls.enterClassContext(unittest.mock.patch.dict(
-            os.environ, {"REQUESTS_CA_BUNDLE": cls.double.ca, "NO_PROXY": "*"}))
-        connection = urllib3.util.connection
-        original = connection.create_connection
-        cls.addClassCleanup(setattr, connection, "create_connection", original)
-
-        def connect(address, *args, **options):
-            """Where a name leads to; which names and certificates are right is still verified."""
-            host, port = address
-            if port == 443:
-                port = cls.double.ports["authority" if host in LOGIN_HOSTS else "vault"]
-            return original(("127.0.0.1", port), *args, **options)
-
-        connection.create_connection = connect
+        python_clients.lead_to(cls.double, cls)
 
     def setUp(self):
         Case.vaults += 1

@@ -12,7 +12,6 @@ import password_derivation as derivation
 import volume as v
 from harness import MIB, Drive, need
 
-SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support")
 PASSWORD = "correct horse 7 battery"
 
 
@@ -101,7 +100,8 @@ class Volumes(harness.Case):
             self.assertEqual(v.differences(files, self.sources), [])
             self.check_directories(files)
             manifest = os.path.join(files, "DriveManifest.xml")
-            checker = [sys.executable, "-B", os.path.join(SUPPORT, "check_manifest.py"), manifest, files,
+            checker = [sys.executable, "-B", os.path.join(harness.SUPPORT, "check_manifest.py"),
+                       manifest, files,
                        "--hash", job.status()["DISK0"]["manifest"]["md5"]]
             done = subprocess.run(checker, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.assertEqual(done.returncode, 0, done.stdout)

@@ -2,12 +2,9 @@
 
 import json
 import os
-import sys
 
 import harness
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from vault_double.client import VaultDouble, VaultDoubleError  # noqa: E402
+from vault_double.client import VaultDouble, VaultDoubleError
 
 USAGE, KEY = 2, 12
 REGION = "westeurope"
@@ -64,6 +61,15 @@ class VaultCase(harness.Case):
         job = self.make_job(drives=drives)
         job.spec["location"] = "West Europe"
         job.spec["encryption"] = self.encryption(key_url, **members)
+        job.write_spec()
+        return job
+
+    def job_with_a_file(self):
+        """A job that the tool can prepare."""
+        tree = self.env.directory("tree")
+        harness.write_file(tree, "a.txt", b"a")
+        job = self.make_job(sources=[(tree + "/", "archive/")])
+        job.spec["encryption"] = self.encryption()
         job.write_spec()
         return job
 

@@ -1,6 +1,11 @@
 #include "base/posix.h"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <optional>
+#include <thread>
 
 #include "base/units.h"
 #include "tests/support/scratch.h"
@@ -17,15 +22,33 @@ TEST_CASE("a missing file is an error of the caller's kind, or nullopt where tha
   test::ScratchDirectory scratch;
   CHECK(error_of([&] { posix::open(scratch / "absent", O_RDONLY, ErrorKind::kUsage); }) ==
         "usage/open-failed");
-  CHECK_FALSE(
-      posix::open_if_exists(scratch / "absent", O_RDONLY, ErrorKind::kUsage).has_value());
+  CHECK_FALSE(posix::open_if_exists(scratch / "absent", O_RDONLY, ErrorKind::kUsage).has_value());
   CHECK(error_of([&] {
           posix::open_if_exists(scratch / "absent/deeper/x", O_WRONLY | O_DIRECTORY,
                                 ErrorKind::kUsage);
         }).empty());
-  CHECK(error_of([&] {
-          posix::open_if_exists(scratch.path(), O_WRONLY, ErrorKind::kUsage);
-        }) == "usage/open-failed");
+  CHECK(error_of([&] { posix::open_if_exists(scratch.path(), O_WRONLY, ErrorKind::kUsage); }) ==
+        "usage/open-failed");
+}
+
+TEST_CASE("a pipe is read to its end, also when it does not block and its bytes come one by one") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  const UniqueFd reader(ends[0]);
+  std::optional<UniqueFd> writer(ends[1]);
+  std::thread slow([&] {
+    for (const char c : {'a', 'b', 'c'}) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      posix::write_all(writer->get(), as_bytes(std::string_view(&c, 1)), "pipe", ErrorKind::kWrite);
+    }
+    writer.reset();
+  });
+  Bytes buffer(10);
+  CHECK(posix::read_up_to(reader.get(), buffer, "pipe", ErrorKind::kSource) == 3);
+  slow.join();
+  CHECK(as_text(buffer).substr(0, 3) == "abc");
+  CHECK(error_of([&] { posix::read_up_to(-1, buffer, "pipe", ErrorKind::kSource); }) ==
+        "source/read-failed");
 }
 
 TEST_CASE("a file that ends too early is told with the numbers") {
