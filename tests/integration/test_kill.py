@@ -1,6 +1,6 @@
 """Killed at any moment, prepare continues: same content, nothing read twice, no key used twice.
 
-DRIVEPREP_KILLS: how many random moments (default 50). DRIVEPREP_SEED: of those moments; printed.
+DRIVEPREP_KILLS: how many random moments (default 24; docs/testing.md). DRIVEPREP_SEED: of those moments; printed.
 """
 
 import collections
@@ -18,7 +18,7 @@ import harness
 import volume as v
 from harness import MIB, Drive, need, wait_until, written_bytes
 
-KILLS = int(os.environ.get("DRIVEPREP_KILLS", "50"))
+KILLS = int(os.environ.get("DRIVEPREP_KILLS", "24"))
 SEED = int(os.environ.get("DRIVEPREP_SEED", str(random.SystemRandom().randrange(10**6))))
 # Killed runs side by side: most of their time one processor stretches keys.
 WORKERS = min(4, os.cpu_count() or 1)
