@@ -7,6 +7,7 @@
 
 #include "agent/cli/parser.h"
 #include "agent/cli/stop_signals.h"
+#include "base/inherited_descriptors.h"
 #include "base/secret_bytes.h"
 
 namespace {
@@ -25,6 +26,7 @@ bool occupy_standard_streams() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  driveprep::note_inherited_descriptors();
   if (!occupy_standard_streams()) return 1;
   // Before anything else exists that could hold a secret.
   if (driveprep::protect_process_memory() == driveprep::SecretMemory::kNotLocked) {

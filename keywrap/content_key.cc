@@ -17,6 +17,20 @@ namespace {
                  "the key envelope does not open: it was altered, or is not under this key");
 }
 
+[[noreturn]] void foreign_key(const std::string& kid) {
+  std::string why = ", which is not in this key store";
+  std::string remedy = "Name the key store that the job was prepared with.";
+  if (kid.starts_with("pkcs11:")) {
+    why = ", which is on a token that the job does not name";
+    remedy = "Name that token in job.json, then run the same command again.";
+  } else if (!kid.starts_with("keystore:")) {
+    why = ", which is no key of the job's cloud";
+    remedy = "Restore the envelope from a copy, or name the cloud that the job was prepared with.";
+  }
+  throw KeyError(Condition::kEnvelopeKeyForeign, "the key envelope is under the key " + kid + why,
+                 {.kid = kid}, std::move(remedy));
+}
+
 void warn_of_older(std::string& warning) {
   if (!warning.empty()) warning += "; ";
   warning += "it was wrapped with RSA-OAEP, whose SHA-1 is of the past: have it wrapped again";
@@ -46,10 +60,7 @@ ContentKey unwrap_by(std::span<const Recipient> recipients, const Envelope& enve
     }
   }
   if (!reason) {
-    throw KeyError(Condition::kEnvelopeKeyForeign,
-                   "the key envelope is under the key " + recipients.front().kid +
-                       ", which is not in this key store",
-                   {.kid = recipients.front().kid});
+    foreign_key(recipients.front().kid);
   }
   try {
     std::rethrow_exception(reason);

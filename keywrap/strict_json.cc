@@ -14,6 +14,10 @@ nlohmann::json parse_strict_json(std::string_view text, std::size_t max_bytes) {
     throw FormatError("it has " + std::to_string(text.size()) + " bytes, more than " +
                       std::to_string(max_bytes));
   }
+  // The library takes a NUL for the end, and a byte order mark for nothing.
+  if (text.find('\0') != std::string_view::npos || text.starts_with("\xEF\xBB\xBF")) {
+    throw FormatError("it is not valid JSON");
+  }
   using nlohmann::json;
   std::vector<std::set<std::string>> names;  // of the objects that are open, outermost first
   const auto check = [&](int depth, json::parse_event_t event, json& parsed) {

@@ -163,7 +163,7 @@ void print_trail(const Trail& trail) {
 int run_key_audit(const KeyAuditOptions& options) {
   const job::Job job = job::load_job_for_keys(options.job);
   Trail trail = trail_of(job.directory, job.spec.name);
-  if (!options.head.empty()) compare_head(job.directory, options.head, trail);
+  if (options.head) compare_head(job.directory, *options.head, trail);
   const Error broken = broken_error(job.directory, trail.chain);
   const bool whole = trail.chain.whole();
   if (options.json) {

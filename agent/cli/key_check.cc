@@ -27,8 +27,8 @@ keys::KeyCheck look_at(KeySession& session, const KeyCheckOptions& options,
   job::Encryption encryption = session.job().spec.encryption;
   encryption.profile = how.profile;  // decides about Managed HSM as well
   keys::JobKeys& keys = session.keys();
-  if (!options.key_url.empty()) {
-    const keys::KeySetting setting = keys::setting_of(encryption, options.key_url);
+  if (options.key_url) {
+    const keys::KeySetting setting = keys::setting_of(encryption, *options.key_url);
     if (setting.place == keys::KeySetting::Place::kToken) keys.ring().add_token(setting.uri);
     return keys::check_key(keys, setting, how);
   }
@@ -52,9 +52,9 @@ keys::KeyCheck check_of(KeySession& session, const KeyCheckOptions& options,
   } catch (const keywrap::KeyError& error) {
     keys::KeyCheck check;
     const auto& key = session.job().spec.encryption.customer_key;
-    check.key = keywrap::shown_uri(!options.key_url.empty() ? options.key_url
-                                   : key                    ? key->key_url + key->vault_uri
-                                                            : "");
+    check.key = keywrap::shown_uri(options.key_url ? *options.key_url
+                                   : key           ? key->key_url + key->vault_uri
+                                                   : "");
     check.findings.push_back({{Finding::Severity::kError, error.condition(), error.what()},
                               error.evidence(),
                               error.remedy()});
@@ -107,6 +107,19 @@ struct Result {
 
   bool fit() const { return check.error() == nullptr && !obstacle; }
 };
+
+// A token or a store that cannot be reached keeps the key from being looked at: all that is found.
+Result look(KeySession& session, const KeyCheckOptions& options, const keys::CheckOptions& how) {
+  try {
+    return {check_of(session, options, how), {}, how.profile};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kKey) throw;
+    Result result{{}, Obstacle{error.code(), error.what(), error.remedy()}, how.profile};
+    result.check.key = keywrap::shown_uri(
+        options.key_url ? *options.key_url : keys::text_of(session.keys().setting()));
+    return result;
+  }
+}
 
 void print_json_result(const KeySession& session, const Result& result) {
   const keys::KeyCheck& check = result.check;
@@ -184,9 +197,9 @@ int run_key_check(const KeyCheckOptions& options) {
   keys::CheckOptions how;
   how.profile = profile_named(options.profile, session.profile());
   how.wait_for_access = std::chrono::seconds(options.wait_for_access);
-  Result result{check_of(session, options, how), {}, how.profile};
+  Result result = look(session, options, how);
   // Another key or another service is only a question.
-  if (options.key_url.empty() && how.profile == session.profile()) {
+  if (!result.obstacle && !options.key_url && how.profile == session.profile()) {
     result.obstacle = obstacle_of(session);
   }
   // A key that cannot even be named is told once.

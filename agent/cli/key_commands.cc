@@ -165,14 +165,13 @@ void add_looking(CLI::App& app, const std::shared_ptr<KeyCommands>& c,
                                chosen, [c] { return run_key_show(c->show); });
   show->add_option("--drive", c->show.drive, "The drive's id")->type_name("ID")->required();
   add_opening(*show, c->show);
-  CLI::App* audit = add_command(
-      app, c->audit,
-      {"audit",
-       "Print who wrapped, opened, showed and re-wrapped what\n"
-       "under which key, and check that nothing was changed",
-       "nothing; exit status 7: the record was changed or cut off",
-       "driveprep key audit archive-2026"},
-      chosen, [c] { return run_key_audit(c->audit); });
+  CLI::App* audit = add_command(app, c->audit,
+                                {"audit",
+                                 "Print who wrapped, opened, showed and re-wrapped what\n"
+                                 "under which key, and check that nothing was changed",
+                                 "nothing; exit status 7: the record was changed or cut off",
+                                 "driveprep key audit archive-2026"},
+                                chosen, [c] { return run_key_audit(c->audit); });
   audit
       ->add_option("--head", c->audit.head,
                    "What an audit has told as the head of the chain\n"

@@ -33,19 +33,19 @@ struct KeyUseOptions : CommonOptions {
 };
 
 struct KeyCheckOptions : KeyUseOptions {
-  std::string key_url;  // empty: the job's
-  std::string profile;  // empty: the job's
+  std::optional<std::string> key_url;  // the job's without
+  std::string profile;                 // empty: the job's
 };
 
 struct KeySetOptions : KeyUseOptions {
-  std::string key_url;   // empty: the one in job.json
-  std::string identity;  // "system", or the resource id of a user-assigned one; empty: as it is
-  bool local = false;    // back to the local key
+  std::optional<std::string> key_url;   // the one in job.json without
+  std::optional<std::string> identity;  // "system", or the id of a user-assigned one
+  bool local = false;                   // back to the local key
   bool allow_region_mismatch = false;
 };
 
 struct KeyAuditOptions : CommonOptions {
-  std::string head;  // of the chain, kept elsewhere, in hexadecimal digits; or empty
+  std::optional<std::string> head;  // of the chain, kept elsewhere, in hexadecimal digits
 };
 
 struct WrapSecretOptions : CommonOptions {

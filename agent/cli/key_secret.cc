@@ -75,10 +75,11 @@ int run_wrap_secret(const WrapSecretOptions& options) {
       keywrap::seal(binding, {secret.clone(), Guid(), FileTime::now()}, session.keys().ring(), kid);
   in_job_directory(
       [&] { create_directories_durably(session.job().directory.secrets(), ErrorKind::kWrite); });
-  keys::write_envelope(file, keywrap::Envelope::parse(sealed));
+  // Before there is one: a record without an envelope is harmless, the reverse is not.
   keys::record(
       *session.journal(), keys::kSecretWrapped, "",
       {{"envelope", options.name}, {"purpose", keywrap::to_string(*purpose)}, {"key", kid}});
+  keys::write_envelope(file, keywrap::Envelope::parse(sealed));
   if (options.json) {
     nlohmann::ordered_json document = result_head(session.job().directory, session.job().spec.name);
     document.update({{"secret", options.name},

@@ -74,6 +74,15 @@ void tell_of_change(const keys::JobKeys& keys, const keys::KeyChange& change) {
   if (const auto* rotation = open_rotation(keys)) note(how_long_needed(*rotation, keys.job()));
 }
 
+// They name the key that the service is to use.
+void tell_of_bodies(const KeySession& session, const keys::KeyChange& change) {
+  const std::filesystem::path requests = session.job().directory.requests();
+  std::error_code none;
+  if (!change.changed || std::filesystem::is_empty(requests, none) || none) return;
+  note("driveprep: what lies in " + printable(requests.string()) +
+       " was made with the former key: run driveprep request again");
+}
+
 void print_change(KeySession& session, const keys::KeyChange& change, bool json) {
   const keys::Rotation* rotation = open_rotation(session.keys());
   const auto& state = session.keys().state();
@@ -92,11 +101,14 @@ void print_change(KeySession& session, const keys::KeyChange& change, bool json)
     if (!change.newer_unused.empty()) document["newer_unused"] = change.newer_unused;
     if (rotation != nullptr) document["old_key_needed_until"] = utc_text(rotation->droppable);
     print_json(document);
+    tell_of_bodies(session, change);
     return;
   }
   print_warnings(change);
   if (change.changed && change.reason == keys::Reason::kNewIdentity) {
     print("The job's identity is now " + keys::text_of(state->setting.identity) + ".");
+  } else if (change.new_kid.empty()) {
+    print("Nothing is wrapped yet, so nothing is to be re-wrapped.");
   } else {
     print((change.changed ? "The job's key is now " : "The job's key is ") + change.new_kid);
   }
@@ -108,6 +120,7 @@ void print_change(KeySession& session, const keys::KeyChange& change, bool json)
     print(report::counted(change.dropped, "older recipient") + " dropped.");
   }
   if (rotation != nullptr) print(how_long_needed(*rotation, session.job()));
+  tell_of_bodies(session, change);
 }
 
 std::optional<Obstacle> obstacle_of(KeySession& session) {

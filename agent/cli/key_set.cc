@@ -31,11 +31,11 @@ keys::KeySetting wanted(KeySession& session, const KeySetOptions& options) {
     setting.uri = encryption.key_name;
     return setting;
   }
-  if (!options.key_url.empty()) {
-    setting = keys::setting_of(encryption, options.key_url);
+  if (options.key_url) {
+    setting = keys::setting_of(encryption, *options.key_url);
     if (setting.place == keys::KeySetting::Place::kToken)
       session.keys().ring().add_token(setting.uri);
-  } else if (!options.identity.empty()) {
+  } else if (options.identity) {
     setting = session.keys().setting();
   } else {
     setting = keys::setting_of(encryption);
@@ -43,11 +43,11 @@ keys::KeySetting wanted(KeySession& session, const KeySetOptions& options) {
   // Unless it is named, the identity stays as it is.
   const auto& state = session.keys().state();
   const bool in_use = state && state->setting.place == keys::KeySetting::Place::kVault;
-  const bool from_job_file = options.key_url.empty() && options.identity.empty();
+  const bool from_job_file = !options.key_url && !options.identity;
   if (in_use && !from_job_file) setting.identity = state->setting.identity;
-  if (!options.identity.empty()) {
+  if (options.identity) {
     require_vault(setting);
-    setting.identity = identity_named(options.identity);
+    setting.identity = identity_named(*options.identity);
   }
   return setting;
 }
@@ -80,7 +80,7 @@ int run_key_set(const KeySetOptions& options) {
   how.progress = rewrap_progress(options.json);
   const keys::KeyChange change = session.in_its_words(
       [&] { return keys::change_key(session.keys(), *session.journal(), setting, how); });
-  if (!options.identity.empty()) tell_about_identity(session, before, setting.identity);
+  if (options.identity) tell_about_identity(session, before, setting.identity);
   print_change(session, change, options.json);
   return 0;
 }

@@ -141,15 +141,16 @@ void print_state(KeySession& session) {
         (state->target ? ", on the way to " + state->target->kid : ""));
 }
 
-void print_rotations(const std::vector<keys::Rotation>& rotations) {
-  if (rotations.empty()) return;
+void print_rotations(const keys::KeyState& state) {
+  if (state.rotations.empty()) return;
   print("\nChanges");
-  for (const keys::Rotation& rotation : rotations) {
+  for (const keys::Rotation& rotation : state.rotations) {
     print("  " + utc_text(rotation.time) + "  " + std::string(keys::to_string(rotation.reason)) +
           ", " + report::counted(rotation.envelopes, "envelope"));
     print("    from " + rotation.old_kid +
-          (rotation.dropped ? ", dropped " + utc_text(*rotation.dropped)
-                            : ", needed until " + utc_text(rotation.droppable)));
+          (rotation.old_kid == state.current_kid ? ", in use again"
+           : rotation.dropped                    ? ", dropped " + utc_text(*rotation.dropped)
+                              : ", needed until " + utc_text(rotation.droppable)));
     print("    to   " + rotation.new_kid);
   }
 }
@@ -191,7 +192,7 @@ int run_key_status(const CommonOptions& options) {
     print("          set by key set; job.json says " + printable_line(other));
   }
   print_state(session);
-  if (session.keys().state()) print_rotations(session.keys().state()->rotations);
+  if (session.keys().state()) print_rotations(*session.keys().state());
   print_envelopes(envelopes);
   if (obstacle) {
     print("\nNot usable for new envelopes: " + printable_line(obstacle->text) + " (" +

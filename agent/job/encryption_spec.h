@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/job/json_object.h"
+#include "base/ascii.h"
 #include "keywrap/condition.h"
 
 namespace driveprep::job {
@@ -18,7 +19,10 @@ struct Identity {
   Type type = Type::kSystemAssigned;
   std::string user_assigned_id;  // ARM id; only with kUserAssigned
 
-  friend bool operator==(const Identity&, const Identity&) = default;
+  // Resource ids do not tell upper from lower case.
+  friend bool operator==(const Identity& a, const Identity& b) {
+    return a.type == b.type && ascii::lower(a.user_assigned_id) == ascii::lower(b.user_assigned_id);
+  }
 };
 // "SystemAssigned", "UserAssigned".
 std::string_view to_string(Identity::Type type);

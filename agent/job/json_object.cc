@@ -47,6 +47,12 @@ json parse_json_with_comments(std::string_view text, const std::string& file) {
     }
     return true;
   };
+  // The library takes a NUL for the end.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    throw Error(ErrorKind::kUsage, "json-syntax",
+                file + ":" + position(text, nul) + ": a NUL byte, which no JSON has",
+                "Write the file anew, as text.");
+  }
   try {
     return json::parse(text, refuse_repeated, true, true);
   } catch (const json::parse_error& error) {

@@ -187,14 +187,17 @@ void JobKeys::save(const KeyState& state) {
 
 void JobKeys::remember_access() noexcept {
   try {
-    const KeyRing::LastUse last = ring_.last_use();
-    // An unfinished change says more than a refusal.
-    if (!state_ || !last.any || state_->health == KeyState::Health::kInconsistent) return;
+    // An unfinished change says more than a refusal; a refusal of another key says nothing.
+    if (!state_ || state_->health == KeyState::Health::kInconsistent) return;
+    // A token tells its keys in another way than the job names them.
+    std::optional<KeyRing::LastUse> last = ring_.last_use(state_->current_kid);
+    if (!last) last = ring_.last_use(state_->setting.uri);
+    if (!last) return;
     KeyState state = *state_;
-    if (last.refusal && is_revocation(last.refusal->condition())) {
+    if (last->refusal && is_revocation(last->refusal->condition())) {
       state.health = KeyState::Health::kRevoked;
-      state.trouble = last.refusal->code();
-    } else if (!last.refusal) {
+      state.trouble = last->refusal->code();
+    } else if (!last->refusal) {
       state.health = KeyState::Health::kOk;
       state.trouble.clear();
     }

@@ -147,6 +147,7 @@ ReadyKey look_up(JobKeys& keys, const CheckOptions& options) {
   ReadyKey ready;
   ready.looked = true;
   ready.check = check_key(keys, setting, options);
+  if (ready.check.made_on_first_use) return ready;
   if (!ready.check.version) {
     // A vault may tell of a disabled version that it is disabled, and nothing else.
     const bool only_newest = keys.state() && !setting.pinned && !current.empty() &&
@@ -258,7 +259,10 @@ KeyChange rewrap_job(JobKeys& keys, Journal& journal, const ChangeOptions& optio
     change.newer_unused = way.newer_unused;
   } else {
     keys.require_settled(&journal);
-    change = use_key(keys, journal, look_up(keys, options.check), options.progress);
+    const ReadyKey ready = look_up(keys, options.check);
+    // A local key that nothing has needed yet, so that nothing is under it.
+    if (ready.kid.empty()) return change;
+    change = use_key(keys, journal, ready, options.progress);
     if (!change.changed) {
       // Copies that were put back may be under older versions.
       change.counts =

@@ -204,7 +204,7 @@ auto KeyRing::use(std::string_view uri, Work work) {
   const auto keep = [&](std::optional<KeyError> refusal) {
     if (!customers) return;
     const std::lock_guard guard(mutex_);
-    last_use_ = {true, std::move(refusal)};
+    last_uses_[without_version(uri)] = {std::move(refusal)};
   };
   try {
     auto result = work(store_of(uri));
@@ -230,9 +230,16 @@ keywrap::Unwrapped KeyRing::do_unwrap(std::string_view kid, ByteView wrapped,
   return use(kid, [&](keywrap::KeyStore& store) { return store.unwrap(kid, wrapped, algorithm); });
 }
 
-KeyRing::LastUse KeyRing::last_use() {
+std::string KeyRing::without_version(std::string_view uri) const {
+  const auto parsed = keywrap::vault::parse_vault_key_uri(uri, cloud_of(job_.spec.encryption)).uri;
+  return parsed ? parsed->with_version("").to_string() : std::string(key_alone(uri));
+}
+
+std::optional<KeyRing::LastUse> KeyRing::last_use(std::string_view uri) {
   const std::lock_guard guard(mutex_);
-  return last_use_;
+  const auto found = last_uses_.find(without_version(uri));
+  if (found == last_uses_.end()) return std::nullopt;
+  return found->second;
 }
 
 std::string KeyRing::credential_text() { return vault().tokens.source().describe(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -52,10 +53,10 @@ class KeyRing final : public keywrap::KeyStore {
 
   // How the last use of a customer's key ended.
   struct LastUse {
-    bool any = false;                          // there was one
     std::optional<keywrap::KeyError> refusal;  // why it failed
   };
-  LastUse last_use();
+  // Of the key that `uri` names, in whichever version; nullopt when it was not used.
+  std::optional<LastUse> last_use(std::string_view uri);
 
   // How this machine signs in to the vault, for people: "the client secret of ...".
   std::string credential_text();
@@ -70,6 +71,8 @@ class KeyRing final : public keywrap::KeyStore {
   template <typename Work>
   auto use(std::string_view uri, Work work);
   Vault& vault();
+  // The same text for all versions of a key.
+  std::string without_version(std::string_view uri) const;
   // nullptr for a token that was not made known.
   Token* token_of(std::string_view uri) const;
   keywrap::KeyStore& open_token(std::string_view uri);
@@ -83,8 +86,8 @@ class KeyRing final : public keywrap::KeyStore {
   std::unique_ptr<Vault> vault_;
   job::Identity identity_;
   std::vector<std::unique_ptr<Token>> tokens_;
-  LastUse last_use_;
-  std::mutex mutex_;  // guards the opening of stores, and last_use_
+  std::map<std::string, LastUse> last_uses_;  // by key
+  std::mutex mutex_;                          // guards the opening of stores, and last_uses_
 };
 
 }  // namespace driveprep::keys

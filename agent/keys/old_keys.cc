@@ -36,6 +36,15 @@ std::optional<EnvelopeFile> full_envelope(const JobKeys& keys, const std::string
   return std::nullopt;
 }
 
+std::set<std::string> all_kids(const job::JobDirectory& directory) {
+  std::set<std::string> all;
+  for (const EnvelopeFile& file : envelopes_of(directory)) {
+    const std::vector<std::string> kids = kids_of(file);
+    all.insert(kids.begin(), kids.end());
+  }
+  return all;
+}
+
 // When the first of the old keys over the envelope may go.
 std::string next_drop(const KeyState& state, const EnvelopeFile& file) {
   const std::vector<std::string> kids = kids_of(file);
@@ -103,8 +112,13 @@ std::size_t drop_old_keys(JobKeys& keys, Journal& journal) {
   };
   // Also recipients that were dropped before: a copy that was put back may have brought them back.
   const std::size_t dropped = drop_recipients(keys, journal, state.current_kid, droppable);
+  const std::set<std::string> still_there = all_kids(keys.job().directory);
   for (Rotation& rotation : state.rotations) {
-    if (rotation.dropped || !may_drop(rotation, now)) continue;
+    // A key that the job went back to is not gone, and a later rotation may still need it.
+    if (rotation.dropped || rotation.old_kid == state.current_kid || !droppable(rotation.old_kid) ||
+        still_there.contains(rotation.old_kid)) {
+      continue;
+    }
     rotation.dropped = now;
     changed = true;
   }

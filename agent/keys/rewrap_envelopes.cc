@@ -65,15 +65,26 @@ Outcome rewrap_one(const EnvelopeFile& file, const Rewrapping& wanted) {
   const keywrap::Envelope envelope = read_envelope(file, wanted.job_id);
   Outcome outcome;
   if (envelope.binding.purpose == keywrap::Purpose::kRecoveryPassword) outcome.drive = file.name;
+  const std::string name = file.file.filename().string();
+  std::string strangers;
   for (const keywrap::Recipient& recipient : envelope.recipients) {
-    if (recipient.kid != kid) outcome.older.push_back(recipient.kid);
+    if (recipient.kid == kid) continue;
+    if (wanted.ring.owns(recipient.kid) || is_token_uri(recipient.kid)) {
+      outcome.older.push_back(recipient.kid);
+    } else {
+      strangers += (strangers.empty() ? "" : ", ") + recipient.kid;
+    }
   }
   // On the way back to an older key, or in a copy that was put back, it may be further behind.
   keywrap::Rewrapped result = keywrap::has_recipient(envelope, kid)
                                   ? keywrap::prefer_recipient(envelope, wanted.ring, kid)
                                   : keywrap::add_recipient(envelope, wanted.ring, kid);
   outcome.warning = std::move(result.warning);
-  const std::string name = file.file.filename().string();
+  if (!strangers.empty()) {
+    if (!outcome.warning.empty()) outcome.warning += "; ";
+    outcome.warning += file.file.string() + " is also under " + strangers +
+                       ", which is no key of this job's cloud: find out who added it";
+  }
   const std::string drive = file.is_drive ? file.name : "";
   if (result.changed) {
     write_envelope(file, result.envelope);

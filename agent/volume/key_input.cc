@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/inherited_descriptors.h"
 #include "base/posix.h"
 #include "base/system_error.h"
 #include "base/unique_fd.h"
@@ -66,6 +67,10 @@ class NoEcho {
 
 SecretBytes read_key_file(const std::filesystem::path& path) {
   if (path == "-") return read_all(STDIN_FILENO, "standard input");
+  const std::optional<int> descriptor = descriptor_named(path);
+  if (descriptor && !is_inherited(*descriptor)) {
+    throw key_file_error(path.string(), "driveprep was started without this descriptor");
+  }
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) throw key_file_error(path.string(), std::strerror(errno));
   return read_all(fd.get(), path.string());

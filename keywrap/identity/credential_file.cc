@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
-#include <charconv>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/inherited_descriptors.h"
 #include "base/posix.h"
 #include "keywrap/key_error.h"
 #include "keywrap/private_file.h"
@@ -37,20 +37,6 @@ SecretBytes read_projected(const std::filesystem::path& file) {
   return content;
 }
 
-// The number of the descriptor that the path is; nullopt when it is none.
-std::optional<int> descriptor_of(const std::filesystem::path& file) {
-  const std::string text = file.lexically_normal().string();
-  if (text == "/dev/stdin") return STDIN_FILENO;
-  for (const std::string_view directory : {"/dev/fd/", "/proc/self/fd/"}) {
-    if (!text.starts_with(directory)) continue;
-    int number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, status] = std::from_chars(text.data() + directory.size(), end, number);
-    if (status == std::errc() && stop == end && number >= 0) return number;
-  }
-  return std::nullopt;
-}
-
 SecretBytes read_to_end(int descriptor, const std::string& name) {
   SecretBytes content(kMaxFileBytes + 1);
   const std::size_t size = posix::read_up_to(descriptor, content.span(), name, ErrorKind::kKey);
@@ -61,6 +47,10 @@ SecretBytes read_to_end(int descriptor, const std::string& name) {
 }
 
 SecretBytes read_descriptor(int descriptor, const std::string& name) {
+  if (!is_inherited(descriptor)) {
+    throw Error(ErrorKind::kKey, "read-failed",
+                name + " is not open: driveprep was started without it");
+  }
   static std::mutex mutex;
   static std::map<int, SecretBytes> known;
   const std::scoped_lock lock(mutex);
@@ -72,7 +62,7 @@ SecretBytes read_descriptor(int descriptor, const std::string& name) {
 }
 
 std::optional<SecretBytes> read(const std::filesystem::path& file, FileRule rule) {
-  if (const auto descriptor = descriptor_of(file)) {
+  if (const auto descriptor = descriptor_named(file)) {
     return read_descriptor(*descriptor, file.string());
   }
   return rule == FileRule::kOwnerOnly ? read_private_secret(file, kMaxFileBytes)
@@ -81,7 +71,7 @@ std::optional<SecretBytes> read(const std::filesystem::path& file, FileRule rule
 
 [[noreturn]] void unusable(const std::filesystem::path& file, FileRule rule,
                            const std::string& why) {
-  if (descriptor_of(file)) {
+  if (descriptor_named(file)) {
     throw KeyError(Condition::kCredentialInvalid, why, {},
                    "Start driveprep with the credential on that descriptor, or name a file.");
   }

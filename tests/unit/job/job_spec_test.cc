@@ -262,6 +262,7 @@ TEST_CASE("JSON that is broken or ambiguous is refused with its place") {
   CHECK(code("") == "usage/json-syntax");
   CHECK(code("{\"name\": }") == "usage/json-syntax");
   CHECK(code("{\"name\": \"\xFF\"}") == "usage/json-syntax");
+  CHECK(code(std::string("{}\0{}", 5)) == "usage/json-syntax");
   CHECK(code("{\"name\": \"a\", \"name\": \"b\"}") == "usage/json-repeated-member");
   CHECK(code("[]") == "usage/job-type");
   CHECK(code("{/* comment */} // another") == "usage/job-member-missing");

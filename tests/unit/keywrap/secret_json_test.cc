@@ -49,6 +49,10 @@ TEST_CASE("strict JSON refuses what two readers could understand differently") {
   CAPTURE(bad);
   CHECK_THROWS_AS(parse_strict_json(bad, 1000), FormatError);
   CHECK_THROWS_AS(parse_strict_json("[1, 2, 3]", 8), FormatError);
+  using namespace std::string_view_literals;
+  for (const std::string_view text : {"{}\0"sv, "{}\0{}"sv, "\xEF\xBB\xBF{}"sv}) {
+    CHECK_THROWS_AS(parse_strict_json(text, 100), FormatError);
+  }
 }
 
 }  // namespace
