@@ -84,17 +84,16 @@ class Machine:
         os.makedirs(self.directory, exist_ok=True)
         for disk in self.disks:
             disk.create(self.directory)
-        kinds = accelerators()
-        for kind in kinds:
+        problem = None
+        for kind in accelerators():
             try:
                 self.start(kind)
                 return self
             except (MachineError, OSError, EOFError) as error:
                 self.kill()
-                if kind == kinds[-1]:
-                    raise MachineError(str(error)) from None
-                print(f"        booting with {kind} again or otherwise: {str(error)[:200]}", flush=True)
-        return self
+                problem = error
+                print(f"        no boot with {kind}: {str(error).splitlines()[0][:100]}", flush=True)
+        raise MachineError(str(problem))
 
     def __exit__(self, *unused):
         self.kill()
@@ -130,8 +129,9 @@ class Machine:
 
     def command_line(self, accelerator):
         cpu = "host" if accelerator == "kvm" else EMULATED_CPU
-        line = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
-                "-no-reboot", "-machine", "q35,usb=off", "-cpu", cpu, "-m", str(self.memory_mib),
+        line = ["setpriv", "--pdeathsig", "KILL",  # no machine outlives the tests
+                QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
+                "-machine", "q35,usb=off", "-cpu", cpu, "-m", str(self.memory_mib),
                 "-smp", "2", "-accel", "kvm" if accelerator == "kvm" else "tcg,thread=multi",
                 "-kernel", str(self.boot.kernel), "-initrd", str(self.boot.initramfs),
                 "-append", "console=ttyS0 loglevel=5 panic=-1 no_timer_check nowatchdog random.trust_cpu=on",

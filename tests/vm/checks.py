@@ -1,0 +1,52 @@
+"""One line a check, and what is to be known of the machine when one fails."""
+
+import time
+
+
+class Report:
+    """Counts what the groups check. A check is a promise in words, whether it holds, and what was seen."""
+
+    def __init__(self):
+        self.passed, self.failed, self.skipped = 0, [], []
+        self.group = ""
+
+    def check(self, promise, holds, seen=""):
+        if holds:
+            self.passed += 1
+            print(f"ok      {self.group}: {promise}{f' ({seen})' if short(seen) else ''}", flush=True)
+        else:
+            self.failed.append(f"{self.group}: {promise}")
+            print(f"FAILED  {self.group}: {promise}\n        seen: {seen}", flush=True)
+        return bool(holds)
+
+    def equal(self, promise, found, wanted):
+        return self.check(promise, found == wanted,
+                          "" if found == wanted else f"{found!r}, wanted {wanted!r}")
+
+    def skip(self, what, reason):
+        self.skipped.append(what)
+        print(f"skipped: {self.group}: {what}: {reason}", flush=True)
+
+
+class Group:
+    """with Group(report, name): ... An exception in it is a failed check, and ends the group only."""
+
+    def __init__(self, report, name):
+        self.report, self.name, self.began = report, name, time.monotonic()
+
+    def __enter__(self):
+        self.report.group = self.name
+
+    def __exit__(self, kind, error, trace):
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            place = trace
+            while place.tb_next and "group_" in place.tb_next.tb_frame.f_code.co_filename:
+                place = place.tb_next
+            self.report.check(f"the group comes to its end (line {place.tb_lineno})", False,
+                              f"{kind.__name__}: {error}")
+        print(f"        {self.name} took {time.monotonic() - self.began:.1f} s", flush=True)
+        return not isinstance(error, KeyboardInterrupt)
+
+
+def short(seen):
+    return bool(seen) and len(str(seen)) <= 60 and "\n" not in str(seen)
