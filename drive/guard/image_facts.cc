@@ -19,17 +19,7 @@ namespace {
 
 std::string text_of(int error_number) { return std::generic_category().message(error_number); }
 
-// Runs a look that may throw; the failure is the fact then.
-template <typename Look>
-auto fact_of(Look look) -> Fact<decltype(look())> {
-  try {
-    return look();
-  } catch (const Error& error) {
-    return Fact<decltype(look())>::unreadable(error.what());
-  } catch (const std::filesystem::filesystem_error& error) {
-    return Fact<decltype(look())>::unreadable(error.what());
-  }
-}
+using inventory::fact_of;
 
 std::string source_around(const std::filesystem::path& image,
                           const std::vector<std::filesystem::path>& sources) {
@@ -102,8 +92,9 @@ void look_through(int fd, bool we_hold_the_lock, ImageFacts& facts) {
     facts.disk_guid = Fact<std::string>::unreadable("another run is writing to it");
     return;
   }
-  facts.contents = fact_of(
-      [&] { return inventory::examine_contents(fd, {0, identity.size}, facts.request.sector, name); });
+  facts.contents = fact_of([&] {
+    return inventory::examine_contents(fd, {0, identity.size}, facts.request.sector, name);
+  });
   facts.disk_guid =
       fact_of([&] { return disk_guid_of(fd, name, identity.size, facts.request.sector); });
 }

@@ -13,29 +13,11 @@
 
 #include "base/error.h"
 #include "base/guid.h"
+#include "drive/inventory/fact.h"
 
 namespace driveprep::guard {
 
-// A value that was read, or why it could not be.
-template <typename T>
-class Fact {
- public:
-  Fact() = default;
-  Fact(T value) : value_(std::move(value)) {}  // NOLINT: a value is a fact
-  static Fact unreadable(std::string why) {
-    Fact fact;
-    fact.why_not_ = std::move(why);
-    return fact;
-  }
-
-  bool known() const { return value_.has_value(); }
-  const T& value() const { return value_.value(); }
-  const std::string& why_not() const { return why_not_; }
-
- private:
-  std::optional<T> value_;
-  std::string why_not_ = "it was not looked at";
-};
+using inventory::Fact;
 
 // One reason against a target.
 struct Reason {

@@ -27,6 +27,8 @@ OTHER_WORDS = {
     "no-overwrite", "recovery-password", "volume-key", "bitlocker-recovery-password",
     "bitlocker-volume-key", "bitlocker-volume-metadata", "volume-metadata",
     "databox-device-unlock-key", "device-unlock-key",
+    # where a statement about a drive comes from, and kinds of zones
+    "ata-identify", "vpd-80", "vpd-89", "host-aware", "host-managed",
     # headers of HTTP
     "retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-ms-client-request-id",
     "x-ms-keyvault-network-info", "x-ms-keyvault-region", "x-ms-request-id",

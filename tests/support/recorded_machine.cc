@@ -1,0 +1,101 @@
+#include "tests/support/recorded_machine.h"
+
+#include <fstream>
+
+#include "base/encoding.h"
+#include "drive/inventory/ata_identify.h"
+
+namespace driveprep::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace inventory;
+
+void write(const fs::path& file, const std::string& content) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << content;
+}
+
+void unpack(const nlohmann::json& entry, const fs::path& path) {
+  if (entry.is_string()) {
+    write(path, entry.get<std::string>());
+  } else if (entry.contains("hex")) {
+    const Bytes bytes = from_hex(entry.at("hex").get<std::string>()).value();
+    write(path, std::string(as_text(bytes)));
+  } else if (entry.contains("link")) {
+    fs::create_directories(path.parent_path());
+    fs::create_symlink(entry.at("link").get<std::string>(), path);
+  } else if (entry.contains("dir")) {
+    fs::create_directories(path);
+  }
+  // Files that could not be read, and nodes, stay away.
+}
+
+}  // namespace
+
+RecordedMachine::RecordedMachine(const std::string& tree) {
+  std::ifstream file(fs::path(DRIVEPREP_SOURCE_TREE) / "tests/support/fact_trees" / tree);
+  require(file.good(), "there is no such tree of facts");
+  tree_ = nlohmann::json::parse(file);
+  for (const auto& [path, entry] : tree_.at("files").items()) unpack(entry, root() / path);
+}
+
+Sysfs RecordedMachine::sysfs() const {
+  return Sysfs(root() / "sys", root() / "proc", root() / "dev");
+}
+
+std::optional<Bytes> RecordedMachine::ata_page(const std::string& disk,
+                                               const std::string& command) const {
+  const nlohmann::json& asked = tree_.at("asked").at(disk).at("sg");
+  if (!asked.contains(command) || asked.at(command).at("status") != 0) return std::nullopt;
+  Bytes page = from_hex(asked.at(command).at("data").get<std::string>()).value();
+  if (page.size() != kAtaPageBytes) return std::nullopt;
+  return page;
+}
+
+void RecordedMachine::add_answers(DiskFacts& facts) const {
+  const nlohmann::json& ioctls = tree_.at("asked").at(facts.name).at("ioctl");
+  facts.opened.handle = facts.handle;
+  facts.opened.bytes = ioctls.at("BLKGETSIZE64").get<std::uint64_t>();
+  facts.opened.logical_sector = ioctls.at("BLKSSZGET").get<std::uint32_t>();
+  facts.opened.read_only = ioctls.at("BLKROGET").get<int>() != 0;
+  facts.opened.signatures = Signatures();
+  facts.opened.health = std::optional<Health>();
+  const std::optional<Bytes> page = ata_page(facts.name, "ATA IDENTIFY DEVICE");
+  if (!page || !facts.disk.value()) return;
+  IdentityReports reports = facts.reports.value();
+  add_ata_statements(parse_ata_identify(*page), Source::kAtaIdentify, reports);
+  facts.reports = std::move(reports);
+  const std::optional<Bytes> data = ata_page(facts.name, "ATA SMART READ DATA");
+  const std::optional<Bytes> thresholds = ata_page(facts.name, "ATA SMART READ THRESHOLDS");
+  if (data && thresholds) {
+    facts.opened.health = std::optional(health_of(parse_smart(*data, *thresholds), false));
+  }
+}
+
+guard::DiskCase RecordedMachine::look_at(const std::string& name) const {
+  const MachineFacts machine = look_at_machine(sysfs());
+  const BlockNode* node = machine.tree.find(name);
+  require(node != nullptr, "the recorded machine has no such device");
+  guard::DiskCase disk;
+  disk.disk = look_at_disk(sysfs(), *node, machine.tree, machine.mounts);
+  if (tree_.at("asked").contains(name)) add_answers(disk.disk);
+  std::vector<std::string> same;
+  const auto serial = disk.disk.identity().serial;
+  for (const DiskFacts& other : machine.disks) {
+    const auto others = other.identity().serial;
+    if (serial && other.name != name && others && others->value == serial->value) {
+      same.push_back(other.name);
+    }
+  }
+  disk.same_serial = std::move(same);
+  disk.request.drive_id = disk.request.written = serial ? serial->value : name;
+  disk.contents = Contents();
+  disk.disk_guid = std::string();
+  disk.sources = std::vector<std::string>();
+  disk.belongings = std::vector<std::string>();
+  disk.finished_for = std::string();
+  return disk;
+}
+
+}  // namespace driveprep::test

@@ -1,0 +1,34 @@
+// A machine whose kernel was recorded (tests/support/fact_trees): its sysfs, /proc and /dev as
+// files, and what its disks answered when they were asked.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "drive/guard/disk_policy.h"
+#include "tests/support/scratch.h"
+
+namespace driveprep::test {
+
+class RecordedMachine {
+ public:
+  // `tree`: the name of a file there.
+  explicit RecordedMachine(const std::string& tree);
+
+  inventory::Sysfs sysfs() const;
+  const std::filesystem::path& root() const { return scratch_.path(); }
+
+  // All facts about a disk, as if a job meant it, with nothing on it that libblkid would find.
+  guard::DiskCase look_at(const std::string& name) const;
+  // An ATA page that the disk gave back, 512 bytes; nullopt when it gave none.
+  std::optional<Bytes> ata_page(const std::string& disk, const std::string& command) const;
+
+ private:
+  void add_answers(inventory::DiskFacts& facts) const;
+
+  ScratchDirectory scratch_;
+  nlohmann::json tree_;
+};
+
+}  // namespace driveprep::test

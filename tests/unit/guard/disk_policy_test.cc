@@ -1,0 +1,377 @@
+#include "drive/guard/disk_policy.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+#include "tests/support/fake_machine.h"
+
+using namespace driveprep;
+using namespace driveprep::guard;
+using namespace driveprep::inventory;
+using test::FakeDisk;
+using test::FakeMachine;
+
+namespace {
+
+constexpr std::uint64_t kBytes = 4'000'787'030'016;
+constexpr const char* kSerial = "WD-WX51A1234567";
+
+// What a machine of files cannot tell: the answers of an opened SATA disk that is empty and well.
+void add_opened(DiskCase& disk) {
+  OpenedFacts& opened = disk.disk.opened;
+  opened.handle = disk.disk.handle;
+  opened.bytes = disk.disk.bytes;
+  opened.logical_sector = disk.disk.logical_sector;
+  opened.read_only = false;
+  opened.signatures = Signatures();
+  Health health;
+  health.reallocated = 0;
+  health.celsius = 31;
+  opened.health = std::optional(health);
+  disk.contents = Contents();
+  disk.disk_guid = std::string();
+  disk.same_serial = std::vector<std::string>();
+  disk.sources = std::vector<std::string>();
+  disk.belongings = std::vector<std::string>();
+  disk.finished_for = std::string();
+}
+
+DiskCase case_of(const FakeMachine& machine, const std::string& name = "sdb") {
+  DiskCase disk;
+  disk.request.written = std::string("serial:") + kSerial;
+  disk.request.drive_id = kSerial;
+  disk.disk = machine.look_at(name);
+  add_opened(disk);
+  return disk;
+}
+
+DiskCase good() {
+  FakeMachine machine;
+  machine.add_disk({});
+  return case_of(machine);
+}
+
+Consent confirmed() {
+  Consent consent;
+  consent.format = true;
+  consent.confirmed_id = kSerial;
+  return consent;
+}
+
+std::vector<std::string> codes(const DiskCase& disk, const Consent& consent = confirmed()) {
+  std::vector<std::string> result;
+  for (const Reason& reason : judge(disk, consent).reasons) result.push_back(reason.code);
+  return result;
+}
+
+using Codes = std::vector<std::string>;
+
+struct Row {
+  std::string code;
+  std::function<void(FakeMachine&)> machine;
+  std::function<void(DiskCase&)> disk;
+};
+
+Health bad_sectors() {
+  Health health;
+  health.pending = 8;
+  return health;
+}
+
+Health failing() {
+  Health health;
+  health.failing = true;
+  return health;
+}
+
+Signatures member() {
+  Signatures signatures;
+  Signature signature;
+  signature.type = "LVM2_member";
+  signature.usage = Usage::kRaidMember;
+  signatures.found.push_back(signature);
+  return signatures;
+}
+
+Geometry altered() { return {kBytes - 8 * 512, 512, 4096}; }
+
+void other_serial(FakeMachine& m) {
+  m.set("sdb", "device/vpd_pg80", test::unit_serial_page("ZA1B2C3D"));
+}
+
+// One way or more to each reason of the policy.
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all = {
+      {"disk-not-whole", {}, [](auto& d) { d.disk.whole = false; }},
+      {"disk-not-whole", [](auto& m) { m.remove("sdb", "queue"); }, {}},
+      {"disk-not-a-drive", [](auto& m) { m.set("sdb", "device/type", "5\n"); }, {}},
+      {"disk-hidden", [](auto& m) { m.set("sdb", "hidden", "1\n"); }, {}},
+      {"disk-system", [](auto& m) { m.mount("8:16", "/boot/efi"); }, {}},
+      {"disk-system", [](auto& m) { m.swap_on("/dev/sdb"); }, {}},
+      {"disk-holds-source", {}, [](auto& d) { d.sources = Codes{"source /data"}; }},
+      {"disk-holds-job", {}, [](auto& d) { d.belongings = Codes{"job directory /jobs/a"}; }},
+      {"disk-mounted", [](auto& m) { m.mount("8:16", "/mnt"); }, {}},
+      {"disk-held", [](auto& m) { m.add_stack("md0", "9:0", {"sdb"}); }, {}},
+      {"disk-member", {}, [](auto& d) { d.disk.opened.signatures = member(); }},
+      {"disk-read-only", [](auto& m) { m.set("sdb", "ro", "1\n"); }, {}},
+      {"disk-read-only", {}, [](auto& d) { d.disk.opened.read_only = true; }},
+      {"disk-zoned", [](auto& m) { m.set("sdb", "queue/zoned", "host-managed\n"); }, {}},
+      {"disk-host-aware", [](auto& m) { m.set("sdb", "queue/zoned", "host-aware\n"); }, {}},
+      {"disk-no-medium", [](auto& m) { m.set("sdb", "size", "0\n"); }, {}},
+      {"disk-removable", [](auto& m) { m.set("sdb", "removable", "1\n"); }, {}},
+      {"disk-too-small", [](auto& m) { m.set("sdb", "size", "2048\n"); }, {}},
+      {"disk-too-large", [](auto& m) { m.set("sdb", "size", "31250000001\n"); }, {}},
+      {"disk-sector-size", [](auto& m) { m.set("sdb", "queue/logical_block_size", "520\n"); }, {}},
+      {"disk-4kn", [](auto& m) { m.set("sdb", "queue/logical_block_size", "4096\n"); }, {}},
+      {"disk-misaligned", [](auto& m) { m.set("sdb", "alignment_offset", "3584\n"); }, {}},
+      {"disk-misaligned", [](auto& m) { m.set("sdb", "alignment_offset", "-1\n"); }, {}},
+      {"disk-geometry-altered",
+       {},
+       [](auto& d) {
+         IdentityReports reports = d.disk.reports.value();
+         reports.own_geometry = altered();
+         d.disk.reports = reports;
+       }},
+      {"disk-failing", {}, [](auto& d) { d.disk.opened.health = std::optional(failing()); }},
+      {"disk-bad-sectors",
+       {},
+       [](auto& d) { d.disk.opened.health = std::optional(bad_sectors()); }},
+      {"disk-serial-contradictory",
+       {},
+       [](auto& d) {
+         IdentityReports reports = d.disk.reports.value();
+         reports.serials.push_back({"ZA1B2C3D", Source::kAtaIdentify});
+         d.disk.reports = reports;
+       }},
+      {"disk-serial-duplicate", {}, [](auto& d) { d.same_serial = Codes{"/dev/sdc"}; }},
+      {"disk-serial-weak", [](auto& m) { m.remove("sdb", "device/vpd_pg80"); }, {}},
+      {"disk-serial-weak",
+       [](auto& m) { m.set("sdb", "device/vpd_pg80", test::unit_serial_page("000000000000")); },
+       {}},
+      {"disk-not-in-job", other_serial, {}},
+      {"disk-already-prepared", {}, [](auto& d) { d.finished_for = std::string("job-of-june"); }},
+  };
+  return all;
+}
+
+DiskCase case_of(const Row& row) {
+  FakeMachine machine;
+  machine.add_disk({});
+  if (row.machine) row.machine(machine);
+  DiskCase disk = case_of(machine);
+  if (row.disk) row.disk(disk);
+  return disk;
+}
+
+// Takes one fact away from a case; how many there are is found by trying.
+bool forget(DiskCase& disk, int which) {
+  int at = 0;
+  const auto drop = [&](auto& fact) {
+    using F = std::remove_reference_t<decltype(fact)>;
+    if (at++ == which) fact = F::unreadable("it was taken away");
+  };
+  DiskFacts& facts = disk.disk;
+  drop(facts.whole);
+  drop(facts.disk);
+  drop(facts.hidden);
+  drop(facts.handle);
+  drop(facts.removable_medium);
+  drop(facts.bytes);
+  drop(facts.logical_sector);
+  drop(facts.physical_sector);
+  drop(facts.misalignment);
+  drop(facts.read_only);
+  drop(facts.zones);
+  drop(facts.uses);
+  drop(facts.reports);
+  drop(facts.opened.handle);
+  drop(facts.opened.bytes);
+  drop(facts.opened.logical_sector);
+  drop(facts.opened.read_only);
+  drop(facts.opened.signatures);
+  drop(facts.opened.health);
+  drop(disk.contents);
+  drop(disk.same_serial);
+  drop(disk.sources);
+  drop(disk.belongings);
+  drop(disk.finished_for);
+  return which < at;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "an empty, unused, healthy disk that the job names and the operator confirms is allowed") {
+  CHECK(codes(good()).empty());
+  CHECK(warnings_of(good()).empty());
+  CHECK(identity_text(good()) == "disk:WD-WX51A1234567:4000787030016:512");
+}
+
+TEST_CASE("each reason is reached, alone") {
+  for (const Row& row : rows()) {
+    CAPTURE(row.code);
+    const DiskCase disk = case_of(row);
+    const Codes found = codes(disk);
+    REQUIRE_FALSE(found.empty());
+    for (const std::string& code : found) CHECK(code == row.code);
+    for (const Reason& reason : judge(disk, confirmed()).reasons) {
+      CHECK_FALSE(reason.message.empty());
+      CHECK_FALSE(reason.remedy.empty());
+    }
+  }
+}
+
+TEST_CASE("what can be accepted is accepted by its own name, and nothing else with it") {
+  std::set<std::string> not_met(kAcceptable.begin(), kAcceptable.end());
+  for (const Row& row : rows()) {
+    CAPTURE(row.code);
+    DiskCase disk = case_of(row);
+    for (const Row& other : rows()) {
+      if (other.code == row.code) continue;
+      disk.request.accepted = {other.code};
+      CHECK_FALSE(judge(disk, confirmed()).allowed());
+    }
+    disk.request.accepted = {row.code};
+    CHECK(judge(disk, confirmed()).allowed() == is_acceptable(row.code));
+    for (const Reason& reason : judge(disk, confirmed()).reasons) {
+      CHECK(reason.remedy.find("--accept") == std::string::npos);
+    }
+    not_met.erase(row.code);
+  }
+  CHECK(not_met.empty());
+}
+
+TEST_CASE("a fact that is taken away from a good disk refuses it") {
+  int taken = 0;
+  for (;; ++taken) {
+    DiskCase disk = good();
+    if (!forget(disk, taken)) break;
+    CAPTURE(taken);
+    CHECK(codes(disk) == Codes{"disk-fact-unreadable"});
+  }
+  CHECK(taken > 20);
+}
+
+TEST_CASE("a fact that is taken away never turns a refusal into a permission") {
+  for (const Row& row : rows()) {
+    for (int taken = 0;; ++taken) {
+      DiskCase disk = case_of(row);
+      if (!forget(disk, taken)) break;
+      CAPTURE(row.code, taken);
+      CHECK_FALSE(judge(disk, confirmed()).allowed());
+    }
+  }
+}
+
+// The facts of one level below: files of sysfs and /proc.
+TEST_CASE("a file that is taken away never turns a refusal into a permission") {
+  for (const Row& row : rows()) {
+    if (!row.machine) continue;
+    FakeMachine machine;
+    machine.add_disk({});
+    row.machine(machine);
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(machine.root())) {
+      if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
+    }
+    for (const std::filesystem::path& file : files) {
+      // It tells that there is a disk, and the case is about a disk that is there.
+      if (file == machine.directory("sdb") / "dev") continue;
+      CAPTURE(row.code, file.string());
+      const std::filesystem::path kept = machine.root() / "kept";
+      std::filesystem::rename(file, kept);
+      bool allowed = false;
+      try {
+        allowed = judge(case_of(machine), confirmed()).allowed();
+      } catch (const Error& error) {
+        CHECK(error.code() == "sysfs-unreadable");
+      }
+      CHECK_FALSE(allowed);
+      std::filesystem::rename(kept, file);
+    }
+  }
+}
+
+TEST_CASE(
+    "a disk that cannot be opened is refused with one reason, and another one behind the name "
+    "too") {
+  DiskCase disk = good();
+  disk.disk.opened = OpenedFacts();
+  disk.contents = Fact<Contents>::unreadable("it was not opened");
+  CHECK(codes(disk) == Codes{"disk-fact-unreadable"});
+  CHECK(judge(disk, confirmed()).reasons[0].remedy.find("root") != std::string::npos);
+
+  disk = good();
+  disk.disk.opened.handle = DiskHandle{{8, 32}, 7};
+  CHECK(codes(disk) == Codes{"disk-fact-unreadable"});
+  disk.disk.opened.handle = DiskHandle{{8, 16}, 8};  // plugged in anew
+  CHECK(codes(disk) == Codes{"disk-fact-unreadable"});
+}
+
+TEST_CASE("a disk is confirmed by its serial number, also an empty one") {
+  Consent consent = confirmed();
+  consent.confirmed_id.reset();
+  CHECK(codes(good(), consent) == Codes{"disk-not-confirmed"});
+  consent.silent = true;
+  CHECK(codes(good(), consent) == Codes{"disk-not-confirmed"});
+  consent.confirmed_id = "ZA1B2C3D";
+  CHECK(codes(good(), consent) == Codes{"disk-wrong-confirmation"});
+}
+
+TEST_CASE("what is on a disk is destroyed only where the driveset says Format") {
+  DiskCase disk = good();
+  Contents contents;
+  contents.first_data = 4096;
+  contents.description = "GPT, NTFS 'Backup'";
+  disk.contents = contents;
+  Consent consent = confirmed();
+  CHECK(codes(disk, consent).empty());
+  consent.format = false;
+  CHECK(codes(disk, consent) == Codes{"disk-not-empty"});
+}
+
+TEST_CASE("only the disk that was begun is continued") {
+  DiskCase disk = good();
+  Consent consent;
+  consent.begun = Consent::Begun{identity_text(disk), std::nullopt};
+  CHECK(codes(disk, consent).empty());
+  consent.begun->disk_guid = Guid::random();
+  CHECK(codes(disk, consent) == Codes{"disk-not-the-one-begun"});
+  disk.disk_guid = consent.begun->disk_guid->lower();
+  CHECK(codes(disk, consent).empty());
+  disk.disk_guid = Fact<std::string>::unreadable("it was taken away");
+  CHECK(codes(disk, consent) == Codes{"disk-fact-unreadable"});
+  consent.begun = Consent::Begun{"disk:ZA1B2C3D:4000787030016:512", std::nullopt};
+  CHECK(codes(disk, consent) == Codes{"disk-not-the-one-begun"});
+}
+
+TEST_CASE("a drive behind a bridge, and one whose health is unknown, are warned of") {
+  FakeMachine machine;
+  FakeDisk usb;
+  usb.port = "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0";
+  machine.add_disk(usb);
+  DiskCase disk = case_of(machine);
+  CHECK(codes(disk) == Codes{"disk-serial-weak"});
+  IdentityReports reports = disk.disk.reports.value();
+  reports.serials.push_back({kSerial, Source::kAtaIdentify});
+  reports.own_geometry = Geometry{kBytes, 512, 4096};
+  disk.disk.reports = reports;
+  disk.disk.opened.health = std::optional<Health>();
+  CHECK(codes(disk).empty());
+  CHECK(warnings_of(disk).size() == 2);
+}
+
+TEST_CASE("a loop device has the name that the job gives it") {
+  FakeMachine machine;
+  FakeDisk loop;
+  loop.name = "loop3";
+  loop.number = "7:3";
+  loop.port = "virtual";
+  machine.add_disk(loop);
+  DiskCase disk = case_of(machine, "loop3");
+  disk.request.drive_id = "DISK0";
+  Consent consent = confirmed();
+  consent.confirmed_id = "DISK0";
+  CHECK(codes(disk, consent).empty());
+  CHECK(identity_text(disk) == "disk:DISK0:4000787030016:512");
+}
