@@ -28,10 +28,17 @@ struct VerifyOptions : CommonOptions {
   std::vector<std::string> drives;  // empty: all that have been written
 };
 
+struct DrivesOptions {
+  bool json = false;
+  bool all = false;                    // also what can never be a drive of a job
+  std::optional<std::string> explain;  // only this one, with everything that is known
+};
+
 struct RequestOptions : CommonOptions {
   bool reveal_keys = false;
 };
 
+int run_drives(const DrivesOptions& options);
 int run_init(const CommonOptions& options);
 int run_plan(const PlanOptions& options);
 int run_prepare(const PrepareOptions& options);

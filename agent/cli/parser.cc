@@ -23,6 +23,7 @@ struct Parsed {
   PrepareOptions prepare;
   VerifyOptions verify;
   RequestOptions request;
+  DrivesOptions drives;
   CommonOptions init;
   CommonOptions status;
   std::function<int()> command;
@@ -61,6 +62,23 @@ CLI::App* add_command(CLI::App& parent, Parsed& parsed, CommonOptions& options,
   return app;
 }
 
+// Of the machine, not of a job.
+void add_drives(CLI::App& app, Parsed& p) {
+  CLI::App* drives = app.add_subcommand(
+      "drives", "Show the drives of this machine, and why each may or may\nnot be used");
+  drives->add_flag("--all", p.drives.all,
+                   "Also loop devices, mappings, optical drives: what is\nno drive for a job");
+  drives
+      ->add_option("--explain", p.drives.explain,
+                   "Everything that is known about one: its serial number,\nname or path")
+      ->type_name("SERIAL");
+  drives->add_flag("--json", p.drives.json, kJson);
+  drives->footer(
+      "Writes:\n  nothing; as root it asks the drives themselves for serial number and health\n\n"
+      "Example:\n  sudo driveprep drives --explain WD-WX51A1234567");
+  drives->callback([&p] { p.command = [&p] { return run_drives(p.drives); }; });
+}
+
 void add_prepare(CLI::App& app, Parsed& p) {
   CLI::App* prepare =
       add_command(app, p, p.prepare,
@@ -96,6 +114,7 @@ void add_commands(CLI::App& app, Parsed& p) {
                "driveprep plan archive-2026 --all"},
               [&p] { return run_plan(p.plan); })
       ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
+  add_drives(app, p);
   add_prepare(app, p);
   add_command(app, p, p.verify,
               {"verify",

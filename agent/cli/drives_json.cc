@@ -1,0 +1,139 @@
+#include "agent/cli/drives_output.h"
+
+namespace driveprep::cli {
+namespace {
+
+using guard::SurveyedDisk;
+using inventory::DiskFacts;
+using inventory::DriveIdentity;
+using inventory::Fact;
+using inventory::Health;
+
+template <typename T>
+nlohmann::ordered_json json_of(const Fact<T>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  return fact.value();
+}
+
+nlohmann::ordered_json json_of(const std::vector<inventory::Statement>& statements) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const inventory::Statement& each : statements) {
+    list.push_back({{"value", each.value}, {"source", to_string(each.source)}});
+  }
+  return list;
+}
+
+nlohmann::ordered_json identity_json(const DiskFacts& facts) {
+  if (!facts.reports.known()) return {{"unknown", facts.reports.why_not()}};
+  const inventory::IdentityReports& reports = facts.reports.value();
+  const DriveIdentity identity = facts.identity();
+  nlohmann::ordered_json object = {
+      {"trust", to_string(identity.trust)},      {"serial", nullptr},
+      {"serials", json_of(reports.serials)},     {"models", json_of(reports.models)},
+      {"firmwares", json_of(reports.firmwares)}, {"world_wide_names", json_of(reports.wwns)},
+      {"bus", to_string(reports.bus)},           {"bus_path", facts.bus_path}};
+  if (identity.serial) object["serial"] = identity.serial->value;
+  if (reports.own_geometry) {
+    object["own_geometry"] = {{"bytes", reports.own_geometry->bytes},
+                              {"logical_sector", reports.own_geometry->logical_sector},
+                              {"physical_sector", reports.own_geometry->physical_sector}};
+  }
+  return object;
+}
+
+nlohmann::ordered_json health_json(const Fact<std::optional<Health>>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  if (!fact.value()) return {{"unknown", "the drive tells nothing of its health"}};
+  const Health& health = *fact.value();
+  nlohmann::ordered_json object = {{"failing", health.failing}};
+  const auto add = [&](const char* name, const auto& value) {
+    if (value) object[name] = *value;
+  };
+  add("reallocated", health.reallocated);
+  add("pending", health.pending);
+  add("uncorrectable", health.uncorrectable);
+  add("crc_errors", health.crc_errors);
+  add("hours", health.hours);
+  add("celsius", health.celsius);
+  return object;
+}
+
+nlohmann::ordered_json uses_json(const Fact<std::vector<inventory::Use>>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const inventory::Use& use : fact.value()) {
+    const char* kind = use.kind == inventory::Use::Kind::kMount  ? "mount"
+                       : use.kind == inventory::Use::Kind::kSwap ? "swap"
+                                                                 : "holder";
+    list.push_back(
+        {{"kind", kind}, {"device", use.device}, {"what", use.what}, {"system", use.system}});
+  }
+  return list;
+}
+
+nlohmann::ordered_json contents_json(const Fact<inventory::Signatures>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const inventory::Signature& each : fact.value().found) {
+    list.push_back(
+        {{"type", each.type}, {"label", each.label}, {"uuid", each.uuid}, {"offset", each.offset}});
+  }
+  return {{"description", inventory::describe(fact.value())}, {"signatures", std::move(list)}};
+}
+
+nlohmann::ordered_json zones_json(const Fact<inventory::Zones>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  switch (fact.value()) {
+    case inventory::Zones::kNone: return "none";
+    case inventory::Zones::kHostAware: return "host-aware";
+    case inventory::Zones::kHostManaged: break;
+  }
+  return "host-managed";
+}
+
+nlohmann::ordered_json drive_json(const SurveyedDisk& surveyed) {
+  const DiskFacts& facts = surveyed.disk.disk;
+  nlohmann::ordered_json object = {{"name", facts.name},
+                                   {"path", drive_path(facts)},
+                                   {"node", facts.node.string()},
+                                   {"links", facts.links},
+                                   {"identity", identity_json(facts)},
+                                   {"bytes", json_of(facts.bytes)},
+                                   {"logical_sector", json_of(facts.logical_sector)},
+                                   {"physical_sector", json_of(facts.physical_sector)},
+                                   {"misalignment", json_of(facts.misalignment)},
+                                   {"read_only", json_of(facts.read_only)},
+                                   {"removable_medium", json_of(facts.removable_medium)},
+                                   {"zones", zones_json(facts.zones)},
+                                   {"rotational", json_of(facts.rotational)},
+                                   {"write_cache", json_of(facts.write_cache)},
+                                   {"largest_discard", json_of(facts.largest_discard)},
+                                   {"uses", uses_json(facts.uses)},
+                                   {"contents", contents_json(facts.opened.signatures)},
+                                   {"health", health_json(facts.opened.health)},
+                                   {"ready", surveyed.ready()}};
+  if (facts.handle.known()) {
+    object["number"] = facts.handle.value().number.to_string();
+    if (const auto sequence = facts.handle.value().sequence) object["disk_sequence"] = *sequence;
+  }
+  object["reasons"] = nlohmann::ordered_json::array();
+  for (const guard::Reason& reason : surveyed.verdict.reasons) {
+    object["reasons"].push_back({{"code", reason.code},
+                                 {"exit", static_cast<int>(reason.kind)},
+                                 {"message", reason.message},
+                                 {"remedy", reason.remedy},
+                                 {"acceptable", guard::is_acceptable(reason.code)}});
+  }
+  object["warnings"] = surveyed.warnings;
+  return object;
+}
+
+}  // namespace
+
+nlohmann::ordered_json drives_json(const std::vector<SurveyedDisk>& disks) {
+  nlohmann::ordered_json document = {{"schema", 1}, {"drives", nlohmann::ordered_json::array()}};
+  for (const SurveyedDisk& disk : disks) document["drives"].push_back(drive_json(disk));
+  return document;
+}
+
+}  // namespace driveprep::cli
