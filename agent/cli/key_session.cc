@@ -80,7 +80,7 @@ void tell_of_bodies(const KeySession& session, const keys::KeyChange& change) {
   std::error_code none;
   if (!change.changed || std::filesystem::is_empty(requests, none) || none) return;
   note("driveprep: what lies in " + printable(requests.string()) +
-       " was made with the former key: run driveprep request again");
+       " was made with the former key; make it anew with driveprep request");
 }
 
 void print_change(KeySession& session, const keys::KeyChange& change, bool json) {

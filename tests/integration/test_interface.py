@@ -116,12 +116,12 @@ class Interface(harness.Case):
                 self.assertEqual(result.status, USAGE, result)
                 self.assertIn(f'Did you mean "{meant}"?', result.err)
                 self.assertIn("--help", result.err)
-        result = self.env.run("drives")
+        result = self.env.run("teleport")
         self.assertNotIn("Did you mean", result.err)
         self.assertIn("init, plan, prepare", result.err)
 
     def test_help_fits_a_terminal_and_says_what_is_written_where(self):
-        for command in ([], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS),
+        for command in ([], ["drives"], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS),
                         *((["keystore", word]) for word in KEYSTORE_COMMANDS)):
             with self.subTest(command=command):
                 text = self.run_ok(*command, "--help").out
