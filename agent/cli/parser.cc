@@ -114,7 +114,6 @@ void add_commands(CLI::App& app, Parsed& p) {
                "driveprep plan archive-2026 --all"},
               [&p] { return run_plan(p.plan); })
       ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
-  add_drives(app, p);
   add_prepare(app, p);
   add_command(app, p, p.verify,
               {"verify",
@@ -138,6 +137,7 @@ void add_commands(CLI::App& app, Parsed& p) {
               [&p] { return run_request(p.request); })
       ->add_flag("--reveal-keys", p.request.reveal_keys,
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
+  add_drives(app, p);
   add_key_commands(app, p.command);
   add_keystore_commands(app, p.command);
   add_volume_commands(app, p.command);
