@@ -110,7 +110,7 @@ class Environment:
         """The program as a running process; standard input is not a terminal."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                    "stderr": subprocess.PIPE, "env": self.variables(), **options}
-        if prefix[:1] == ("strace",):  # the search for leaks traces, too, and there is one tracer at most
+        if tuple(prefix[:1]) == ("strace",):  # the search for leaks traces, too, and there is one tracer at most
             asan = options["env"].get("ASAN_OPTIONS", "")
             options["env"] = {**options["env"], "ASAN_OPTIONS": f"{asan}:detect_leaks=0"}
         return subprocess.Popen([*prefix, PROGRAM, *arguments], **options)
