@@ -37,14 +37,6 @@ class Words {
   ByteView page_;
 };
 
-void check_sum(ByteView page) {
-  if (std::to_integer<std::uint8_t>(page[510]) != kChecksumSignature) return;
-  const unsigned sum = std::accumulate(
-      page.begin(), page.end(), 0U,
-      [](unsigned total, std::byte b) { return total + std::to_integer<unsigned>(b); });
-  if ((sum & 0xFF) != 0) throw FormatError("the checksum of the IDENTIFY page is wrong");
-}
-
 void read_sector_sizes(const Words& words, AtaIdentify& drive) {
   if (!words.valid(106)) return;
   if (words.bit(106, 12)) {
@@ -70,11 +62,21 @@ std::optional<unsigned> rotation_of(std::uint16_t word) {
 
 }  // namespace
 
+bool has_right_checksum(ByteView page) {
+  const unsigned sum = std::accumulate(
+      page.begin(), page.end(), 0U,
+      [](unsigned total, std::byte b) { return total + std::to_integer<unsigned>(b); });
+  return (sum & 0xFF) == 0;
+}
+
 AtaIdentify parse_ata_identify(ByteView page) {
   if (page.size() != kAtaPageBytes) throw FormatError("an IDENTIFY page has 512 bytes");
   const Words words(page);
   if (words.bit(0, 15)) throw FormatError("it is a packet device, not a disk");
-  check_sum(page);
+  // Older drives have none.
+  if (std::to_integer<std::uint8_t>(page[510]) == kChecksumSignature && !has_right_checksum(page)) {
+    throw FormatError("the checksum of the IDENTIFY page is wrong");
+  }
 
   AtaIdentify drive;
   drive.serial = words.text(10, 19);

@@ -14,6 +14,9 @@ namespace driveprep::inventory {
 
 inline constexpr std::size_t kAtaPageBytes = 512;
 
+// Whether the bytes of a page add up to 0, as those of SMART and of most IDENTIFY pages do.
+bool has_right_checksum(ByteView page);
+
 struct AtaIdentify {
   std::string serial;  // clean_device_text()
   std::string firmware;

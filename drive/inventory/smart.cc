@@ -1,7 +1,6 @@
 #include "drive/inventory/smart.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "drive/inventory/ata_identify.h"
 
@@ -14,10 +13,9 @@ constexpr std::size_t kFirstEntry = 2;
 
 void check_page(ByteView page, const char* which) {
   if (page.size() != kAtaPageBytes) throw FormatError(std::string(which) + " has 512 bytes");
-  const unsigned sum = std::accumulate(
-      page.begin(), page.end(), 0U,
-      [](unsigned total, std::byte b) { return total + std::to_integer<unsigned>(b); });
-  if ((sum & 0xFF) != 0) throw FormatError("the checksum of " + std::string(which) + " is wrong");
+  if (!has_right_checksum(page)) {
+    throw FormatError("the checksum of " + std::string(which) + " is wrong");
+  }
 }
 
 std::uint64_t u48(ByteReader& reader) {
