@@ -16,12 +16,14 @@ struct CommonOptions {
 };
 
 struct PlanOptions : CommonOptions {
-  bool all = false;  // list every file
+  bool all = false;                 // list every file
+  std::vector<std::string> accept;  // "REASON:ID"
 };
 
 struct PrepareOptions : CommonOptions {
   std::vector<std::string> confirm;  // drive ids whose contents may be destroyed
   std::string plan_digest;           // only if the plan has this digest
+  std::vector<std::string> accept;   // "REASON:ID"
 };
 
 struct VerifyOptions : CommonOptions {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/cli/job_session.h"
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/cli/terminal_answer.h"
@@ -13,16 +12,44 @@
 namespace driveprep::cli {
 namespace {
 
-std::optional<std::string> ask_for_drive_id(const guard::ImageFacts& facts,
+// "/dev/sdb: WDC WD40EFRX, serial number WD-1 (ata-identify), 4.0 TB, sata, pci-0000:00:1f.2/ata2".
+std::string description(const guard::Candidate& candidate) {
+  std::string text = printable(candidate.name());
+  if (!candidate.is_disk()) return text + " (" + report::human_bytes(candidate.size()) + ")";
+  const inventory::DiskFacts& facts = candidate.disk().disk;
+  const inventory::DriveIdentity identity = facts.identity();
+  text += ": ";
+  if (identity.model) text += identity.model->value + ", ";
+  if (identity.serial) {
+    text += "serial number " + identity.serial->value + " (" +
+            std::string(inventory::to_string(identity.serial->source)) + "), ";
+  }
+  text += report::human_bytes(candidate.size());
+  if (facts.reports.known()) {
+    text += ", " + std::string(inventory::to_string(facts.reports.value().bus));
+  }
+  if (!facts.bus_path.empty()) text += ", " + facts.bus_path;
+  if (facts.backing_file.known() && !facts.backing_file.value().empty()) {
+    text += ", of the file " + printable(facts.backing_file.value());
+  }
+  return text;
+}
+
+std::optional<std::string> ask_for_drive_id(const guard::Candidate& candidate,
                                             const guard::Consent& consent) {
-  const inventory::Contents& contents = facts.contents.value();
+  const inventory::Contents& contents = candidate.contents();
   const CleanStop clean_stop;  // before the question shows: the answer may be Ctrl-C
-  note("\n" + printable(facts.request.path.string()) + " (" +
-       report::human_bytes(facts.identity.value().size) + ") is " +
+  note("\n" + description(candidate) + (candidate.is_disk() ? "\nis " : " is ") +
        (contents.holds_something() ? "not empty: " + printable(contents.description) : "empty"));
+  if (candidate.is_disk()) {
+    for (const std::string& warning : guard::warnings_of(candidate.disk())) {
+      note("Warning: " + warning + ".");
+    }
+  }
   if (consent.replaces) note(*consent.replaces + ".");
-  note("Everything on it will be destroyed. Type its drive id (" + facts.request.drive_id +
-       ") to agree:");
+  note("Everything on it will be destroyed. Type its " +
+       std::string(candidate.is_disk() ? "serial number" : "drive id") + " (" +
+       candidate.drive_id() + ") to agree:");
   return read_answer();
 }
 
@@ -41,43 +68,55 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
   return consent;
 }
 
+bool only_consent_missing(const guard::Verdict& verdict) {
+  return verdict.reasons.size() == 1 &&
+         (verdict.has("image-not-confirmed") || verdict.has("disk-not-confirmed"));
+}
+
+bool wants_confirmation(const guard::Verdict& verdict) {
+  return verdict.has("image-not-confirmed") || verdict.has("disk-not-confirmed");
+}
+
 }  // namespace
 
-JudgedImage judge_image(const job::Job& job, const job::DriveRow& row,
-                        const journal::Journal* journal,
-                        const std::vector<std::string>& confirmed) {
-  JudgedImage image{guard::gather_image_facts(image_request(job, row)), consent_of(row, journal)};
-  if (std::ranges::find(confirmed, row.drive_id) != confirmed.end()) {
-    image.consent.confirmed_id = row.drive_id;
+JudgedDrive judge_drive(const guard::Candidate& candidate, const job::DriveRow& row,
+                        const journal::Journal* journal, const GivenConsent& given) {
+  JudgedDrive drive{candidate, consent_of(row, journal)};
+  if (std::ranges::find(given.confirmed, row.drive_id) != given.confirmed.end()) {
+    drive.consent.confirmed_id = row.drive_id;
+  } else if (given.plan && candidate.is_disk() && !drive.consent.replaces) {
+    drive.consent.confirmed_id = row.drive_id;
+    drive.by_plan = true;
   }
-  const guard::Verdict verdict = guard::judge(image.facts, image.consent);
-  const bool only_consent_missing =
-      verdict.reasons.size() == 1 && verdict.has("image-not-confirmed");
+  const guard::Verdict verdict = candidate.judge(drive.consent);
   // An answer out of a pipe is no consent.
-  image.ask = only_consent_missing && can_ask();
-  if (!image.ask) verdict.throw_if_refused();
-  return image;
+  drive.ask = only_consent_missing(verdict) && can_ask();
+  if (!drive.ask) verdict.throw_if_refused();
+  return drive;
 }
 
-std::optional<guard::VettedImage> vet_with_consent(JudgedImage image) {
-  if (image.ask) image.consent.confirmed_id = ask_for_drive_id(image.facts, image.consent);
+std::optional<guard::VettedDrive> vet_with_consent(JudgedDrive drive) {
+  if (drive.ask) drive.consent.confirmed_id = ask_for_drive_id(drive.candidate, drive.consent);
   if (stop_requested()) return std::nullopt;
-  return guard::vet(std::move(image.facts), std::move(image.consent));
+  return guard::vet(std::move(drive.candidate), std::move(drive.consent));
 }
 
-TargetOutlook outlook(const job::Job& job, const job::DriveRow& row,
+TargetOutlook outlook(const guard::Candidate& candidate, const job::DriveRow& row,
                       const journal::Journal* journal) {
-  const guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
   guard::Consent consent = consent_of(row, journal);
   TargetOutlook outlook;
   const std::optional<journal::Drive> known =
       journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
   outlook.finished = known && known->state == journal::DriveState::kFinished;
   outlook.continues = consent.begun.has_value() && !outlook.finished;
-  outlook.needs_confirmation = guard::judge(facts, consent).has("image-not-confirmed");
+  outlook.needs_confirmation = wants_confirmation(candidate.judge(consent));
   consent.confirmed_id = row.drive_id;
-  guard::judge(facts, consent).throw_if_refused();
-  outlook.contents = facts.contents.value().description;
+  candidate.judge(consent).throw_if_refused();
+  outlook.contents = candidate.contents().description;
+  if (candidate.is_disk()) {
+    outlook.device = candidate.name();
+    outlook.warnings = guard::warnings_of(candidate.disk());
+  }
   return outlook;
 }
 

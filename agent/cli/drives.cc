@@ -3,7 +3,6 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/drives_output.h"
 #include "agent/cli/output.h"
-#include "base/ascii.h"
 #include "drive/guard/survey.h"
 #include "drive/inventory/disk_reports.h"
 
@@ -21,23 +20,15 @@ bool is_a_drive(const SurveyedDisk& surveyed) {
   return inventory::bus_of(facts.directory) != inventory::Bus::kLoop;
 }
 
-// By serial number, by kernel name, by path, or by a name in /dev/disk/by-id.
-bool is_called(const SurveyedDisk& surveyed, const std::string& name) {
-  const inventory::DiskFacts& facts = surveyed.disk.disk;
-  const auto serial = facts.identity().serial;
-  if (serial && ascii::lower(serial->value) == ascii::lower(name)) return true;
-  const std::string last = name.substr(name.rfind('/') + 1);
-  return name == facts.name || name == facts.node.string() ||
-         std::ranges::find(facts.links, last) != facts.links.end();
-}
-
 std::vector<SurveyedDisk> wanted(const DrivesOptions& options) {
-  std::vector<SurveyedDisk> disks = guard::survey();
+  guard::OwnOpener opener;
+  std::vector<SurveyedDisk> disks = guard::survey(guard::Machine(opener));
   if (!options.explain) {
     if (!options.all) std::erase_if(disks, [](const auto& disk) { return !is_a_drive(disk); });
     return disks;
   }
-  std::erase_if(disks, [&](const auto& disk) { return !is_called(disk, *options.explain); });
+  std::erase_if(
+      disks, [&](const auto& disk) { return !guard::is_called(disk.disk.disk, *options.explain); });
   if (disks.empty()) {
     throw Error(ErrorKind::kUsage, "drive-not-there",
                 "no drive of this machine is called " + *options.explain,

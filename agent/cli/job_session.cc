@@ -7,7 +7,7 @@
 #include "base/directories.h"
 #include "base/posix.h"
 #include "base/system_error.h"
-#include "drive/guard/image_target.h"
+#include "base/units.h"
 
 namespace driveprep::cli {
 namespace {
@@ -17,39 +17,6 @@ constexpr std::uint64_t kCsvLimit = 16 * kMiB;
 }  // namespace
 
 std::string program_name() { return "driveprep " DRIVEPREP_VERSION; }
-
-guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row) {
-  guard::ImageRequest request;
-  request.path = row.kind == job::DriveRow::Kind::kSerial
-                     ? std::filesystem::path("serial:" + row.serial)
-                     : row.path;
-  request.drive_id = row.drive_id;
-  request.sector = SectorSize(row.sector_size);
-  for (const job::DatasetRow& source : job.dataset.rows) {
-    request.sources.push_back(source.base_path);
-  }
-  return request;
-}
-
-std::vector<plan::DriveInput> drive_inputs(const job::Job& job) {
-  std::vector<plan::DriveInput> inputs;
-  for (const job::DriveRow& row : job.driveset.rows) {
-    const guard::ImageFacts facts = guard::gather_image_facts(image_request(job, row));
-    if (!facts.identity.known() || !facts.regular.known() || !facts.regular.value()) {
-      guard::Consent consent;
-      consent.format = true;
-      consent.silent = true;
-      guard::judge(facts, consent).throw_if_refused();
-    }
-    plan::DriveInput input;
-    input.drive_id = row.drive_id;
-    input.target = row.path;
-    input.disk_bytes = facts.identity.value().size;
-    input.sector_size = row.sector_size;
-    inputs.push_back(std::move(input));
-  }
-  return inputs;
-}
 
 nlohmann::ordered_json result_head(const job::JobDirectory& directory, const std::string& name) {
   return {{"schema", 1}, {"job", directory.root().string()}, {"name", name}};

@@ -9,21 +9,12 @@
 
 #include "agent/job/job_directory.h"
 #include "agent/journal/journal.h"
-#include "agent/plan/build_plan.h"
 #include "base/digest.h"
-#include "drive/guard/image_facts.h"
 
 namespace driveprep::cli {
 
 // "driveprep 0.1.0".
 std::string program_name();
-
-// The target of one row of the driveset, as the guard wants to know it.
-guard::ImageRequest image_request(const job::Job& job, const job::DriveRow& row);
-
-// What the planner needs of each drive of the driveset. Throws what speaks against an image that
-// cannot be measured (missing, not a file).
-std::vector<plan::DriveInput> drive_inputs(const job::Job& job);
 
 // {"schema", "job": the path of its directory, "name"}: how every result of a command begins.
 nlohmann::ordered_json result_head(const job::JobDirectory& directory, const std::string& name);

@@ -62,6 +62,14 @@ CLI::App* add_command(CLI::App& parent, Parsed& parsed, CommonOptions& options,
   return app;
 }
 
+void add_accept(CLI::App& app, std::vector<std::string>& accept) {
+  app.add_option("--accept", accept,
+                 "Accept one reason against one drive, as driveprep\ndrives --explain names it "
+                 "(repeatable)")
+      ->type_name("REASON:ID")
+      ->allow_extra_args(false);
+}
+
 // Of the machine, not of a job.
 void add_drives(CLI::App& app, Parsed& p) {
   CLI::App* drives = app.add_subcommand(
@@ -85,7 +93,7 @@ void add_prepare(CLI::App& app, Parsed& p) {
                   {"prepare",
                    "Write the drives: partition, encrypt, format, copy,\n"
                    "verify; continues what was interrupted",
-                   "the image files that driveset.csv names;\n"
+                   "the disks and image files that driveset.csv names;\n"
                    "  in JOB: plan.db, journal.db, logs/, and drives/ID/ with the manifest,\n"
                    "  DriveInfo.xml, the wrapped key and what was erased;\n"
                    "  the key store (/encryption/keyStore of job.json), made on first use",
@@ -97,9 +105,12 @@ void add_prepare(CLI::App& app, Parsed& p) {
       ->type_name("ID")
       ->allow_extra_args(false);
   prepare
-      ->add_option("--plan", p.prepare.plan_digest,
-                   "Go on only if the plan has this digest, as printed\nby driveprep plan")
+      ->add_option(
+          "--plan", p.prepare.plan_digest,
+          "Go on only if the plan has this digest, as printed\nby driveprep plan; agrees to its "
+          "disks as they were then")
       ->type_name("DIGEST");
+  add_accept(*prepare, p.prepare.accept);
 }
 
 void add_commands(CLI::App& app, Parsed& p) {
@@ -109,11 +120,12 @@ void add_commands(CLI::App& app, Parsed& p) {
                "  files that are there already stay as they are",
                "driveprep init archive-2026"},
               [&p] { return run_init(p.init); });
-  add_command(app, p, p.plan,
-              {"plan", "Check everything and show which file goes to which drive", "nothing",
-               "driveprep plan archive-2026 --all"},
-              [&p] { return run_plan(p.plan); })
-      ->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
+  CLI::App* plan = add_command(app, p, p.plan,
+                               {"plan", "Check everything and show which file goes to which drive",
+                                "nothing", "driveprep plan archive-2026 --all"},
+                               [&p] { return run_plan(p.plan); });
+  plan->add_flag("--all", p.plan.all, "List every file, not only the first of each drive");
+  add_accept(*plan, p.plan.accept);
   add_prepare(app, p);
   add_command(app, p, p.verify,
               {"verify",

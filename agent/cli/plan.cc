@@ -3,6 +3,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/consent.h"
 #include "agent/cli/early_checks.h"
+#include "agent/cli/job_drives.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_session.h"
 #include "agent/cli/output.h"
@@ -50,32 +51,34 @@ void print_targets(const plan::PlanStore& plan, const std::vector<TargetOutlook>
       print("\n" + drive.drive_id + " is finished: it will be left as it is.");
     } else if (target.continues) {
       print("\n" + drive.drive_id + " was begun by an earlier run and will be continued.");
-    } else if (target.contents != "empty") {
+    } else if (target.contents != "empty" || !target.device.empty()) {
       print(
-          "\n" + drive.drive_id + " holds: " + printable(target.contents) +
-          ". All of it will be destroyed" +
+          "\n" + drive.drive_id + (target.device.empty() ? "" : " (" + target.device + ")") +
+          " holds: " + printable(target.contents) + ". All of it will be destroyed" +
           (target.needs_confirmation ? "; prepare wants --confirm " + drive.drive_id + "." : "."));
     }
+    for (const std::string& warning : target.warnings) print("  Warning: " + warning + ".");
   }
 }
 
-plan::PlanStore private_plan(const job::Job& job) {
+plan::PlanStore private_plan(const job::Job& job, JobDrives& drives) {
   ScanNote note;
-  return plan::build_plan(job, drive_inputs(job), {}, note.progress());
+  return plan::build_plan(job, drives.inputs(), {}, note.progress());
 }
 
 }  // namespace
 
 int run_plan(const PlanOptions& options) {
-  const job::Job job = job::load_job(options.job);
+  job::Job job = job::load_job(options.job);
   std::unique_ptr<journal::Journal> journal = journal::Journal::open_existing(job.directory.root());
   keys::JobKeys keys(job, key_operator());
   check_before_writing(keys, journal.get());
+  JobDrives drives(job, journal.get(), parse_accepted(options.accept));
   std::vector<TargetOutlook> targets;
   for (const job::DriveRow& row : job.driveset.rows) {
-    targets.push_back(outlook(job, row, journal.get()));
+    targets.push_back(outlook(drives.candidate(row), row, journal.get()));
   }
-  const plan::PlanStore plan = private_plan(job);
+  const plan::PlanStore plan = private_plan(job, drives);
   prepare::check_space(job.directory, plan, journal.get());
   if (options.json) {
     nlohmann::ordered_json document = result_head(job.directory, job.spec.name);
@@ -85,6 +88,10 @@ int run_plan(const PlanOptions& options) {
       document["drives"][i]["needs_confirmation"] = targets[i].needs_confirmation;
       document["drives"][i]["continues"] = targets[i].continues;
       document["drives"][i]["finished"] = targets[i].finished;
+      if (!targets[i].device.empty()) {
+        document["drives"][i]["device"] = targets[i].device;
+        document["drives"][i]["warnings"] = targets[i].warnings;
+      }
     }
     if (options.all) {
       for (const plan::DrivePlan& drive : plan.drives()) {

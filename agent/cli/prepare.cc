@@ -6,6 +6,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/consent.h"
 #include "agent/cli/early_checks.h"
+#include "agent/cli/job_drives.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_session.h"
 #include "agent/cli/outcome_output.h"
@@ -28,10 +29,10 @@ namespace {
 using journal::DriveState;
 
 // The plan of an earlier run when that has begun, else a new one. `journal` may be null.
-plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
+plan::PlanStore plan_for(const job::Job& job, JobDrives& drives, const journal::Journal* journal) {
   if (nothing_begun(journal)) {
     ScanNote note;
-    return plan::build_plan(job, drive_inputs(job), job.directory.plan_file(), note.progress());
+    return plan::build_plan(job, drives.inputs(), job.directory.plan_file(), note.progress());
   }
   const std::optional<journal::JobRecord> record = journal->job();
   if (record->inputs_digest != inputs_digest(job)) {
@@ -53,42 +54,56 @@ plan::PlanStore plan_for(const job::Job& job, const journal::Journal* journal) {
                 job.directory.plan_file().string() + " is not the plan that was begun",
                 "Restore that file, or start over in a new job directory.");
   }
-  for (const job::DriveRow& row : job.driveset.rows) plan.set_target(row.drive_id, row.path);
+  for (const job::DriveRow& row : job.driveset.rows) plan.set_target(row.drive_id, target_of(row));
   return plan;
 }
 
 // Every drive that is not finished yet, judged before the first one is touched.
-std::map<std::string, JudgedImage> judge_drives(const PrepareOptions& options, const job::Job& job,
+std::map<std::string, JudgedDrive> judge_drives(const PrepareOptions& options, const job::Job& job,
+                                                JobDrives& drives,
                                                 const journal::Journal* journal) {
-  std::map<std::string, JudgedImage> judged;
+  const GivenConsent given{options.confirm, !options.plan_digest.empty()};
+  std::map<std::string, JudgedDrive> judged;
   for (const job::DriveRow& row : job.driveset.rows) {
     const std::optional<journal::Drive> known =
         journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
     if (known && known->state == DriveState::kFinished) continue;
-    judged.emplace(row.drive_id, judge_image(job, row, journal, options.confirm));
+    judged.emplace(row.drive_id, judge_drive(drives.candidate(row), row, journal, given));
   }
   return judged;
 }
 
+// Agreeing to a plan is agreeing to the disks as they were when it was made.
+void require_same_appearance(const plan::DrivePlan& drive, const JudgedDrive& judged) {
+  if (!judged.by_plan || judged.consent.begun) return;
+  if (judged.candidate.appearance() == drive.appearance) return;
+  throw Error(
+      ErrorKind::kNotConfirmed, "disk-not-confirmed",
+      judged.candidate.name() + " is not as it was when the plan was made: it was " +
+          drive.appearance + " and is " + judged.candidate.appearance(),
+      "Look at the drive, then confirm it by its serial number: --confirm " + drive.drive_id + ".");
+}
+
 // The drives that get files and are not finished. Asks where consent is missing; the rest is empty
 // after a stop (stop_requested()).
-std::map<std::string, guard::VettedImage> vet_drives(const plan::PlanStore& plan,
-                                                     std::map<std::string, JudgedImage> judged) {
-  std::map<std::string, guard::VettedImage> vetted;
+std::map<std::string, guard::VettedDrive> vet_drives(const plan::PlanStore& plan,
+                                                     std::map<std::string, JudgedDrive> judged) {
+  std::map<std::string, guard::VettedDrive> vetted;
   for (const plan::DrivePlan& drive : plan.drives()) {
-    const auto image = judged.find(drive.drive_id);
-    if (drive.files == 0 || image == judged.end()) continue;
-    std::optional<guard::VettedImage> answer = vet_with_consent(std::move(image->second));
+    const auto target = judged.find(drive.drive_id);
+    if (drive.files == 0 || target == judged.end()) continue;
+    require_same_appearance(drive, target->second);
+    std::optional<guard::VettedDrive> answer = vet_with_consent(std::move(target->second));
     if (!answer) return {};
     vetted.emplace(drive.drive_id, std::move(*answer));
   }
   return vetted;
 }
 
-bool any_question(const plan::PlanStore& plan, const std::map<std::string, JudgedImage>& judged) {
+bool any_question(const plan::PlanStore& plan, const std::map<std::string, JudgedDrive>& judged) {
   return std::ranges::any_of(plan.drives(), [&](const plan::DrivePlan& drive) {
-    const auto image = judged.find(drive.drive_id);
-    return drive.files > 0 && image != judged.end() && image->second.ask;
+    const auto target = judged.find(drive.drive_id);
+    return drive.files > 0 && target != judged.end() && target->second.ask;
   });
 }
 
@@ -174,8 +189,7 @@ void log_outcomes(spdlog::logger& log, const journal::Journal& journal,
 
 int run_prepare(const PrepareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const job::Job job = job::load_job(options.job);
-  require_known_drives(options, job);
+  job::Job job = job::load_job(options.job);
   job.directory.check_writable();
   const journal::JobLock lock(job.directory.root());
   // Nothing is created in the job directory before everything has been checked.
@@ -184,12 +198,14 @@ int run_prepare(const PrepareOptions& options) {
   keys::JobKeys keys(job, key_operator());
   const keys::AccessMemory memory(keys);
   check_before_writing(keys, journal.get());
-  std::map<std::string, JudgedImage> judged = judge_drives(options, job, journal.get());
+  JobDrives drives(job, journal.get(), parse_accepted(options.accept));
+  require_known_drives(options, job);
+  std::map<std::string, JudgedDrive> judged = judge_drives(options, job, drives, journal.get());
   const bool fresh = nothing_begun(journal.get());
-  const plan::PlanStore plan = plan_for(job, journal.get());
+  const plan::PlanStore plan = plan_for(job, drives, journal.get());
   // Nobody is asked to agree to what was not shown.
   const bool shown_plan = !options.json && any_question(plan, judged);
-  std::map<std::string, guard::VettedImage> vetted;
+  std::map<std::string, guard::VettedDrive> vetted;
   keys::ReadyKey ready;
   try {
     require_digest(plan, options.plan_digest);
@@ -214,10 +230,10 @@ int run_prepare(const PrepareOptions& options) {
   std::deque<report::DriveProgress> progress;
   std::vector<prepare::DriveTask> tasks;
   for (const plan::DrivePlan& drive : plan.drives()) {
-    const auto image = vetted.find(drive.drive_id);
-    if (image == vetted.end()) continue;
+    const auto target = vetted.find(drive.drive_id);
+    if (target == vetted.end()) continue;
     progress.emplace_back(drive.drive_id);
-    tasks.push_back({drive.index, image->second, &progress.back()});
+    tasks.push_back({drive.index, target->second, &progress.back()});
   }
 
   std::vector<prepare::DriveOutcome> outcomes;

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/job_drives.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_session.h"
 #include "agent/cli/outcome_output.h"
@@ -13,7 +14,8 @@
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/progress_display.h"
 #include "agent/report/sizes.h"
-#include "drive/guard/image_target.h"
+#include "drive/guard/drive_target.h"
+#include "drive/guard/file_lock.h"
 
 namespace driveprep::cli {
 namespace {
@@ -65,24 +67,29 @@ Error not_finished(const VerifyOptions& options, const journal::Drive& drive) {
 }
 
 // Where driveset.csv says it is: the job directory may have moved since the drive was prepared.
-std::string image_of(const job::Job& job, const journal::Drive& drive) {
-  const auto row = std::ranges::find(job.driveset.rows, drive.id, &job::DriveRow::drive_id);
-  return row == job.driveset.rows.end() ? drive.target : row->path.string();
+std::unique_ptr<block::FileDevice> open_drive(JobDrives& drives, const journal::Drive& drive) {
+  const job::DriveRow* row = drives.row_of(drive);
+  if (row != nullptr && row->kind != job::DriveRow::Kind::kImage) {
+    return guard::open_for_reading(drives.found(*row));
+  }
+  const std::string image = row == nullptr ? drive.target : row->path.string();
+  if (!std::filesystem::exists(image)) {
+    throw Error(ErrorKind::kBusy, "image-vanished", "there is no " + image + " any more",
+                "Put the image back there, or mount what is missing.");
+  }
+  std::unique_ptr<block::FileDevice> disk =
+      block::open_image_read_only(image, SectorSize(drive.identity->sector_size));
+  guard::hold_for_reading(*disk);
+  return disk;
 }
 
-Checked check(const job::Job& job, const std::string& job_id, const journal::Drive& drive,
-              journal::Journal& journal, keywrap::KeyStore& keys, report::DriveProgress& progress) {
+Checked check(const job::Job& job, JobDrives& drives, const std::string& job_id,
+              const journal::Drive& drive, journal::Journal& journal, keywrap::KeyStore& keys,
+              report::DriveProgress& progress) {
   Checked checked;
   checked.drive = drive.id;
   try {
-    const std::string image = image_of(job, drive);
-    if (!std::filesystem::exists(image)) {
-      throw Error(ErrorKind::kBusy, "image-vanished", "there is no " + image + " any more",
-                  "Put the image back there, or mount what is missing.");
-    }
-    const std::unique_ptr<block::FileDevice> disk =
-        block::open_image_read_only(image, SectorSize(drive.identity->sector_size));
-    guard::hold_for_reading(*disk);
+    const std::unique_ptr<block::FileDevice> disk = open_drive(drives, drive);
     prepare::require_disk(*disk, drive.volume->disk);
     checked.disk_recognised = true;
     keys::DriveKey key =
@@ -180,7 +187,7 @@ void print_checked(const Checked& checked) {
   }
 }
 
-std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job,
+std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job, JobDrives& drives,
                                journal::Journal& journal, keywrap::KeyStore& keys) {
   const CleanStop clean_stop;
   const std::string job_id = journal.job()->id;
@@ -200,7 +207,7 @@ std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job
         {&progress},
         options.json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
         &stop_requested());
-    results.push_back(check(job, job_id, drive, journal, keys, progress));
+    results.push_back(check(job, drives, job_id, drive, journal, keys, progress));
     progress.begin(results.back().ok()        ? report::Phase::kDone
                    : results.back().stopped() ? report::Phase::kStopped
                                               : report::Phase::kFailed);
@@ -212,7 +219,7 @@ std::vector<Checked> check_all(const VerifyOptions& options, const job::Job& job
 }  // namespace
 
 int run_verify(const VerifyOptions& options) {
-  const job::Job job = job::load_job(options.job);
+  job::Job job = job::load_job(options.job);
   open_begun(job.directory);
   job.directory.check_writable(64 * kKiB);
   const journal::JobLock lock(job.directory.root());
@@ -222,7 +229,8 @@ int run_verify(const VerifyOptions& options) {
   keys::JobKeys keys(job, key_operator());
   const keys::AccessMemory memory(keys);
   keys.unlock();  // questions before the progress shows
-  const std::vector<Checked> results = check_all(options, job, *journal, keys.ring());
+  JobDrives targets(job, journal.get(), {});
+  const std::vector<Checked> results = check_all(options, job, targets, *journal, keys.ring());
 
   std::vector<ErrorKind> kinds;
   nlohmann::ordered_json drives = nlohmann::ordered_json::array();

@@ -104,6 +104,8 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
 void parse_identity(const CsvTable& table, DriveRow& row) {
   const CsvField& id = table.value("DriveId");
   row.drive_id = id.text;
+  // A disk that is named by its serial number has it for its id, too.
+  if (row.drive_id.empty() && is_valid_drive_id(row.serial)) row.drive_id = row.serial;
   if (row.drive_id.empty() && row.kind == DriveRow::Kind::kImage) {
     throw table.error(table.value("DriveLetter"), "csv-drive-id-missing",
                       "the image file " + row.written + " has no DriveId",

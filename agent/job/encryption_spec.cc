@@ -1,14 +1,11 @@
 #include "agent/job/encryption_spec.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 
 #include "agent/job/json_choices.h"
 #include "base/ascii.h"
 #include "base/error.h"
+#include "base/user_directories.h"
 
 namespace driveprep::job {
 namespace {
@@ -219,22 +216,12 @@ Encryption parse_encryption(JsonObject& job, const std::filesystem::path& direct
 }
 
 std::filesystem::path default_key_store() {
-  const char* data = std::getenv("XDG_DATA_HOME");
-  // The standard says that a relative value is to be ignored.
-  if (data != nullptr && data[0] == '/') {
-    return std::filesystem::path(data) / "driveprep" / "keystore";
+  if (const auto data = user_directory("XDG_DATA_HOME", ".local/share")) {
+    return *data / "driveprep" / "keystore";
   }
-  std::filesystem::path home;
-  if (const char* value = std::getenv("HOME"); value != nullptr && value[0] == '/') {
-    home = value;
-  } else if (const passwd* user = getpwuid(geteuid()); user != nullptr && user->pw_dir[0] == '/') {
-    home = user->pw_dir;
-  } else {
-    throw Error(ErrorKind::kUsage, "key-store-home",
-                "this user has no home directory, so there is no place for the default key store",
-                "Set encryption/keyStore in job.json.");
-  }
-  return home / ".local" / "share" / "driveprep" / "keystore";
+  throw Error(ErrorKind::kUsage, "key-store-home",
+              "this user has no home directory, so there is no place for the default key store",
+              "Set encryption/keyStore in job.json.");
 }
 
 }  // namespace driveprep::job

@@ -50,9 +50,9 @@ Opened open_copy(const fs::path& file, const fs::path& log) {
   }
 }
 
-// A reader of a journal in WAL mode makes the log and its shared memory file, too. Only a connection
-// that may write takes them away at its end. But with a log that somebody has left, it would move
-// that into the journal: then the files are there anyway, and stay as they are.
+// A reader of a journal in WAL mode makes the log and its shared memory file, too. Only a
+// connection that may write takes them away at its end. But with a log that somebody has left, it
+// would move that into the journal: then the files are there anyway, and stay as they are.
 Database::Mode reading_mode(const fs::path& file) {
   std::error_code absent;
   const std::uintmax_t log_size = fs::file_size(file.string() + "-wal", absent);
@@ -108,9 +108,8 @@ std::optional<Statement> facts(Database& database, const char* table, const std:
 
 void add_facts(Database& database, Drive& drive) {
   if (const auto row = facts(database, "identity", drive.id)) {
-    drive.identity =
-        DriveIdentity{from_sql(row->integer(1)), from_sql(row->integer(2)),
-                      from_sql(row->integer(3)), static_cast<std::uint32_t>(row->integer(4))};
+    drive.identity = DriveIdentity{row->text(1), from_sql(row->integer(2)),
+                                   static_cast<std::uint32_t>(row->integer(3))};
   }
   if (const auto row = facts(database, "volume", drive.id)) {
     VolumeFacts& volume = drive.volume.emplace();
@@ -294,12 +293,11 @@ void Journal::reuse_log() {
 
 void Journal::set_identity(std::string_view id, const DriveIdentity& identity) {
   std::scoped_lock lock(mutex_);
-  database_.prepare("INSERT OR REPLACE INTO identity SELECT id, ?, ?, ?, ? FROM drive WHERE id = ?")
-      .bind(1, to_sql(identity.device))
-      .bind(2, to_sql(identity.inode))
-      .bind(3, to_sql(identity.size))
-      .bind(4, std::int64_t{identity.sector_size})
-      .bind(5, id)
+  database_.prepare("INSERT OR REPLACE INTO identity SELECT id, ?, ?, ? FROM drive WHERE id = ?")
+      .bind(1, identity.text)
+      .bind(2, to_sql(identity.size))
+      .bind(3, std::int64_t{identity.sector_size})
+      .bind(4, id)
       .run();
   require_changed(database_, id);
 }

@@ -32,8 +32,7 @@ std::optional<DriveState> drive_state_from(std::string_view name);
 
 // What must be the same when a run continues on a drive.
 struct DriveIdentity {
-  std::uint64_t device = 0;  // st_dev of an image file, st_rdev of a disk
-  std::uint64_t inode = 0;
+  std::string text;               // "file:<device>:<inode>:<size>", "disk:<serial>:<size>:<sector>"
   std::uint64_t size = 0;         // bytes
   std::uint32_t sector_size = 0;  // bytes
   friend bool operator==(const DriveIdentity&, const DriveIdentity&) = default;

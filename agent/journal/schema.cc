@@ -6,7 +6,7 @@ namespace driveprep::journal {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x44505250;  // "DPRP"
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 
 constexpr const char* kTables = R"sql(
 CREATE TABLE job (
@@ -28,8 +28,7 @@ CREATE TABLE drive (
   changed INTEGER NOT NULL);
 CREATE TABLE identity (
   drive TEXT PRIMARY KEY REFERENCES drive(id),
-  device INTEGER NOT NULL,
-  inode INTEGER NOT NULL,
+  text TEXT NOT NULL,
   size INTEGER NOT NULL,
   sector_size INTEGER NOT NULL);
 CREATE TABLE volume (
@@ -143,8 +142,8 @@ void create_schema(Database& database) {
 void create_event_head(Database& database) { database.execute(kEventHead); }
 
 bool has_event_head(Database& database) {
-  return single_integer(database,
-                        "SELECT count(*) FROM sqlite_master WHERE name = 'event_head'") != 0;
+  return single_integer(database, "SELECT count(*) FROM sqlite_master WHERE name = 'event_head'") !=
+         0;
 }
 
 Sha256 sha256_column(const Statement& row, int column) {

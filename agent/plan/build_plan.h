@@ -20,6 +20,9 @@ struct DriveInput {
   std::filesystem::path target;  // device or image; an image inside a source is refused
   std::uint64_t disk_bytes = 0;
   std::uint32_t sector_size = 512;
+  // Of a disk: what it is, where it is, what is on it. Part of the digest, so that agreeing to a
+  // plan is agreeing to these disks and no others. "" of an image.
+  std::string appearance = {};
 };
 
 // Called now and then from the scan; may be empty.

@@ -12,7 +12,8 @@ void create_plan_tables(journal::Database& database) {
     CREATE TABLE drive(id INTEGER PRIMARY KEY, drive_id TEXT NOT NULL, target TEXT NOT NULL,
       disk_bytes INTEGER NOT NULL, sector_size INTEGER NOT NULL, cluster_bytes INTEGER NOT NULL,
       usable INTEGER NOT NULL, estimated INTEGER NOT NULL, files INTEGER NOT NULL DEFAULT 0,
-      directories INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0);
+      directories INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+      appearance TEXT NOT NULL);
     CREATE TABLE directory(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name TEXT NOT NULL,
       ntfs BLOB, fold INTEGER NOT NULL, created INTEGER, modified INTEGER, accessed INTEGER);
     CREATE UNIQUE INDEX directory_name ON directory(parent, name);

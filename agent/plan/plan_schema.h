@@ -8,7 +8,7 @@
 
 namespace driveprep::plan {
 
-inline constexpr std::int64_t kPlanFormat = 1;
+inline constexpr std::int64_t kPlanFormat = 2;
 
 // The tables of the plan itself.
 void create_plan_tables(journal::Database& database);

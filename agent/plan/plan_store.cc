@@ -135,7 +135,7 @@ PlanStore::PlanStore(std::unique_ptr<journal::Database> database) : database_(st
                        unsigned_of(drives, 3), static_cast<std::uint32_t>(drives.integer(4)),
                        static_cast<std::uint32_t>(drives.integer(5)), unsigned_of(drives, 6),
                        unsigned_of(drives, 7), unsigned_of(drives, 8), unsigned_of(drives, 9),
-                       unsigned_of(drives, 10)});
+                       unsigned_of(drives, 10), drives.text(11)});
   }
   journal::Statement rows =
       database_->prepare("SELECT type, disposition FROM dataset_row ORDER BY id");

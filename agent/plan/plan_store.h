@@ -79,7 +79,8 @@ struct DrivePlan {
   std::uint64_t estimated_bytes = 0;  // of them this plan takes
   std::uint64_t files = 0;
   std::uint64_t directories = 0;
-  std::uint64_t bytes = 0;  // sum of the sizes of the files
+  std::uint64_t bytes = 0;      // sum of the sizes of the files
+  std::string appearance = {};  // of a disk when it was planned, see DriveInput
 };
 
 // Something the operator should know: a substitute name, a link left out, ... `subject` is the path

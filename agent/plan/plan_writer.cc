@@ -84,10 +84,11 @@ class PlanWriter {
     digest_.number(drives_.size());
     journal::Statement insert = database_.prepare(
         "INSERT INTO drive(id, drive_id, target, disk_bytes, sector_size, cluster_bytes, usable, "
-        "estimated) VALUES(?,?,?,?,?,?,?,?)");
+        "estimated, appearance) VALUES(?,?,?,?,?,?,?,?,?)");
     for (std::size_t i = 0; i < drives_.size(); ++i) {
       const DriveInput& drive = drives_[i];
       digest_.text(drive.drive_id).number(drive.disk_bytes).number(drive.sector_size);
+      if (!drive.appearance.empty()) digest_.text(drive.appearance);
       insert.bind(1, static_cast<std::int64_t>(i))
           .bind(2, drive.drive_id)
           .bind(3, drive.target.native())
@@ -97,6 +98,7 @@ class PlanWriter {
                        geometry_of(drive.disk_bytes, drive.sector_size).cluster_bytes))
           .bind(7, static_cast<std::int64_t>(usable_bytes(drive.disk_bytes, drive.sector_size)))
           .bind(8, static_cast<std::int64_t>(taken[i]))
+          .bind(9, drive.appearance)
           .run();
     }
   }

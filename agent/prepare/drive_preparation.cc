@@ -8,6 +8,7 @@
 #include "agent/keys/drive_envelope.h"
 #include "agent/manifest/drive_info.h"
 #include "agent/prepare/manifest_builder.h"
+#include "agent/prepare/prepared_drives.h"
 #include "agent/prepare/volume_copier.h"
 #include "agent/prepare/volume_creation.h"
 #include "agent/report/sizes.h"
@@ -25,7 +26,7 @@ using journal::DriveState;
 class DrivePreparation {
  public:
   DrivePreparation(const PrepareContext& context, std::size_t drive_index,
-                   const guard::VettedImage& vetted, report::DriveProgress& progress)
+                   const guard::VettedDrive& vetted, report::DriveProgress& progress)
       : context_(context),
         index_(drive_index),
         vetted_(vetted),
@@ -40,14 +41,14 @@ class DrivePreparation {
       return;
     }
     progress_.begin(report::Phase::kOpening);
-    guard::ArmedImage image = guard::arm(vetted_);
+    armed_.emplace(guard::arm(vetted_));
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
     const std::optional<journal::Checkpoint> checkpoint =
         context_.journal.checkpoint(drive_.drive_id);
     bool complete = false;
     if (known && known->volume && checkpoint && !failed_verification(*known)) {
       try {
-        complete = go_on(image, *known, *checkpoint, outcome);
+        complete = go_on(*known, *checkpoint, outcome);
       } catch (const Error& error) {
         if (!ends_continuation(error)) throw;
         if (vetted_.consent().confirmed_id != drive_.drive_id) throw with_way_on(error);
@@ -55,10 +56,10 @@ class DrivePreparation {
                           error.what(), error.code());
         spool_.reset();
         session_.reset();
-        complete = start(image, outcome);
+        complete = start(outcome);
       }
     } else {
-      complete = start(image, outcome);
+      complete = start(outcome);
     }
     if (complete) verify_and_seal(outcome);
   }
@@ -81,18 +82,18 @@ class DrivePreparation {
   }
 
   // True when everything is on the drive; so are the next two.
-  bool start(guard::ArmedImage& image, DriveOutcome& outcome) {
+  bool start(DriveOutcome& outcome) {
     progress_.begin(report::Phase::kFormatting);
-    NewDrive made = create_drive(context_, drive_, image, vetted_.destroys());
+    NewDrive made = create_drive(context_, drive_, *armed_, vetted_.destroys());
     session_ = std::move(made.session);
     facts_ = std::move(made.facts);
     spool_ = std::make_unique<manifest::HashSpoolWriter>(file("hashes.spool"), 0);
     return copy(outcome, std::nullopt, made.free_clusters);
   }
 
-  bool go_on(guard::ArmedImage& image, const journal::Drive& known,
-             const journal::Checkpoint& checkpoint, DriveOutcome& outcome) {
-    resume(image, known, checkpoint);
+  bool go_on(const journal::Drive& known, const journal::Checkpoint& checkpoint,
+             DriveOutcome& outcome) {
+    resume(known, checkpoint);
     return known.manifest || copy(outcome, checkpoint, 0);
   }
 
@@ -112,25 +113,24 @@ class DrivePreparation {
     return std::move(key.password);
   }
 
-  void resume(guard::ArmedImage& image, const journal::Drive& known,
-              const journal::Checkpoint& checkpoint) {
+  void resume(const journal::Drive& known, const journal::Checkpoint& checkpoint) {
+    block::FileDevice& disk = armed_->device();
     facts_ = *known.volume;
-    bitlocker::VolumeLayout layout = layout_of(facts_, image.device().sector_size());
+    bitlocker::VolumeLayout layout = layout_of(facts_, disk.sector_size());
     const bitlocker::RecoveryPassword recovery_password = open_envelope("continue");
-    const block::ReadableSlice partition(image.device(),
-                                         {facts_.partition_offset, facts_.partition_length},
-                                         image.device().name() + " (partition 1)");
+    const block::ReadableSlice partition(disk, {facts_.partition_offset, facts_.partition_length},
+                                         disk.name() + " (partition 1)");
     bitlocker::OpenOptions options;
     options.metadata_offsets = facts_.metadata_offsets;
     const bitlocker::OpenedVolume opened =
         bitlocker::open_volume(partition, recovery_password.clone(), options);
     if (opened.volume_id != facts_.volume) {
       throw Error(ErrorKind::kJournalMismatch, "drive-other-volume",
-                  image.device().name() + " holds BitLocker volume " + opened.volume_id.lower() +
+                  disk.name() + " holds BitLocker volume " + opened.volume_id.lower() +
                       ", the journal began " + facts_.volume.lower(),
-                  "Put back the image that was begun, or prepare the drive in a new job.");
+                  "Put back what was begun, or prepare the drive in a new job.");
     }
-    session_ = std::make_unique<DriveSession>(image, facts_, std::move(layout), opened.cipher,
+    session_ = std::make_unique<DriveSession>(*armed_, facts_, std::move(layout), opened.cipher,
                                               file("redo"));
     if (!known.manifest) {
       spool_ = std::make_unique<manifest::HashSpoolWriter>(file("hashes.spool"),
@@ -259,8 +259,7 @@ class DrivePreparation {
 
   VerifyReport verify(bool sealed) {
     const std::string& id = drive_.drive_id;
-    const std::unique_ptr<block::FileDevice> disk = block::open_image_read_only(
-        vetted_.facts().request.path.string(), vetted_.facts().request.sector);
+    const std::unique_ptr<block::FileDevice> disk = armed_->open_for_reading();
     VerifyRequest request{
         .disk = *disk,
         .recovery_password = open_envelope("verify"),
@@ -308,6 +307,21 @@ class DrivePreparation {
     context_.journal.set_verification(id, record, DriveState::kFinished, "verified");
     context_.journal.add_event("drive-finished", id);
     outcome.state = DriveState::kFinished;
+    if (armed_->is_disk()) hand_over();
+  }
+
+  // What is still to be done for a finished disk does not make it less finished.
+  void hand_over() {
+    const auto serial = armed_->candidate().disk().disk.identity().serial;
+    try {
+      if (serial) {
+        keep_prepared_drive(
+            {serial->value, facts_.disk.lower(), context_.job.directory.root().string()});
+      }
+      armed_->show_table_to_kernel();
+    } catch (const Error& error) {
+      context_.log.warn("drive {}: {} ({})", drive_.drive_id, error.what(), error.code());
+    }
   }
 
   // The commit, and a last look at it through the front door.
@@ -315,8 +329,7 @@ class DrivePreparation {
     Bytes boot_sector(session_->volume().sector_size().bytes());
     session_->volume().read(0, boot_sector);
     bitlocker::write_boot_region(session_->partition(), session_->layout(), boot_sector);
-    const std::unique_ptr<block::FileDevice> disk = block::open_image_read_only(
-        vetted_.facts().request.path.string(), vetted_.facts().request.sector);
+    const std::unique_ptr<block::FileDevice> disk = armed_->open_for_reading();
     const block::ReadableSlice partition(*disk, {facts_.partition_offset, facts_.partition_length},
                                          disk->name() + " (partition 1)");
     const bitlocker::OpenedVolume opened = bitlocker::open_volume(partition, open_envelope("seal"));
@@ -329,11 +342,12 @@ class DrivePreparation {
 
   const PrepareContext& context_;
   const std::size_t index_;
-  const guard::VettedImage& vetted_;
+  const guard::VettedDrive& vetted_;
   report::DriveProgress& progress_;
   plan::PlanStore plan_;
   const plan::DrivePlan& drive_;
   journal::VolumeFacts facts_;
+  std::optional<guard::ArmedDrive> armed_;
   std::unique_ptr<DriveSession> session_;
   std::unique_ptr<manifest::HashSpoolWriter> spool_;  // none when the manifest is made
 };
@@ -370,7 +384,7 @@ void record_failure(const PrepareContext& context, DriveOutcome& outcome) {
 }  // namespace
 
 DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
-                           const guard::VettedImage& vetted, report::DriveProgress& progress) {
+                           const guard::VettedDrive& vetted, report::DriveProgress& progress) {
   DriveOutcome outcome;
   outcome.drive_id = progress.drive_id();
   try {
@@ -402,9 +416,7 @@ bool failed_verification(const journal::Drive& drive) {
 std::optional<guard::Consent::Begun> begun_before(const std::optional<journal::Drive>& drive) {
   if (!drive || !drive->identity || failed_verification(*drive)) return std::nullopt;
   guard::Consent::Begun begun;
-  begun.identity =
-      guard::ImageIdentity{drive->identity->device, drive->identity->inode, drive->identity->size}
-          .to_string();
+  begun.identity = drive->identity->text;
   if (drive->volume) begun.disk_guid = drive->volume->disk;
   return begun;
 }

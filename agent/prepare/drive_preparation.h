@@ -1,4 +1,4 @@
-// All steps of one drive, from an allowed image to a verified, sealed drive; or from wherever an
+// All steps of one drive, from an allowed target to a verified, sealed drive; or from wherever an
 // earlier run stopped.
 //
 //   begin   keys, envelope, wipe, GPT, BitLocker metadata, NTFS, reserved files, first checkpoint
@@ -23,7 +23,7 @@
 #include "agent/prepare/memory_share.h"
 #include "agent/prepare/verifier.h"
 #include "agent/report/drive_progress.h"
-#include "drive/guard/image_target.h"
+#include "drive/guard/drive_target.h"
 #include "keywrap/key_store.h"
 
 namespace driveprep::prepare {
@@ -53,7 +53,7 @@ struct DriveOutcome {
 
 // Never throws an Error: what goes wrong with one drive is in its outcome and in the journal.
 DriveOutcome prepare_drive(const PrepareContext& context, std::size_t drive_index,
-                           const guard::VettedImage& vetted, report::DriveProgress& progress);
+                           const guard::VettedDrive& vetted, report::DriveProgress& progress);
 
 // Whether a drive was read back and found wrong: it is made anew then, never continued.
 bool failed_verification(const journal::Drive& drive);

@@ -4,13 +4,13 @@
 
 namespace driveprep::prepare {
 
-DriveSession::DriveSession(guard::ArmedImage& image, const journal::VolumeFacts& facts,
+DriveSession::DriveSession(guard::ArmedDrive& target, const journal::VolumeFacts& facts,
                            bitlocker::VolumeLayout layout,
                            std::shared_ptr<const bitlocker::SectorCipher> cipher,
                            const std::filesystem::path& redo_file)
     : layout_(std::move(layout)),
-      partition_(image.device(), {facts.partition_offset, facts.partition_length},
-                 image.device().name() + " (partition 1)"),
+      partition_(target.device(), {facts.partition_offset, facts.partition_length},
+                 target.device().name() + " (partition 1)"),
       redo_(partition_, redo_file),
       volume_(redo_, layout_, std::move(cipher)) {}
 

@@ -1,6 +1,6 @@
-// One drive, open for preparation: the armed image and the devices stacked on it.
+// One drive, open for preparation: the armed target and the devices stacked on it.
 //
-//   ArmedImage ─ Slice (partition) ─┬─ RedoDevice ─ EncryptedDevice ─ NTFS metadata
+//   ArmedDrive ─ Slice (partition) ─┬─ RedoDevice ─ EncryptedDevice ─ NTFS metadata
 //                                   └─ ciphertext of file data
 #pragma once
 
@@ -12,14 +12,14 @@
 #include "bitlocker/encrypted_device.h"
 #include "bitlocker/recovery_password.h"
 #include "drive/block/redo_device.h"
-#include "drive/guard/image_target.h"
+#include "drive/guard/drive_target.h"
 
 namespace driveprep::prepare {
 
 class DriveSession {
  public:
   // `layout` and `cipher`: of the volume in the partition that `facts` describes.
-  DriveSession(guard::ArmedImage& image, const journal::VolumeFacts& facts,
+  DriveSession(guard::ArmedDrive& target, const journal::VolumeFacts& facts,
                bitlocker::VolumeLayout layout,
                std::shared_ptr<const bitlocker::SectorCipher> cipher,
                const std::filesystem::path& redo_file);

@@ -10,6 +10,7 @@
 #include "agent/plan/capacity.h"
 #include "agent/report/sizes.h"
 #include "base/posix.h"
+#include "drive/guard/image_facts.h"
 
 namespace driveprep::prepare {
 
@@ -78,7 +79,8 @@ std::vector<ImageSpace> image_spaces(const plan::PlanStore& plan, const journal:
     const std::optional<journal::Drive> known =
         journal != nullptr ? journal->drive(drive.drive_id) : std::nullopt;
     const bool finished = known && known->state == journal::DriveState::kFinished;
-    if (drive.files > 0 && !finished) images.push_back(image_space(drive));
+    const bool image = guard::path_kind(drive.target) == guard::PathKind::kFile;
+    if (image && drive.files > 0 && !finished) images.push_back(image_space(drive));
   }
   return images;
 }

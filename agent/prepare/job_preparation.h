@@ -10,7 +10,7 @@ namespace driveprep::prepare {
 
 struct DriveTask {
   std::size_t drive_index = 0;  // in the plan
-  guard::VettedImage vetted;
+  guard::VettedDrive vetted;
   report::DriveProgress* progress = nullptr;
 };
 

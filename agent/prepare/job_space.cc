@@ -7,6 +7,7 @@
 #include "agent/prepare/memory_share.h"
 #include "agent/report/sizes.h"
 #include "base/posix.h"
+#include "drive/guard/image_facts.h"
 
 namespace driveprep::prepare {
 namespace {
@@ -76,7 +77,8 @@ JobSpace job_space(const job::JobDirectory& directory, const plan::PlanStore& pl
     space.needed += beyond(spool_bytes(texts), size_of(place / "hashes.spool"));
     if (!before || !before->manifest) space.needed += manifest_bytes(texts);
     if (!before || !before->volume) {
-      space.needed += std::min(image_space(drive).allocated, kSavedRegions);
+      const bool image = guard::path_kind(drive.target) == guard::PathKind::kFile;
+      space.needed += image ? std::min(image_space(drive).allocated, kSavedRegions) : kSavedRegions;
     }
     if (!plan_there) space.needed += plan_bytes(texts, drive.directories);
   }
@@ -106,7 +108,7 @@ void check_space(const job::JobDirectory& directory, const plan::PlanStore& plan
                  const journal::Journal* journal) {
   const std::vector<ImageSpace> images = image_spaces(plan, journal);
   check_image_space(images);
-  if (!images.empty()) check_job_space(job_space(directory, plan, journal), images);
+  check_job_space(job_space(directory, plan, journal), images);
 }
 
 }  // namespace driveprep::prepare

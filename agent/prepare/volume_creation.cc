@@ -73,10 +73,10 @@ void store_keys(const PrepareContext& context, const std::string& drive_id,
 }  // namespace
 
 NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
-                      guard::ArmedImage& image, const std::string& destroys) {
+                      guard::ArmedDrive& target, const std::string& destroys) {
   const job::JobSpec& spec = context.job.spec;
   const std::string& id = plan.drive_id;
-  block::FileDevice& disk = image.device();
+  block::FileDevice& disk = target.device();
   const ByteRange partition = layout::partition_range(disk.size());
   const SectorSize sector = disk.sector_size();
 
@@ -117,8 +117,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   // dies from here on starts this drive over, with new keys.
   in_job_directory([&] { store_keys(context, id, envelope, empty.created); });
   context.journal.reset_drive(id, "being prepared");
-  context.journal.set_identity(
-      id, {image.identity().device, image.identity().inode, image.identity().size, sector.bytes()});
+  context.journal.set_identity(id, {target.identity(), disk.size(), sector.bytes()});
   context.journal.set_state(id, journal::DriveState::kWriting, "wiping and formatting");
   const nlohmann::ordered_json begun = {{"target", disk.name()},
                                         {"destroys", destroys},
@@ -137,7 +136,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
 
   auto sectors = std::make_shared<const bitlocker::SectorCipher>(
       cipher_of(spec), std::move(empty.created.fvek), sector);
-  made.session = std::make_unique<DriveSession>(image, made.facts, layout, std::move(sectors),
+  made.session = std::make_unique<DriveSession>(target, made.facts, layout, std::move(sectors),
                                                 context.job.directory.drive(id) / "redo");
   volume::write_empty_volume(empty, made.session->partition(), made.session->volume());
   return made;

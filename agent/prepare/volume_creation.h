@@ -15,11 +15,11 @@ struct NewDrive {
   std::uint64_t free_clusters = 0;
 };
 
-// Makes the keys, stores the envelope, then wipes the image and writes table, BitLocker metadata
+// Makes the keys, stores the envelope, then wipes the target and writes table, BitLocker metadata
 // and an empty NTFS. The volume header is not written: nothing takes the result for a finished
 // drive. The journal knows the volume when this returns; there is no checkpoint yet. `destroys`:
 // what the operator agreed to lose, for the audit trail.
 NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
-                      guard::ArmedImage& image, const std::string& destroys);
+                      guard::ArmedDrive& target, const std::string& destroys);
 
 }  // namespace driveprep::prepare

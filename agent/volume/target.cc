@@ -15,7 +15,7 @@
 #include "base/posix.h"
 #include "bitlocker/examine.h"
 #include "bitlocker/volume_header.h"
-#include "drive/guard/image_target.h"
+#include "drive/guard/file_lock.h"
 #include "drive/guard/loop_devices.h"
 #include "drive/inventory/signatures.h"
 

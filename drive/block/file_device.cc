@@ -28,7 +28,11 @@ UniqueFd open_direct(int fd) {
   if (lives_in_memory(fd)) return UniqueFd();
   const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
-  UniqueFd direct(::open(self.c_str(), access | O_DIRECT | O_CLOEXEC));
+  return UniqueFd(::open(self.c_str(), access | O_DIRECT | O_CLOEXEC));
+}
+
+// Not every file system that lets it be opened also reads.
+UniqueFd if_it_reads(UniqueFd direct) {
   if (!direct.valid()) return direct;
   AlignedBuffer probe(kDirectAlignment);
   if (::pread(direct.get(), probe.span().data(), probe.size(), 0) < 0) return UniqueFd();
@@ -40,13 +44,39 @@ UniqueFd open_direct(int fd) {
 FileDevice::FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector,
                        PageCache cache)
     : fd_(std::move(fd)),
-      direct_fd_(cache == PageCache::kBypass ? open_direct(fd_.get()) : UniqueFd()),
+      direct_fd_(cache == PageCache::kBypass ? if_it_reads(open_direct(fd_.get())) : UniqueFd()),
       name_(std::move(name)),
       size_(size),
       sector_(sector) {}
 
+FileDevice::FileDevice(UniqueFd fd, UniqueFd direct, std::string name, std::uint64_t size,
+                       SectorSize sector, Gone gone)
+    : fd_(std::move(fd)),
+      direct_fd_(if_it_reads(std::move(direct))),
+      name_(std::move(name)),
+      size_(size),
+      sector_(sector),
+      gone_(std::move(gone)) {}
+
+template <typename Operation>
+void FileDevice::attempt(const char* what, std::uint64_t offset, Operation operation) const {
+  const Outstanding::Entry entry(outstanding_, what, offset);
+  try {
+    operation();
+  } catch (const Error& error) {
+    if (!gone_ || !gone_()) throw;
+    throw Error(ErrorKind::kBusy, "drive-vanished",
+                name_ + " is gone: it was unplugged, or has lost its power (" + error.what() + ")",
+                "Check cable and power, connect it again, and run the same command again.");
+  }
+}
+
 void FileDevice::read(std::uint64_t offset, MutableByteView out) const {
   check_range(*this, offset, out.size(), "read");
+  attempt("read", offset, [&] { read_through(offset, out); });
+}
+
+void FileDevice::read_through(std::uint64_t offset, MutableByteView out) const {
   if (!direct_fd_.valid()) {
     posix::pread_exact(fd_.get(), offset, out, name_, ErrorKind::kWrite);
     return;
@@ -82,9 +112,11 @@ void FileDevice::write(std::uint64_t offset, ByteView data) {
   check_range(*this, offset, data.size(), "write");
   refuse_if_failed();
   try {
-    const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
-    posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
-                      ErrorKind::kWrite);
+    attempt("write", offset, [&] {
+      const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
+      posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
+                        ErrorKind::kWrite);
+    });
   } catch (const Error&) {
     failed_ = true;
     throw;
@@ -94,7 +126,7 @@ void FileDevice::write(std::uint64_t offset, ByteView data) {
 void FileDevice::flush() {
   refuse_if_failed();
   try {
-    posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite);
+    attempt("flush", 0, [&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
   } catch (const Error&) {
     failed_ = true;
     throw;

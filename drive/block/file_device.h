@@ -1,11 +1,14 @@
-// Devices behind a file descriptor: image files and, later, whole disks.
+// Devices behind file descriptors: image files and whole disks.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/unique_fd.h"
 #include "drive/block/block_device.h"
+#include "drive/block/outstanding.h"
 
 namespace driveprep::block {
 
@@ -16,10 +19,17 @@ enum class PageCache { kBypass, kUse };
 // the page cache.
 class FileDevice : public BlockDevice {
  public:
+  // Whether a device that has just answered with an error is not there any more.
+  using Gone = std::function<bool()>;
+
   // `fd`: open for reading and writing (or reading only: then write is an internal error).
   // `size`: bytes; `sector`: what an image file cannot tell itself.
   FileDevice(UniqueFd fd, std::string name, std::uint64_t size, SectorSize sector,
              PageCache cache = PageCache::kBypass);
+  // A disk whose descriptors were opened elsewhere; without `direct` the page cache is used. After
+  // an error of the kernel `gone` is asked: an unplugged disk gives many, "no space left" too.
+  FileDevice(UniqueFd fd, UniqueFd direct, std::string name, std::uint64_t size, SectorSize sector,
+             Gone gone);
 
   std::uint64_t size() const override { return size_; }
   SectorSize sector_size() const override { return sector_; }
@@ -32,14 +42,22 @@ class FileDevice : public BlockDevice {
   bool bypasses_cache() const { return direct_fd_.valid(); }
   int fd() const { return fd_.get(); }
 
+  // The request that has waited longest for its answer, from any thread.
+  std::optional<Request> oldest_request() const { return outstanding_.oldest(); }
+
  private:
   void refuse_if_failed() const;
+  void read_through(std::uint64_t offset, MutableByteView out) const;
+  template <typename Operation>
+  void attempt(const char* what, std::uint64_t offset, Operation operation) const;
 
   UniqueFd fd_;
   UniqueFd direct_fd_;
   std::string name_;
   std::uint64_t size_;
   SectorSize sector_;
+  Gone gone_;
+  mutable Outstanding outstanding_;
   std::atomic<bool> failed_{false};
 };
 

@@ -38,6 +38,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <string_view>
@@ -57,12 +58,22 @@ inline constexpr std::array<std::string_view, 8> kAcceptable = {
     "disk-4kn",    "disk-bad-sectors", "disk-serial-weak", "disk-already-prepared"};
 bool is_acceptable(std::string_view code);
 
+// Something of this run that must not be overwritten: "job directory", and where it is.
+struct Belonging {
+  std::string what;
+  std::filesystem::path path;
+};
+
 // What is wanted of the disk.
 struct DiskRequest {
   std::string written;             // how the job names it, for messages: "serial:WD-1"
+  std::string serial;              // how the disk is found; or "", then by its
+  std::filesystem::path path;      // device node, or a link to it
   std::string drive_id;            // what the job calls the drive; of a disk its serial number
   bool import_job = true;          // the service takes 512-byte sectors only
   std::set<std::string> accepted;  // reason codes
+  std::vector<Belonging> sources;  // what is read
+  std::vector<Belonging> belongings;
 };
 
 struct DiskCase {

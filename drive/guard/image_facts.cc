@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/path_within.h"
 #include "base/posix.h"
-#include "drive/block/file_device.h"
+#include "drive/guard/disk_guid.h"
 #include "drive/guard/loop_devices.h"
-#include "drive/layout/gpt.h"
 
 namespace driveprep::guard {
 namespace {
@@ -26,25 +26,9 @@ std::string source_around(const std::filesystem::path& image,
   const std::filesystem::path inner = std::filesystem::canonical(image);
   for (const std::filesystem::path& source : sources) {
     const std::filesystem::path outer = std::filesystem::weakly_canonical(source);
-    const auto [end, unused] = std::ranges::mismatch(outer, inner);
-    // A trailing separator leaves an empty last component.
-    if (end == outer.end() || end->empty()) return source.string();
+    if (is_within(inner, outer)) return source.string();
   }
   return {};
-}
-
-std::string disk_guid_of(int fd, const std::string& name, std::uint64_t size, SectorSize sector) {
-  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!copy.valid()) {
-    throw Error::from_errno(ErrorKind::kBusy, "open-failed", "open " + name + " again", errno);
-  }
-  const block::FileDevice device(std::move(copy), name, size, sector);
-  try {
-    return layout::read_gpt(device).disk_guid.lower();
-  } catch (const Error& error) {
-    if (error.code() == "gpt-invalid") return {};
-    throw;
-  }
 }
 
 bool is_writable(int fd) {

@@ -1,5 +1,6 @@
+#include "drive/guard/image_policy.h"
+
 #include "base/human_text.h"
-#include "drive/guard/image_target.h"
 
 namespace driveprep::guard {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "drive/guard/disk_policy.h"
+#include "drive/guard/machine.h"
 
 namespace driveprep::guard {
 
@@ -17,9 +17,8 @@ struct SurveyedDisk {
   bool ready() const { return verdict.allowed(); }
 };
 
-// Every whole disk but those that hold no medium, by kernel name; also loop devices, mappings and
-// arrays, which the verdict tells from drives. Throws kBusy "sysfs-unreadable" when the devices
-// cannot be listed: an empty list would say that there is nothing.
-std::vector<SurveyedDisk> survey(const inventory::Sysfs& sysfs = inventory::Sysfs());
+// Every disk of the machine, by kernel name. What is on them is told by their signatures alone: no
+// disk is searched for unknown data before it is prepared.
+std::vector<SurveyedDisk> survey(const Machine& machine);
 
 }  // namespace driveprep::guard

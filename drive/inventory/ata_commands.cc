@@ -119,30 +119,50 @@ Command smart_command(unsigned char feature) {
   return {.feature = feature, .mid = kSmartMid, .high = kSmartHigh, .command = kSmart};
 }
 
+void add_smart(int fd, const std::string& name, AtaPages& pages) {
+  pages.smart = read_page(fd, smart_command(kSmartReadData), name);
+  if (!pages.smart) return;
+  pages.thresholds = read_page(fd, smart_command(kSmartReadThresholds), name);
+  const Answer status = send(fd, smart_command(kSmartReturnStatus), {}, name);
+  pages.predicts_failure =
+      status.mid_and_high && *status.mid_and_high == std::array<unsigned char, 2>{0xF4, 0x2C};
+}
+
 }  // namespace
 
-std::optional<AtaIdentify> identify_ata(int fd, const std::string& name) {
-  const std::optional<Bytes> page = read_page(fd, {.command = kIdentifyDevice}, name);
+AtaPages read_ata_pages(int fd, const std::string& name) {
+  AtaPages pages;
+  pages.identify = read_page(fd, {.command = kIdentifyDevice}, name);
   // Some bridges accept the command and give back nothing.
-  if (!page || all_zero(*page)) return std::nullopt;
+  if (pages.identify && all_zero(*pages.identify)) pages.identify.reset();
+  const std::optional<AtaIdentify> drive = identity_in(pages, name);
+  if (!drive || !drive->smart_supported || !drive->smart_enabled) return pages;
   try {
-    return parse_ata_identify(*page);
+    add_smart(fd, name, pages);
+  } catch (const Error& error) {
+    pages.smart_problem = error.what();
+  }
+  return pages;
+}
+
+std::optional<AtaIdentify> identity_in(const AtaPages& pages, const std::string& name) {
+  if (!pages.identify) return std::nullopt;
+  try {
+    return parse_ata_identify(*pages.identify);
   } catch (const FormatError& error) {
     failed(name, error.what());
   }
 }
 
-std::optional<Health> read_ata_health(int fd, const AtaIdentify& drive, const std::string& name) {
-  if (!drive.smart_supported || !drive.smart_enabled) return std::nullopt;
-  const std::optional<Bytes> data = read_page(fd, smart_command(kSmartReadData), name);
-  if (!data) return std::nullopt;
-  const std::optional<Bytes> thresholds = read_page(fd, smart_command(kSmartReadThresholds), name);
-  const Answer status = send(fd, smart_command(kSmartReturnStatus), {}, name);
-  const bool predicts_failure =
-      status.mid_and_high && *status.mid_and_high == std::array<unsigned char, 2>{0xF4, 0x2C};
+std::optional<Health> health_in(const AtaPages& pages, const std::string& name) {
+  if (!pages.smart_problem.empty()) {
+    throw Error(ErrorKind::kBusy, "ata-failed", pages.smart_problem);
+  }
+  if (!pages.smart) return std::nullopt;
   try {
-    return health_of(parse_smart(*data, thresholds ? ByteView(*thresholds) : ByteView()),
-                     predicts_failure);
+    return health_of(
+        parse_smart(*pages.smart, pages.thresholds ? ByteView(*pages.thresholds) : ByteView()),
+        pages.predicts_failure);
   } catch (const FormatError& error) {
     failed(name, error.what());
   }

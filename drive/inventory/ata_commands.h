@@ -13,12 +13,26 @@
 
 namespace driveprep::inventory {
 
-// The IDENTIFY DEVICE page; nullopt where the device takes no ATA commands (it is no ATA drive, or
-// its bridge passes none on). Throws kBusy "ata-failed" when that could not be found out: no
-// permission, the device is gone, it does not answer; and for a page that is none.
-std::optional<AtaIdentify> identify_ata(int fd, const std::string& name);
+// What a drive has answered, as it came. Reading it takes privileges, understanding it none: the
+// two may happen in different processes.
+struct AtaPages {
+  std::optional<Bytes> identify;    // 512 bytes; none: the device takes no ATA commands
+  std::optional<Bytes> smart;       // 512 bytes; none without SMART, or with SMART turned off
+  std::optional<Bytes> thresholds;  // 512 bytes
+  bool predicts_failure = false;    // by SMART RETURN STATUS
+  std::string smart_problem;        // why SMART could not be read; "" when it could, or is none
 
-// nullopt without SMART, or with SMART turned off. Errors as above.
-std::optional<Health> read_ata_health(int fd, const AtaIdentify& drive, const std::string& name);
+  friend bool operator==(const AtaPages&, const AtaPages&) = default;
+};
+
+// Asks the drive behind `fd`; `name` is for messages. Without an IDENTIFY page the device is no ATA
+// drive, or its bridge passes none on. Throws kBusy "ata-failed" when that could not be found out:
+// no permission, the device is gone, it does not answer; and for a page that is none.
+AtaPages read_ata_pages(int fd, const std::string& name);
+
+// The pages of an identified drive, understood; nullopt without IDENTIFY or SMART. Throws kBusy
+// "ata-failed" for pages that cannot be read, and where SMART could not be asked for.
+std::optional<AtaIdentify> identity_in(const AtaPages& pages, const std::string& name);
+std::optional<Health> health_in(const AtaPages& pages, const std::string& name);
 
 }  // namespace driveprep::inventory

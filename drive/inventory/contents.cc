@@ -1,4 +1,3 @@
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,11 +121,10 @@ Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
   Contents contents;
   contents.signatures = probe_signatures(fd, area, sector, name);
 
-  const struct stat status = posix::fstat(fd, name, ErrorKind::kBusy);
   const Extents extents = data_extents(fd, area, kMostSamples);
   std::uint64_t held = 0;
   for (const ByteRange& extent : extents.ranges) held += extent.length;
-  const bool small = S_ISREG(status.st_mode) && extents.complete && held <= kReadAllLimit;
+  const bool small = extents.complete && held <= kReadAllLimit;
   contents.search = small ? Search::kComplete : Search::kSampled;
 
   Scanner scanner(fd, area, name);

@@ -9,7 +9,6 @@
 #include <charconv>
 
 #include "base/posix.h"
-#include "drive/inventory/ata_commands.h"
 #include "drive/inventory/disk_reports.h"
 #include "drive/inventory/disk_uses.h"
 
@@ -104,50 +103,58 @@ Value ask(int fd, unsigned long request, const DiskFacts& facts, const char* wha
                           std::string(what) + " of " + facts.node.string(), errno);
 }
 
-DiskHandle ask_handle(int fd, const DiskFacts& facts) {
-  const struct stat status = posix::fstat(fd, facts.node.string(), ErrorKind::kBusy);
+DiskHandle ask_handle(int fd, const std::string& name) {
+  const struct stat status = posix::fstat(fd, name, ErrorKind::kBusy);
   if (!S_ISBLK(status.st_mode)) {
-    throw Error(ErrorKind::kBusy, "disk-unreadable", facts.node.string() + " is no block device");
+    throw Error(ErrorKind::kBusy, "disk-unreadable", name + " is no block device");
   }
   DiskHandle handle{DeviceNumber::of(status.st_rdev), std::nullopt};
   std::uint64_t sequence = 0;
   if (::ioctl(fd, BLKGETDISKSEQ, &sequence) == 0) {
     handle.sequence = sequence;
   } else if (errno != ENOTTY && errno != EINVAL) {
-    throw Error::from_errno(ErrorKind::kBusy, "disk-unreadable",
-                            "disk sequence of " + facts.node.string(), errno);
+    throw Error::from_errno(ErrorKind::kBusy, "disk-unreadable", "disk sequence of " + name, errno);
   }
   return handle;
 }
 
-bool takes_ata_commands(Bus bus) {
-  return bus == Bus::kSata || bus == Bus::kSas || bus == Bus::kUsb || bus == Bus::kOther;
-}
-
 // The drive's own words, and its health with them. When it cannot be asked the reports are no
 // longer known: a serial number that might be contradicted is none.
-void ask_drive(int fd, DiskFacts& facts) {
+void ask_drive(int fd, const AtaReader& ata, DiskFacts& facts) {
   facts.opened.health = std::optional<Health>();
-  if (!facts.reports.known() || !takes_ata_commands(facts.reports.value().bus)) return;
-  IdentityReports reports = facts.reports.value();
+  if (!takes_ata_commands(facts)) return;
+  const std::string name = facts.node.string();
+  AtaPages pages;
   std::optional<AtaIdentify> drive;
   try {
-    drive = identify_ata(fd, facts.node.string());
+    pages = ata(fd, name);
+    drive = identity_in(pages, name);
   } catch (const Error& error) {
     facts.reports = Fact<IdentityReports>::unreadable(error.what());
     facts.opened.health = Fact<std::optional<Health>>::unreadable(error.what());
     return;
   }
   if (!drive) return;
+  IdentityReports reports = facts.reports.value();
   add_ata_statements(*drive, Source::kAtaIdentify, reports);
   facts.reports = std::move(reports);
-  facts.opened.health = fact_of([&] { return read_ata_health(fd, *drive, facts.node.string()); });
+  facts.opened.health = fact_of([&] { return health_in(pages, name); });
 }
 
 }  // namespace
 
 DriveIdentity DiskFacts::identity() const {
   return reports.known() ? conclude(reports.value()) : DriveIdentity();
+}
+
+bool takes_ata_commands(const DiskFacts& disk) {
+  if (!disk.reports.known()) return false;
+  const Bus bus = disk.reports.value().bus;
+  return bus == Bus::kSata || bus == Bus::kSas || bus == Bus::kUsb || bus == Bus::kOther;
+}
+
+Fact<DiskHandle> handle_behind(int fd, const std::string& name) {
+  return fact_of([&] { return ask_handle(fd, name); });
 }
 
 const DiskFacts* MachineFacts::find(DeviceNumber number) const {
@@ -205,15 +212,15 @@ MachineFacts look_at_machine(const Sysfs& sysfs) {
   return machine;
 }
 
-void look_through(int fd, DiskFacts& facts) {
+void look_through(int fd, DiskFacts& facts, const AtaReader& ata) {
   OpenedFacts& opened = facts.opened;
-  opened.handle = fact_of([&] { return ask_handle(fd, facts); });
+  opened.handle = handle_behind(fd, facts.node.string());
   opened.bytes = fact_of([&] { return ask<std::uint64_t>(fd, BLKGETSIZE64, facts, "size"); });
   opened.logical_sector = fact_of(
       [&] { return static_cast<std::uint32_t>(ask<int>(fd, BLKSSZGET, facts, "sector size")); });
   opened.read_only =
       fact_of([&] { return ask<int>(fd, BLKROGET, facts, "write protection") != 0; });
-  ask_drive(fd, facts);
+  ask_drive(fd, ata, facts);
   opened.signatures = fact_of([&] {
     if (!opened.bytes.known()) {
       throw Error(ErrorKind::kBusy, "disk-unreadable", opened.bytes.why_not());
@@ -224,6 +231,12 @@ void look_through(int fd, DiskFacts& facts) {
     return probe_signatures(fd, {0, opened.bytes.value()},
                             SectorSize(opened.logical_sector.value()), facts.node.string());
   });
+}
+
+OpenedFacts not_opened(const std::string& why) {
+  return {Fact<std::uint64_t>::unreadable(why), Fact<std::uint32_t>::unreadable(why),
+          Fact<bool>::unreadable(why),          Fact<DiskHandle>::unreadable(why),
+          Fact<Signatures>::unreadable(why),    Fact<std::optional<Health>>::unreadable(why)};
 }
 
 }  // namespace driveprep::inventory

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "drive/inventory/ata_commands.h"
 #include "drive/inventory/block_tree.h"
 #include "drive/inventory/fact.h"
 #include "drive/inventory/identity.h"
@@ -92,8 +94,20 @@ MachineFacts look_at_machine(const Sysfs& sysfs = Sysfs());
 DiskFacts look_at_disk(const Sysfs& sysfs, const BlockNode& node, const BlockTree& tree,
                        const Fact<MountTable>& mounts);
 
+// The disk behind a descriptor; `name` is for the reason why not.
+Fact<DiskHandle> handle_behind(int fd, const std::string& name);
+
+// Whether ATA commands can mean anything to a disk on its bus.
+bool takes_ata_commands(const DiskFacts& disk);
+
+// How the drive behind a descriptor is asked for its own pages; `name` is for messages.
+using AtaReader = std::function<AtaPages(int fd, const std::string& name)>;
+
 // Adds what the descriptor tells: identity by ATA, health, sizes, signatures. `fd`: open for
 // reading at least, of the disk that `facts` are about.
-void look_through(int fd, DiskFacts& facts);
+void look_through(int fd, DiskFacts& facts, const AtaReader& ata = read_ata_pages);
+
+// Every fact of the descriptor is unreadable, for this reason.
+OpenedFacts not_opened(const std::string& why);
 
 }  // namespace driveprep::inventory

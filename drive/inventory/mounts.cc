@@ -7,6 +7,7 @@
 #include <span>
 #include <sstream>
 
+#include "base/path_within.h"
 #include "base/posix.h"
 #include "base/units.h"
 
@@ -56,11 +57,6 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   }
   return lines;
-}
-
-bool is_around(const fs::path& outer, const fs::path& inner) {
-  const auto [end, unused] = std::ranges::mismatch(outer, inner);
-  return end == outer.end() || end->empty();
 }
 
 // "nodev\ttmpfs": file systems that are on no block device.
@@ -210,7 +206,7 @@ std::vector<const BlockNode*> MountTable::devices_of_layers(const Mount& overlay
 const Mount* MountTable::around(const fs::path& path) const {
   const Mount* best = nullptr;
   for (const Mount& mount : std::span(mounts_).first(own_)) {
-    if (!is_around(mount.point, path)) continue;
+    if (!is_within(path, mount.point)) continue;
     if (best == nullptr || mount.point.native().size() >= best->point.native().size())
       best = &mount;
   }

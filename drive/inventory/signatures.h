@@ -80,7 +80,8 @@ struct Contents {
 };
 
 // Looks at everything that the file system holds for `area`, in up to 1024 extents and 1 GiB, so
-// that a sparse image costs nothing whatever its size; else at a sample. Holes and preallocated
+// that a sparse image costs nothing whatever its size; else at a sample. Of a disk, where nothing
+// tells what is held, at everything up to 1 GiB. Holes and preallocated
 // space are zeros by what the file system says, and are not read.
 Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
                           const std::string& name);

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
-#include "drive/guard/image_target.h"
+#include "drive/guard/image_policy.h"
 
 using namespace driveprep;
 using namespace driveprep::guard;
@@ -69,9 +69,13 @@ TEST_CASE("each fact against the image has its own reason") {
       {"refused/image-not-owned", [](auto& f) { f.owned = false; }},
       {"refused/image-not-writable", [](auto& f) { f.writable = false; }},
       {"refused/image-too-small",
-       [](auto& f) { f.identity = ImageIdentity{8, 1, kSmallestImage - 512}; }},
+       [](auto& f) {
+         f.identity = ImageIdentity{8, 1, kSmallestImage - 512};
+       }},
       {"refused/image-size-uneven",
-       [](auto& f) { f.identity = ImageIdentity{8, 1, kSmallestImage + 511}; }},
+       [](auto& f) {
+         f.identity = ImageIdentity{8, 1, kSmallestImage + 511};
+       }},
       {"busy/image-backs-loop", [](auto& f) { f.loop_device = std::string("loop3"); }},
       {"refused/image-inside-source", [](auto& f) { f.inside_source = std::string("/data"); }},
       {"busy/image-busy", [](auto& f) { f.locked = true; }},
@@ -123,8 +127,7 @@ TEST_CASE("contents are destroyed only with FormatOption Format and consent for 
   };
   CHECK(reason(facts, consent(false, true, "DISK0")) == "refused/image-not-empty");
   CHECK(reason(facts, consent(true, false, {})) == "not-confirmed/image-not-confirmed");
-  CHECK(reason(facts, consent(true, false, "DISK1")) ==
-        "not-confirmed/image-wrong-confirmation");
+  CHECK(reason(facts, consent(true, false, "DISK1")) == "not-confirmed/image-wrong-confirmation");
   CHECK(reason(facts, consent(true, false, "")) == "not-confirmed/image-wrong-confirmation");
   CHECK(reason(facts, consent(true, false, "DISK0")).empty());
   CHECK(reason(facts, consent(true, true, {})).empty());

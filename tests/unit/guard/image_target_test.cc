@@ -1,5 +1,6 @@
 // The guard on real files: from the name to the armed image.
-#include "drive/guard/image_target.h"
+#include "drive/guard/drive_target.h"
+#include "drive/guard/file_lock.h"
 
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@ ImageRequest request(const std::filesystem::path& path) {
   return {path, "DISK0", SectorSize(512), {}};
 }
 
-VettedImage vetted(const std::filesystem::path& path, Consent consent = {}) {
+VettedDrive vetted(const std::filesystem::path& path, Consent consent = {}) {
   return vet(gather_image_facts(request(path)), std::move(consent));
 }
 
@@ -40,15 +41,15 @@ void put(const std::filesystem::path& path, std::uint64_t offset, std::string_vi
 TEST_CASE("an empty image is armed and can be written") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);
-  const VettedImage image = vetted(path);
+  const VettedDrive image = vetted(path);
   CHECK(image.destroys() == "empty");
   CHECK_FALSE(image.continues());
 
-  ArmedImage armed = arm(image);
+  ArmedDrive armed = arm(image);
 
   CHECK(armed.device().size() == kSize);
   CHECK(armed.drive_id() == "DISK0");
-  CHECK(armed.identity() == image.facts().identity.value());
+  CHECK(armed.identity() == image.candidate().identity());
   armed.device().write(kMiB, test::pattern(4096));
   armed.device().flush();
   CHECK(posix::read_file(path, kSize, ErrorKind::kSource).substr(kMiB, 4096) ==
@@ -140,9 +141,9 @@ TEST_CASE("an image of another user, or one that may not be written, is refused"
 TEST_CASE("an image in use by another run is busy, and free again afterwards") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);
-  const VettedImage early = vetted(path);
+  const VettedDrive early = vetted(path);
   {
-    ArmedImage armed = arm(vetted(path));
+    ArmedDrive armed = arm(vetted(path));
     CHECK(refusal(request(path)) == "busy/image-busy");
     CHECK(error_of([&] { arm(early); }) == "busy/image-busy");
   }
@@ -153,7 +154,7 @@ TEST_CASE("an image in use by another run is busy, and free again afterwards") {
 TEST_CASE("an image that is being read is not armed, and one that is armed is not read") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);
-  const VettedImage image = vetted(path);
+  const VettedDrive image = vetted(path);
   const auto open = [&] { return block::open_image_read_only(path.string(), SectorSize(512)); };
   {
     const auto reader = open();
@@ -162,7 +163,7 @@ TEST_CASE("an image that is being read is not armed, and one that is armed is no
     hold_for_reading(*another);
     CHECK(error_of([&] { arm(image); }) == "busy/image-busy");
   }
-  const ArmedImage armed = arm(image);
+  const ArmedDrive armed = arm(image);
   const auto reader = open();
   CHECK(error_of([&] { hold_for_reading(*reader); }) == "busy/image-busy");
 }
@@ -171,7 +172,7 @@ TEST_CASE("what changes between vetting and arming stops the arming") {
   test::ScratchDirectory scratch;
   const auto path = scratch.image("disk0.img", kSize);
   const Consent everything{true, true, "DISK0", {}};
-  const VettedImage image = vetted(path, everything);
+  const VettedDrive image = vetted(path, everything);
   const auto code = [&] { return error_of([&] { arm(image); }); };
 
   SECTION("the contents") {
@@ -208,7 +209,7 @@ TEST_CASE("an image that holds something needs consent, and tells what it holds"
   CHECK(refusal(request(path), {true, false, {}, {}}) == "not-confirmed/image-not-confirmed");
   CHECK(refusal(request(path), {true, false, "DISK9", {}}) ==
         "not-confirmed/image-wrong-confirmation");
-  const VettedImage image = vetted(path, {true, false, "DISK0", {}});
+  const VettedDrive image = vetted(path, {true, false, "DISK0", {}});
   CHECK(image.destroys() == "unknown data at offset 3145728");
   CHECK(error_of([&] { arm(image); }).empty());
 }
@@ -219,8 +220,8 @@ TEST_CASE("a drive begun earlier is known again by its disk GUID") {
   const Guid guid = Guid::random();
   std::string identity;
   {
-    ArmedImage armed = arm(vetted(path));
-    identity = armed.identity().to_string();
+    ArmedDrive armed = arm(vetted(path));
+    identity = armed.identity();
     layout::write_gpt(armed.device(), {guid, Guid::random()});
   }
   Consent continuing;

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "drive/guard/image_target.h"
+#include "drive/guard/image_policy.h"
 #include "tests/support/scratch.h"
 
 using namespace driveprep;

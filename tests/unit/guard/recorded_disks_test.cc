@@ -62,7 +62,8 @@ const std::map<std::string, Codes> kAllBuses = {
 TEST_CASE("each disk of a machine with all buses has its reasons") {
   const test::RecordedMachine machine("all-buses-6.12.95.json");
   std::map<std::string, Codes> found;
-  for (const SurveyedDisk& each : survey(machine.sysfs())) {
+  OwnOpener opener;
+  for (const SurveyedDisk& each : survey(Machine(opener, machine.sysfs()))) {
     found[each.disk.disk.name] = codes(machine.look_at(each.disk.disk.name));
   }
   for (const auto& [name, expected] : kAllBuses) {
@@ -81,7 +82,8 @@ TEST_CASE("a staging machine with two new drives offers these and not its own") 
 
 TEST_CASE("nothing is ready that could not be opened") {
   const test::RecordedMachine machine("all-buses-6.12.95.json");
-  for (const SurveyedDisk& each : survey(machine.sysfs())) {
+  OwnOpener opener;
+  for (const SurveyedDisk& each : survey(Machine(opener, machine.sysfs()))) {
     CAPTURE(each.disk.disk.name);
     CHECK_FALSE(each.ready());
   }

@@ -46,7 +46,7 @@ VolumeFacts sample_volume() {
 TEST_CASE("what was stored is there after the program has ended") {
   const JobDirectory job;
   const VolumeFacts volume = sample_volume();
-  const DriveIdentity identity{0xFFFF'FFFF'FFFF'FFFF, 12, 8ULL << 30, 4096};
+  const DriveIdentity identity{"disk:ZC1A0F7K:8589934592:4096", 8ULL << 30, 4096};
   const Verification verification{FileTime::now(), 5'000'000, 20'000'000'000'000, true, "ok"};
   {
     const auto journal = Journal::open(job.path(), Access::kReadWrite);
@@ -114,7 +114,7 @@ TEST_CASE("a drive that is started over is as new") {
   const JobDirectory job;
   const auto journal = Journal::open(job.path(), Access::kReadWrite);
   journal->add_drive(sample_drive());
-  journal->set_identity("ZC1A0F7K", {1, 2, 3, 512});
+  journal->set_identity("ZC1A0F7K", {"file:1:2:3", 3, 512});
   journal->set_volume("ZC1A0F7K", sample_volume());
   journal->set_manifest("ZC1A0F7K", {"00", 1});
   Checkpoint checkpoint;
@@ -167,8 +167,9 @@ TEST_CASE("a drive that was never added is a bug, not a silent nothing") {
         "internal/internal");
   CHECK(error_of([&] { journal->commit_checkpoint("NONE", {}); }) == "internal/internal");
   const Failure failure{1, "p", "c", "m"};
-  CHECK(error_of([&] { journal->add_failures("NONE", {&failure, 1}); }) ==
-        "internal/journal-database");
+  CHECK(error_of([&] {
+          journal->add_failures("NONE", {&failure, 1});
+        }) == "internal/journal-database");
 }
 
 TEST_CASE("the journal is private to its owner") {
@@ -198,7 +199,7 @@ TEST_CASE("the journal is in WAL mode with full synchronisation") {
 TEST_CASE("a journal of another version is refused") {
   const JobDirectory job;
   Journal::open(job.path(), Access::kReadWrite);
-  Database(job.database(), Database::Mode::kDurable).execute("PRAGMA user_version=2");
+  Database(job.database(), Database::Mode::kDurable).execute("PRAGMA user_version=3");
   CHECK(error_of([&] { Journal::open(job.path(), Access::kReadWrite); }) ==
         "journal-mismatch/journal-version");
   CHECK(error_of([&] { Journal::open(job.path(), Access::kReadOnly); }) ==
@@ -240,8 +241,7 @@ TEST_CASE("a missing directory is a write error with a remedy") {
 }
 
 TEST_CASE("the names of the states are those of status --json") {
-  for (const char* name :
-       {"planned", "writing", "incomplete", "verifying", "finished", "failed"}) {
+  for (const char* name : {"planned", "writing", "incomplete", "verifying", "finished", "failed"}) {
     const auto state = drive_state_from(name);
     REQUIRE(state);
     CHECK(to_string(*state) == name);

@@ -1,19 +1,15 @@
-#include "drive/guard/image_target.h"
-
+// Arming and reading back of image files.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <chrono>
-#include <thread>
+
+#include "drive/guard/drive_target.h"
+#include "drive/guard/file_lock.h"
+#include "drive/guard/image_policy.h"
 
 namespace driveprep::guard {
 namespace {
-
-// A run that only looks holds the lock for an instant; one that writes holds it for hours.
-constexpr int kLockAttempts = 5;
-constexpr std::chrono::milliseconds kLockPause{100};
 
 [[noreturn]] void changed(const std::string& name, const std::string& what) {
   throw Error(ErrorKind::kBusy, "image-changed", name + " changed after it was checked: " + what,
@@ -29,22 +25,6 @@ UniqueFd open_for_writing(const std::string& name) {
                           "Check the permissions and that the file system is writable.");
 }
 
-// `operation`: LOCK_EX or LOCK_SH.
-void lock(int fd, const std::string& name, int operation) {
-  for (int attempt = 1;; ++attempt) {
-    if (::flock(fd, operation | LOCK_NB) == 0) return;
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      throw Error::from_errno(ErrorKind::kBusy, "image-busy", "lock " + name, errno,
-                              "Keep the image on a file system that supports locks.");
-    }
-    if (attempt == kLockAttempts) {
-      throw Error(ErrorKind::kBusy, "image-busy", name + " is in use by another run of driveprep",
-                  "Wait for that run to end, then try again.");
-    }
-    std::this_thread::sleep_for(kLockPause);
-  }
-}
-
 // The name must still lead to the file that is locked, else another run may lock the other one.
 void check_name(const std::string& name, const ImageIdentity& identity) {
   struct stat status {};
@@ -56,16 +36,10 @@ void check_name(const std::string& name, const ImageIdentity& identity) {
 
 }  // namespace
 
-VettedImage vet(ImageFacts facts, Consent consent) {
-  judge(facts, consent).throw_if_refused();
-  return VettedImage(std::move(facts), std::move(consent));
-}
-
-ArmedImage arm(const VettedImage& vetted) {
-  const ImageFacts& then = vetted.facts();
+ArmedDrive ArmedDrive::of_image(const ImageFacts& then, const Consent& consent) {
   const std::string name = then.request.path.string();
   UniqueFd fd = open_for_writing(name);
-  lock(fd.get(), name, LOCK_EX);
+  lock(fd.get(), name, Lock::kExclusive);
 
   const ImageFacts now = gather_image_facts_of(then.request, fd.get());
   if (!now.identity.known() || now.identity.value() != then.identity.value()) {
@@ -77,14 +51,11 @@ ArmedImage arm(const VettedImage& vetted) {
     changed(name, "it held \"" + then.contents.value().description + "\" and holds \"" +
                       now.contents.value().description + "\", or other bytes of it differ");
   }
-  judge(now, vetted.consent()).throw_if_refused();
+  judge(now, consent).throw_if_refused();
 
   auto device = std::make_unique<block::FileDevice>(std::move(fd), name, now.identity.value().size,
                                                     then.request.sector);
-  return ArmedImage(std::move(device), now.identity.value(), then.request.drive_id);
+  return ArmedDrive(std::move(device), now);
 }
-
-void hold_for_reading(const block::FileDevice& image) { lock(image.fd(), image.name(), LOCK_SH); }
-void hold_for_writing(const block::FileDevice& image) { lock(image.fd(), image.name(), LOCK_EX); }
 
 }  // namespace driveprep::guard
