@@ -24,7 +24,7 @@ TEST_CASE("a drive that was never begun carries no consent over") {
 TEST_CASE("a drive that was begun is recognised by its image and its partition table") {
   driveprep::journal::Drive drive;
   drive.id = "D";
-  drive.identity = driveprep::journal::DriveIdentity{5, 77, 1 << 30, 512};
+  drive.identity = driveprep::journal::DriveIdentity{"file:5:77:1073741824", 1 << 30, 512};
   const auto begun = driveprep::prepare::begun_before(drive);
   REQUIRE(begun);
   CHECK(begun->identity == driveprep::guard::ImageIdentity{5, 77, 1 << 30}.to_string());
