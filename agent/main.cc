@@ -4,8 +4,10 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 
 #include "agent/cli/parser.h"
+#include "agent/cli/privileges.h"
 #include "agent/cli/stop_signals.h"
 #include "base/inherited_descriptors.h"
 #include "base/secret_bytes.h"
@@ -28,7 +30,13 @@ bool occupy_standard_streams() {
 int main(int argc, char** argv) {
   driveprep::note_inherited_descriptors();
   if (!occupy_standard_streams()) return 1;
-  // Before anything else exists that could hold a secret.
+  // Before anything else exists: threads, secrets, files.
+  try {
+    driveprep::cli::separate_privileges(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "driveprep: %s\n", error.what());
+    return 1;
+  }
   if (driveprep::protect_process_memory() == driveprep::SecretMemory::kNotLocked) {
     std::fputs(
         "driveprep: warning: secrets could not be locked into memory and may be swapped out; "

@@ -3,6 +3,8 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/drives_output.h"
 #include "agent/cli/output.h"
+#include "agent/cli/privileges.h"
+#include "agent/prepare/prepared_drives.h"
 #include "drive/guard/survey.h"
 #include "drive/inventory/disk_reports.h"
 
@@ -21,8 +23,8 @@ bool is_a_drive(const SurveyedDisk& surveyed) {
 }
 
 std::vector<SurveyedDisk> wanted(const DrivesOptions& options) {
-  guard::OwnOpener opener;
-  std::vector<SurveyedDisk> disks = guard::survey(guard::Machine(opener));
+  const guard::Machine machine(disk_opener(), inventory::Sysfs(), prepare::prepared_drives());
+  std::vector<SurveyedDisk> disks = guard::survey(machine);
   if (!options.explain) {
     if (!options.all) std::erase_if(disks, [](const auto& disk) { return !is_a_drive(disk); });
     return disks;

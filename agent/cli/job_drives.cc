@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/cli/privileges.h"
 #include "agent/prepare/prepared_drives.h"
 
 namespace driveprep::cli {
@@ -94,9 +95,8 @@ void JobDrives::name(job::DriveRow& row, const journal::Journal* journal) {
 
 const guard::Machine& JobDrives::machine() {
   if (!machine_) {
-    opener_ = std::make_unique<guard::OwnOpener>();
-    machine_ =
-        std::make_unique<guard::Machine>(*opener_, inventory::Sysfs(), prepare::prepared_drives());
+    machine_ = std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
+                                                prepare::prepared_drives());
   }
   return *machine_;
 }

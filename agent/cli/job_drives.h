@@ -51,7 +51,6 @@ class JobDrives {
 
   job::Job& job_;
   Accepted accepted_;
-  std::unique_ptr<guard::DiskOpener> opener_;
   std::unique_ptr<guard::Machine> machine_;
   std::map<unsigned, guard::Candidate> candidates_;  // by line
 };

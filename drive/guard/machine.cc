@@ -72,13 +72,22 @@ std::vector<std::string> found_on(const DiskFacts& disk, const std::vector<Belon
   return found;
 }
 
-std::string finished_for(const DiskCase& disk, const std::vector<PreparedDrive>& prepared) {
-  const auto serial = disk.disk.identity().serial;
-  if (!serial || !disk.disk_guid.known() || disk.disk_guid.value().empty()) return {};
+// `disk_guid`: of the table that is on the disk now; "" when there is none.
+std::string finished_for(const DiskFacts& disk, const std::string& disk_guid,
+                         const std::vector<PreparedDrive>& prepared) {
+  const auto serial = disk.identity().serial;
+  if (!serial || disk_guid.empty()) return {};
   for (const PreparedDrive& each : prepared) {
-    if (each.serial == serial->value && each.disk_guid == disk.disk_guid.value()) return each.job;
+    if (each.serial == serial->value && each.disk_guid == disk_guid) return each.job;
   }
   return {};
+}
+
+std::string guid_in(const Fact<inventory::Signatures>& signatures) {
+  if (!signatures.known()) return {};
+  const auto& found = signatures.value().found;
+  const auto table = std::ranges::find(found, "gpt", &inventory::Signature::type);
+  return table == found.end() ? std::string() : ascii::lower(table->uuid);
 }
 
 [[noreturn]] void not_there(const std::string& what) {
@@ -140,7 +149,7 @@ DiskCase Machine::case_of(const DiskFacts& disk, DiskRequest request) const {
   found.same_serial = same_serial(disk, facts_.disks);
   found.sources = fact_of([&] { return found_on(disk, found.request.sources, facts_); });
   found.belongings = fact_of([&] { return found_on(disk, found.request.belongings, facts_); });
-  found.finished_for = std::string();
+  found.finished_for = finished_for(disk, guid_in(disk.opened.signatures), prepared_);
   return found;
 }
 
@@ -156,7 +165,9 @@ void Machine::examine(DiskCase& disk, int fd) const {
   const SectorSize sector(opened.logical_sector.value());
   disk.contents = fact_of([&] { return inventory::examine_contents(fd, {0, size}, sector, name); });
   disk.disk_guid = fact_of([&] { return disk_guid_of(fd, name, size, sector); });
-  disk.finished_for = finished_for(disk, prepared_);
+  if (disk.disk_guid.known()) {
+    disk.finished_for = finished_for(disk.disk, disk.disk_guid.value(), prepared_);
+  }
 }
 
 DiskCase Machine::find(const DiskRequest& request) const {
