@@ -134,15 +134,27 @@ const guard::Candidate& JobDrives::candidate(const job::DriveRow& row) {
   if (const auto known = candidates_.find(row.line); known != candidates_.end()) {
     return known->second;
   }
-  guard::Candidate candidate =
-      row.kind == Kind::kImage
-          ? guard::Candidate(guard::gather_image_facts(image_request(row)))
-          : guard::Candidate(machine().examined(machine().find(disk_request(row))), machine());
+  guard::Candidate candidate = found(row);
+  if (candidate.is_disk()) {
+    require_distinct(row, candidate);
+    candidate = guard::Candidate(machine().examined(candidate.disk()), machine());
+  }
   return candidates_.emplace(row.line, std::move(candidate)).first->second;
 }
 
+// Names may differ and the disk be one.
+void JobDrives::require_distinct(const job::DriveRow& row, const guard::Candidate& disk) const {
+  for (const auto& [line, other] : candidates_) {
+    if (!other.is_disk() || other.name() != disk.name()) continue;
+    throw Error(ErrorKind::kUsage, "csv-drive-repeated",
+                place(job_, row) + row.written + " is " + disk.name() + ", which line " +
+                    std::to_string(line) + " names, too",
+                "Keep one row for each drive.");
+  }
+}
+
 guard::Candidate JobDrives::found(const job::DriveRow& row) {
-  if (row.kind == Kind::kImage) return candidate(row);
+  if (row.kind == Kind::kImage) return guard::gather_image_facts(image_request(row));
   return {machine().find(disk_request(row)), machine()};
 }
 

@@ -48,6 +48,7 @@ class JobDrives {
   guard::DiskRequest disk_request(const job::DriveRow& row) const;
   guard::ImageRequest image_request(const job::DriveRow& row) const;
   void name(job::DriveRow& row, const journal::Journal* journal);
+  void require_distinct(const job::DriveRow& row, const guard::Candidate& disk) const;
 
   job::Job& job_;
   Accepted accepted_;

@@ -78,7 +78,7 @@ void require_same_appearance(const plan::DrivePlan& drive, const JudgedDrive& ju
   if (!judged.by_plan || judged.consent.begun) return;
   if (judged.candidate.appearance() == drive.appearance) return;
   throw Error(
-      ErrorKind::kNotConfirmed, "disk-not-confirmed",
+      ErrorKind::kBusy, "disk-changed",
       judged.candidate.name() + " is not as it was when the plan was made: it was " +
           drive.appearance + " and is " + judged.candidate.appearance(),
       "Look at the drive, then confirm it by its serial number: --confirm " + drive.drive_id + ".");
@@ -108,9 +108,18 @@ bool any_question(const plan::PlanStore& plan, const std::map<std::string, Judge
 }
 
 void require_digest(const plan::PlanStore& plan, const std::string& wanted) {
-  if (wanted.empty() || wanted == plan.digest_text()) return;
+  const std::string digest = plan.digest_text();
+  if (wanted.empty() || wanted == digest) return;
+  const std::size_t files = digest.size() - plan::kDiskDigits;
+  if (wanted.size() == digest.size() && wanted.substr(0, files) == digest.substr(0, files)) {
+    throw Error(
+        ErrorKind::kBusy, "disk-changed",
+        "the plan is the one that --plan names, but its disks are not as they were: another "
+        "one is at the place of one of them, or what is on it has changed",
+        "Look at the plan again with driveprep plan, then confirm the digest it prints.");
+  }
   throw Error(ErrorKind::kNotConfirmed, "plan-digest-differs",
-              "the plan has digest " + plan.digest_text() + ", --plan asked for " + wanted,
+              "the plan has digest " + digest + ", --plan asked for " + wanted,
               "Look at the plan again with driveprep plan, then confirm the digest it prints.");
 }
 

@@ -21,7 +21,7 @@ struct DriveInput {
   std::uint64_t disk_bytes = 0;
   std::uint32_t sector_size = 512;
   // Of a disk: what it is, where it is, what is on it. Part of the digest, so that agreeing to a
-  // plan is agreeing to these disks and no others. "" of an image.
+  // plan is agreeing to these disks as they are. "" of an image.
   std::string appearance = {};
 };
 

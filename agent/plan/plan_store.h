@@ -96,6 +96,10 @@ struct FindingCount {
   std::uint64_t count = 0;
 };
 
+// Of the 64 digits of the digest of a plan with disks the last 16 stand for these, as they are just
+// now and with what is on them; the others for everything else.
+inline constexpr std::size_t kDiskDigits = 16;
+
 class DirectoryTable;
 class PlanStore;
 

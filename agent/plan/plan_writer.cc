@@ -44,6 +44,14 @@ class CanonicalDigest {
   std::string pending_;
 };
 
+// The disks have the end of the digest to themselves: another disk than was planned with can be
+// told from another plan. See kDiskDigits.
+std::string with_disks(std::string digest, const std::string& appearances) {
+  if (appearances.empty()) return digest;
+  const std::string disks = hex_lower(sha256(as_bytes(appearances)));
+  return digest.replace(digest.size() - kDiskDigits, kDiskDigits, disks, 0, kDiskDigits);
+}
+
 class PlanWriter {
  public:
   PlanWriter(PlanDraft& draft, const job::Job& job, const std::vector<DriveInput>& drives)
@@ -68,7 +76,7 @@ class PlanWriter {
     draft_.log().store_counts();
     database_.execute("DROP INDEX directory_name");
     set_meta(database_, "session", draft_.session());
-    set_meta(database_, "digest", digest_.finish());
+    set_meta(database_, "digest", with_disks(digest_.finish(), appearances_));
     // Its presence says that the plan is complete.
     set_meta(database_, "format", std::to_string(kPlanFormat));
   }
@@ -88,7 +96,7 @@ class PlanWriter {
     for (std::size_t i = 0; i < drives_.size(); ++i) {
       const DriveInput& drive = drives_[i];
       digest_.text(drive.drive_id).number(drive.disk_bytes).number(drive.sector_size);
-      if (!drive.appearance.empty()) digest_.text(drive.appearance);
+      if (!drive.appearance.empty()) appearances_ += drive.drive_id + " " + drive.appearance + "\n";
       insert.bind(1, static_cast<std::int64_t>(i))
           .bind(2, drive.drive_id)
           .bind(3, drive.target.native())
@@ -264,6 +272,7 @@ class PlanWriter {
   journal::Statement insert_item_;
   journal::Statement insert_place_;
   CanonicalDigest digest_;
+  std::string appearances_;  // of the disks, a line each
   std::vector<Sums> sums_;
   std::vector<std::set<std::size_t>> rows_used_;
   std::size_t drive_ = 0;

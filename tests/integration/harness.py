@@ -8,7 +8,9 @@ import hashlib
 import itertools
 import json
 import os
+import pty
 import random
+import select
 import shutil
 import signal
 import sqlite3
@@ -131,6 +133,32 @@ class Environment:
             raise AssertionError(f"driveprep {arguments} did not end in {TIMEOUT} s") from None
         return Result(arguments, process.returncode, (out or b"").decode("utf-8", "replace"),
                       (err or b"").decode("utf-8", "replace"))
+
+    def in_terminal(self, *arguments, question, answer, environment=None):
+        """The program in a terminal, into which `answer` is typed once `question` shows; a function
+        is called then, and gives it. (status, what was shown)"""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(PROGRAM, [PROGRAM, *arguments], {**self.variables(), **(environment or {})})
+        shown, typed = b"", False
+        while True:
+            ready, _, _ = select.select([terminal], [], [], TIMEOUT)
+            if not ready:
+                os.kill(pid, signal.SIGKILL)
+            try:
+                data = os.read(terminal, 4096)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            shown += data
+            if not typed and question.encode() in shown:
+                text = answer() if callable(answer) else answer
+                os.write(terminal, text.encode() + b"\n")
+                typed = True
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(terminal)
+        return status, shown.decode("utf-8", "replace")
 
     def remove(self):
         shutil.rmtree(self.root, ignore_errors=True)

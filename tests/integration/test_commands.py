@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -328,28 +326,7 @@ class Commands(harness.Case):
         return job
 
     def in_terminal(self, job, answer):
-        """prepare with a terminal, into which `answer` is typed when it asks. (status, what it showed)"""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(harness.PROGRAM, [harness.PROGRAM, "prepare", job.root], self.env.variables())
-        shown, typed = b"", False
-        while True:
-            ready, _, _ = select.select([terminal], [], [], harness.TIMEOUT)
-            if not ready:
-                os.kill(pid, signal.SIGKILL)
-            try:
-                data = os.read(terminal, 4096)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            shown += data
-            if not typed and b"drive id" in shown:
-                os.write(terminal, answer.encode() + b"\n")
-                typed = True
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.close(terminal)
-        return status, shown.decode("utf-8", "replace")
+        return self.env.in_terminal("prepare", job.root, question="drive id", answer=answer)
 
     def test_without_a_terminal_consent_has_to_be_an_option(self):
         job = self.occupied()

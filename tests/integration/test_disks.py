@@ -1,0 +1,363 @@
+"""prepare and verify on disks: loop devices, as root. The wrong disk is never written."""
+
+import os
+import subprocess
+import unittest
+
+import harness
+import loops
+import volume as v
+from harness import DRIVESET_HEADER, MIB
+
+REFUSED, NOT_CONFIRMED, BUSY = 3, 4, 5
+
+
+class Case(harness.Case):
+    def setUp(self):
+        loops.needed()
+
+    def job(self, *rows, source=None):
+        """A job on the devices: (device, drive id) each."""
+        if source is None:
+            source = self.env.directory("source")
+            harness.write_file(source, "letter.txt", b"Dear reader")
+            harness.write_large(source, "large.bin", 5 * MIB + 13, 1)
+        self.source = source
+        job = self.make_job(sources=[(f"{source}/", "archive/")], make_images=False)
+        job.write("driveset.csv", "\n".join([DRIVESET_HEADER, *(
+            f"{device},Format,PromptOnFormat,Encrypt,,{drive_id}," for device, drive_id in rows)]) + "\n")
+        return job
+
+    def refused(self, result, status, code):
+        self.assertEqual((result.status, result.error()["code"]), (status, code), result)
+        self.assertTrue(result.error()["remedy"], result)
+
+    def unchanged(self, path, content):
+        self.assertEqual(harness.digest_of(path), content, "the disk was written to")
+
+
+class Preparing(Case):
+    def check(self, sector, *accepting):
+        device, image = loops.new(self, "--sector-size", str(sector))
+        job = self.job((device, "L0"))
+        result = job.prepare("--confirm", "L0", *accepting)
+        self.assertEqual(result.status, 0, result)
+        drive = result.json()["drives"][0]
+        self.assertEqual(drive["state"], "finished")
+        self.assertTrue(drive["verification"]["cache_bypassed"], drive)
+        self.assertEqual(self.run_ok("verify", job.root, "--json").json()["exit"], 0)
+        harness.need_fuse()
+        self.assertEqual(v.outside_differences(image, sector, job.key("L0"), [(f"{self.source}/", "archive/")],
+                                               self.env.directory("look")), [])
+        # Nothing is left to be done, and nothing is done again.
+        self.assertEqual(job.prepare().status, 0)
+        return job, device, image
+
+    def test_with_512_byte_sectors(self):
+        self.check(512)
+
+    def test_with_4096_byte_sectors_once_they_are_accepted(self):
+        device, image = loops.new(self, "--sector-size", "4096")
+        content = harness.digest_of(image)
+        self.refused(self.job((device, "L0")).prepare("--confirm", "L0"), REFUSED, "disk-4kn")
+        self.unchanged(image, content)
+        self.check(4096, "--accept", "disk-4kn:L0")
+
+    def test_what_was_on_it_is_kept_beside_the_job(self):
+        device, image = loops.new(self)
+        subprocess.run(["mkfs.ext4", "-q", "-L", "precious", device], check=True)
+        job = self.job((device, "L0"))
+        result = job.prepare()
+        self.refused(result, NOT_CONFIRMED, "disk-not-confirmed")
+        self.assertIn("precious", result.error()["message"])
+        self.assertEqual(job.prepare("--confirm", "L0").status, 0)
+        saved = os.listdir(job.path("drives", "L0", "before"))
+        self.assertTrue(any(name.startswith("wiped-0-") for name in saved), saved)
+
+    def test_two_at_once_and_one_refused_stops_before_any_is_touched(self):
+        first, one = loops.new(self)
+        second, two = loops.new(self, "--read-only")
+        contents = [harness.digest_of(path) for path in (one, two)]
+        result = self.job((first, "L0"), (second, "L1")).prepare("--confirm", "L0", "--confirm", "L1")
+        self.refused(result, REFUSED, "disk-read-only")
+        for path, content in zip((one, two), contents):
+            self.unchanged(path, content)
+
+    def test_a_disk_beside_an_image(self):
+        device, _ = loops.new(self)
+        job = self.job((device, "L0"), ("disk1.img", "I1"))
+        loops.sparse(job.path("disk1.img"))
+        # Enough for both.
+        result = job.prepare("--confirm", "L0")
+        self.assertEqual(result.status, 0, result)
+
+
+class Consent(Case):
+    def test_no_terminal_and_no_option_is_no_consent(self):
+        device, image = loops.new(self)
+        content = harness.digest_of(image)
+        job = self.job((device, "L0"))
+        for given in (b"L0\n", b"y\n"):
+            result = self.env.run("prepare", job.root, "--json", given=given)
+            self.refused(result, NOT_CONFIRMED, "disk-not-confirmed")
+        self.refused(job.prepare("--confirm", "L1"), 2, "drive-unknown")
+        self.unchanged(image, content)
+
+    def test_the_serial_number_is_typed_once(self):
+        device, image = loops.new(self)
+        content = harness.digest_of(image)
+        job = self.job((device, "L0"))
+        for answer, code in (("y", "disk-wrong-confirmation"), ("l0", "disk-wrong-confirmation"),
+                             ("", "disk-not-confirmed")):
+            status, shown = self.type(job, answer)
+            self.assertEqual(status, NOT_CONFIRMED, shown)
+            self.assertIn(code, shown)
+            for fact in (device, image, "empty", "Everything on it will be destroyed"):
+                self.assertIn(fact, shown)
+        self.unchanged(image, content)
+        status, shown = self.type(job, "L0")
+        self.assertEqual(status, 0, shown)
+
+    def type(self, job, answer):
+        return self.env.in_terminal("prepare", job.root, question="Type its serial number", answer=answer)
+
+    def test_the_digest_of_a_plan_agrees_to_its_disks(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        digest = job.plan()["digest"]
+        self.assertEqual(job.plan()["digest"], digest, "the same twice")
+        self.refused(job.prepare("--plan", "0" * 64), NOT_CONFIRMED, "plan-digest-differs")
+        self.assertEqual(job.prepare("--plan", digest).status, 0)
+        self.assertEqual(job.state("L0"), "finished")
+
+    def test_a_plan_says_nothing_of_a_disk_that_has_changed(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        digest = job.plan()["digest"]
+        with open(image, "r+b") as file:
+            file.seek(40 * MIB)
+            file.write(b"new")
+        subprocess.run(["blockdev", "--flushbufs", device], check=True)
+        content = harness.digest_of(image)
+        self.refused(job.prepare("--plan", digest), BUSY, "disk-changed")
+        self.unchanged(image, content)
+
+    def test_an_override_is_for_one_reason_of_one_drive(self):
+        device, _ = loops.new(self)
+        job = self.job((device, "L0"))
+        self.refused(job.prepare("--accept", "disk-4kn"), 2, "accept-malformed")
+        self.refused(job.prepare("--accept", "disk-mounted:L0"), 2, "accept-unknown")
+        self.refused(job.prepare("--accept", "disk-4kn:L9"), 2, "drive-unknown")
+
+
+class Swapped(Case):
+    """Another file at the place of the one that was looked at."""
+
+    def setUp(self):
+        super().setUp()
+        self.device, self.image = loops.new(self)
+        self.other = loops.sparse(os.path.join(self.env.directory("other"), "disk.img"))
+        with open(self.other, "r+b") as file:
+            file.write(b"not meant")
+        self.content = harness.digest_of(self.other)
+
+    def swap(self):
+        loops.detach(self.device)
+        loops.attach_at(self.device, self.other)
+
+    def test_between_plan_and_prepare(self):
+        job = self.job((self.device, "L0"))
+        digest = job.plan()["digest"]
+        self.swap()
+        self.refused(job.prepare("--plan", digest), BUSY, "disk-changed")
+        self.unchanged(self.other, self.content)
+
+    def test_by_one_with_the_same_content(self):
+        job = self.job((self.device, "L0"))
+        digest = job.plan()["digest"]
+        self.other, self.content = self.image, harness.digest_of(self.image)
+        self.swap()
+        self.refused(job.prepare("--plan", digest), BUSY, "disk-changed")
+        self.unchanged(self.other, self.content)
+
+    def test_while_the_question_is_asked(self):
+        job = self.job((self.device, "L0"))
+
+        def answer():
+            self.swap()
+            return "L0"
+        status, shown = self.env.in_terminal("prepare", job.root, question="Type its serial number",
+                                             answer=answer)
+        self.assertEqual(status, BUSY, shown)
+        self.assertIn("is not what was checked and confirmed", shown)
+        self.unchanged(self.other, self.content)
+
+
+class Guarded(Case):
+    """What must not be written is not, byte for byte."""
+
+    def check(self, image, rows, status, code, *options, source=None):
+        content = harness.digest_of(image)
+        job = self.job(*rows, source=source)
+        self.refused(job.prepare("--confirm", rows[0][1], *options), status, code)
+        self.unchanged(image, content)
+        self.assertFalse(os.path.exists(job.path("plan.db")), "a refusal leaves nothing")
+
+    def mounted(self, device):
+        point = self.env.directory("mount")
+        done = subprocess.run(["mount", device, point], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise unittest.SkipTest("needs mount: " + done.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", point], check=False)
+        return point
+
+    def test_a_mounted_one(self):
+        device, image = loops.new(self)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True)
+        self.mounted(device)
+        subprocess.run(["sync"], check=True)
+        self.check(image, [(device, "L0")], BUSY, "disk-mounted")
+
+    def test_the_one_that_holds_the_source(self):
+        device, image = loops.new(self)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True)
+        point = self.mounted(device)
+        harness.write_file(point, "a", b"precious")
+        subprocess.run(["mount", "-o", "remount,ro", point], check=True)
+        content = harness.digest_of(image)
+        result = self.job((device, "L0"), source=point).prepare("--confirm", "L0")
+        self.assertIn(result.status, (REFUSED, BUSY), result)
+        self.assertRegex(result.error()["message"], "holds the source|mounted")
+        self.unchanged(image, content)
+
+    def test_the_one_whose_file_lies_in_the_source(self):
+        source = self.env.directory("source")
+        harness.write_file(source, "a", b"text")
+        image = loops.sparse(os.path.join(source, "disk.img"))
+        device = loops.attach(self, image)
+        self.check(image, [(device, "L0")], REFUSED, "disk-holds-source", source=source)
+
+    def test_a_read_only_one(self):
+        device, image = loops.new(self, "--read-only")
+        self.check(image, [(device, "L0")], REFUSED, "disk-read-only")
+
+    def test_one_in_exclusive_use(self):
+        device, image = loops.new(self)
+        fd = os.open(device, os.O_RDWR | os.O_EXCL)
+        self.addCleanup(os.close, fd)
+        content = harness.digest_of(image)
+        result = self.job((device, "L0")).prepare("--confirm", "L0")
+        self.assertEqual(result.status, BUSY, result)
+        self.assertEqual(result.json()["drives"][0]["error"]["code"], "disk-in-use", result)
+        self.unchanged(image, content)
+
+    def test_one_that_is_locked(self):
+        device, image = loops.new(self)
+        content = harness.digest_of(image)
+        result = self.job((device, "L0")).prepare("--confirm", "L0",
+                                                  prefix=("flock", "--exclusive", device))
+        self.assertEqual(result.status, BUSY, result)
+        self.assertEqual(result.json()["drives"][0]["error"]["code"], "disk-locked", result)
+        self.unchanged(image, content)
+
+    def test_a_part_of_something_larger(self):
+        device, image = loops.new(self)
+        with open(image, "r+b") as file:  # the label of an LVM physical volume, in sector 1
+            label = b"LABELONE" + (1).to_bytes(8, "little")
+            body = (32).to_bytes(4, "little") + b"LVM2 001" + b"0" * 32 + bytes(452)
+            body = body[:492]
+            crc = 0xf597a6cf
+            for byte in body:
+                crc ^= byte
+                for _ in range(8):
+                    crc = crc >> 1 ^ (0xedb88320 if crc & 1 else 0)
+            file.seek(512)
+            file.write(label + crc.to_bytes(4, "little") + body)
+        subprocess.run(["blockdev", "--flushbufs", device], check=True)
+        self.check(image, [(device, "L0")], REFUSED, "disk-member")
+
+    def test_one_that_is_not_there(self):
+        device, image = loops.new(self)
+        loops.detach(device)
+        self.check(image, [(device, "L0")], BUSY, "disk-not-there")
+        job = self.job(("serial:NO-SUCH", ""))
+        self.refused(job.prepare("--confirm", "NO-SUCH"), BUSY, "disk-not-there")
+
+    def test_one_that_is_too_small(self):
+        device, image = loops.new(self, size=32 * MIB)
+        self.check(image, [(device, "L0")], REFUSED, "disk-too-small")
+
+    def test_one_named_twice(self):
+        device, image = loops.new(self)
+        other = f"/dev/shm/{os.path.basename(self.env.root)}"
+        os.symlink(device, other)
+        self.addCleanup(os.unlink, other)
+        content = harness.digest_of(image)
+        result = self.job((device, "L0"), (other, "L1")).prepare("--confirm", "L0", "--confirm", "L1")
+        self.refused(result, 2, "csv-drive-repeated")
+        self.unchanged(image, content)
+
+
+class CallingUser(Case):
+    """Behind sudo the work is done as the user who called; one small process keeps what opens disks."""
+
+    USER, GROUP = 65534, 65534
+
+    def sudo(self):
+        return {**self.env.variables(), "SUDO_UID": str(self.USER), "SUDO_GID": str(self.GROUP),
+                "XDG_DATA_HOME": self.env.home, "XDG_STATE_HOME": self.env.home}
+
+    def test_everything_but_the_opening_of_the_disk(self):
+        device, _ = loops.new(self)
+        job = self.job((device, "L0"))
+        subprocess.run(["chmod", "755", self.env.root], check=True)
+        subprocess.run(["chown", "-R", f"{self.USER}:{self.GROUP}", self.env.root], check=True)
+        process = job.start("--confirm", "L0", env=self.sudo())
+        found = {}
+
+        def both():
+            found.update(self.processes(process.pid))
+            return len(found) == 2 and any("loop" in name for each in found.values() for name in each[2])
+        harness.wait_until(both, process)
+        out, err = process.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, 0, out + err)
+        worker, opener = found.pop(process.pid), next(iter(found.values()))
+        self.assertEqual(worker[:2], (self.USER, 0), "the user's id, and no capability")
+        self.assertEqual(opener[:2], (0, 1 << 17 | 1 << 21), "CAP_SYS_RAWIO and CAP_SYS_ADMIN")
+        strange = subprocess.run(["find", self.env.root, "-user", "root"], capture_output=True, text=True)
+        self.assertEqual(strange.stdout, "", "a file of root's is left")
+        self.assertEqual(self.env.run("verify", job.root, env=self.sudo()).status, 0)
+
+    def processes(self, pid):
+        """{pid: (effective user, effective capabilities, files)} of the program and its child."""
+        found = {}
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(child) for child in file.read().split()]
+        for each in (pid, *children):
+            try:
+                with open(f"/proc/{each}/status", encoding="ascii") as file:
+                    status = dict(line.split(":", 1) for line in file.read().splitlines())
+                names = [os.readlink(f"/proc/{each}/fd/{fd}") for fd in os.listdir(f"/proc/{each}/fd")]
+            except OSError:
+                continue
+            if status["Name"].strip() == "driveprep":
+                found[each] = (int(status["Uid"].split()[1]), int(status["CapEff"], 16), names)
+        return found
+
+    def test_sources_of_root_are_not_read(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        subprocess.run(["chmod", "755", self.env.root], check=True)
+        subprocess.run(["chown", "-R", f"{self.USER}:{self.GROUP}", self.env.root], check=True)
+        secret = self.env.directory("secret")
+        harness.write_file(secret, "shadow", b"root's")
+        os.chmod(secret, 0o700)
+        job.write("dataset.csv", f'{harness.DATASET_HEADER}\n"{secret}/",archive/,BlockBlob,no-overwrite,None,None\n')
+        content = harness.digest_of(image)
+        result = self.env.run("prepare", job.root, "--confirm", "L0", "--json", env=self.sudo())
+        self.assertNotEqual(result.status, 0, result)
+        self.unchanged(image, content)
+
+
+if __name__ == "__main__":
+    harness.main()
