@@ -2,6 +2,7 @@
 
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
+#include "agent/prepare/drive_health.h"
 #include "agent/prepare/job_preparation.h"
 #include "agent/report/sizes.h"
 
@@ -75,6 +76,8 @@ nlohmann::ordered_json outcome_json(const OutcomeReport& report,
     entry["error"] = error_json(*outcome.error);
   }
   if (outcome.verification) entry["verification"] = verification_json(*outcome.verification);
+  entry["health"] = {{"before", prepare::health_json(outcome.health_before)},
+                     {"after", prepare::health_json(outcome.health_after)}};
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
   for (const journal::Failure& failure : report.journal.failures(outcome.drive_id, 0, 1000)) {
     failures.push_back(

@@ -171,6 +171,7 @@ void CopyPipeline::hand_over(WriteTask task) {
 
 void CopyPipeline::run_writer() {
   while (std::optional<WriteTask> task = writes_.pop()) {
+    if (options_.before_write) options_.before_write();
     for (const Piece& piece : task->pieces) {
       partition_.write(piece.offset, task->buffer.span().subspan(piece.begin, piece.length));
     }

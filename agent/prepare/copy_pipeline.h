@@ -42,6 +42,7 @@ class CopyPipeline final : public ntfs::DataSink {
     std::size_t buffers = 44;                                  // of 4 MiB: the memory of the copy
     std::size_t group = 16;                                    // blocks hashed together
     std::function<void(std::uint64_t bytes)> on_written = {};  // called from the writer threads
+    std::function<void()> before_write = {};                   // the same; may wait, and may throw
   };
 
   // `encryption` maps and encrypts volume offsets; ciphertext is written to `partition`, the device

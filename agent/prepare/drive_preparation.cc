@@ -7,6 +7,8 @@
 #include "agent/keys/audit.h"
 #include "agent/keys/drive_envelope.h"
 #include "agent/manifest/drive_info.h"
+#include "agent/prepare/drive_health.h"
+#include "agent/prepare/drive_monitor.h"
 #include "agent/prepare/manifest_builder.h"
 #include "agent/prepare/prepared_drives.h"
 #include "agent/prepare/volume_copier.h"
@@ -42,6 +44,10 @@ class DrivePreparation {
     }
     progress_.begin(report::Phase::kOpening);
     armed_.emplace(guard::arm(vetted_));
+    health_before_ = armed_->health();
+    monitor_ = std::make_unique<DriveMonitor>(heat_limits(is_rotational()), monitor_hooks(),
+                                              progress_, context_.stop);
+    const DriveMonitor::Watch watch(*monitor_, armed_->device().outstanding());
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
     const std::optional<journal::Checkpoint> checkpoint =
         context_.journal.checkpoint(drive_.drive_id);
@@ -157,6 +163,7 @@ class DrivePreparation {
     pipeline_options.buffers = context_.memory.buffers;
     pipeline_options.group = std::min<std::size_t>(16, context_.memory.buffers / 3);
     pipeline_options.on_written = [this](std::uint64_t bytes) { progress_.add_bytes(bytes); };
+    pipeline_options.before_write = [this] { monitor_->wait_while_hot(); };
     CopyPipeline pipeline(session_->volume(), session_->partition(), facts_.cluster_size,
                           std::move(pipeline_options));
 
@@ -260,6 +267,7 @@ class DrivePreparation {
   VerifyReport verify(bool sealed) {
     const std::string& id = drive_.drive_id;
     const std::unique_ptr<block::FileDevice> disk = armed_->open_for_reading();
+    const DriveMonitor::Watch watch(*monitor_, disk->outstanding());
     VerifyRequest request{
         .disk = *disk,
         .recovery_password = open_envelope("verify"),
@@ -302,6 +310,7 @@ class DrivePreparation {
       context_.journal.set_verification(id, record, DriveState::kFailed, detail);
       return;
     }
+    if (!still_healthy(record, outcome)) return;
     progress_.begin(report::Phase::kSealing);
     seal();
     context_.journal.set_verification(id, record, DriveState::kFinished, "verified");
@@ -322,6 +331,51 @@ class DrivePreparation {
     } catch (const Error& error) {
       context_.log.warn("drive {}: {} ({})", drive_.drive_id, error.what(), error.code());
     }
+  }
+
+  // A drive that became worse while it was written fails, whatever it has given back.
+  bool still_healthy(journal::Verification record, DriveOutcome& outcome) {
+    const std::optional<inventory::Health> now = armed_->health();
+    if (!health_before_ && !now) return true;
+    outcome.health_before = health_before_;
+    outcome.health_after = now;
+    keys::record(context_.journal, "drive-health", drive_.drive_id,
+                 {{"before", health_json(health_before_)}, {"after", health_json(now)}});
+    const std::string worse = deterioration(health_before_, now);
+    if (worse.empty()) return true;
+    record.result = "drive-deteriorated";
+    outcome.state = DriveState::kFailed;
+    outcome.error.emplace(
+        ErrorKind::kHealth, record.result,
+        "drive " + drive_.drive_id + " has become worse while it was written: " + worse,
+        "Do not ship it: check cable and port, and prepare another drive.");
+    context_.journal.set_verification(drive_.drive_id, record, DriveState::kFailed, worse);
+    return false;
+  }
+
+  // What nobody knows turns is treated as if it did: it must be cooler.
+  bool is_rotational() const {
+    if (!armed_->is_disk()) return true;
+    const auto& rotational = armed_->candidate().disk().disk.rotational;
+    return !rotational.known() || rotational.value();
+  }
+
+  DriveMonitor::Hooks monitor_hooks() {
+    DriveMonitor::Hooks hooks;
+    const std::string& id = drive_.drive_id;
+    if (health_before_) hooks.health = [this] { return armed_->health(); };
+    hooks.warn = [this, id](const std::string& what) {
+      context_.log.warn("drive {}: {}", id, what);
+    };
+    hooks.stalled = [this, id](const std::string& what) {
+      context_.log.error("drive {}: stalled: {}", id, what);
+      try {
+        keys::record(context_.journal, "drive-stalled", id, {{"what", what}});
+      } catch (const Error& error) {
+        context_.log.error("drive {}: {}", id, error.what());
+      }
+    };
+    return hooks;
   }
 
   // The commit, and a last look at it through the front door.
@@ -348,6 +402,8 @@ class DrivePreparation {
   const plan::DrivePlan& drive_;
   journal::VolumeFacts facts_;
   std::optional<guard::ArmedDrive> armed_;
+  std::optional<inventory::Health> health_before_;
+  std::unique_ptr<DriveMonitor> monitor_;
   std::unique_ptr<DriveSession> session_;
   std::unique_ptr<manifest::HashSpoolWriter> spool_;  // none when the manifest is made
 };

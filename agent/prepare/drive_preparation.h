@@ -49,6 +49,9 @@ struct DriveOutcome {
   std::uint64_t failures = 0;  // sources that could not be copied
   std::optional<VerifyReport> verification;
   std::optional<Error> error;  // why it is not finished
+  // By SMART, when it was armed and when it had been read back; nullopt where it tells nothing.
+  std::optional<inventory::Health> health_before = std::nullopt;
+  std::optional<inventory::Health> health_after = std::nullopt;
 };
 
 // Never throws an Error: what goes wrong with one drive is in its outcome and in the journal.

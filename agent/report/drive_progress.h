@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -71,6 +72,11 @@ class DriveProgress {
   }
   void add_files(std::uint64_t count) { files_done_ += count; }
 
+  // Of the drive itself, beside its work.
+  void set_celsius(int celsius) { celsius_ = celsius; }
+  void set_cooling(bool cooling) { cooling_ = cooling; }            // hot: writing waits
+  void set_silence(std::chrono::seconds time) { silence_ = time; }  // 0: it answers
+
   struct Snapshot {
     Phase phase = Phase::kWaiting;
     std::uint64_t phase_number = 0;  // grows with every begin()
@@ -79,6 +85,9 @@ class DriveProgress {
     std::uint64_t bytes_total = 0;
     std::uint64_t files_done = 0;
     std::uint64_t files_total = 0;
+    std::optional<int> celsius;
+    bool cooling = false;
+    std::chrono::seconds silence{0};
   };
   Snapshot snapshot() const {
     Snapshot now;
@@ -89,10 +98,15 @@ class DriveProgress {
     now.bytes_total = bytes_total_;
     now.files_done = files_done_;
     now.files_total = files_total_;
+    if (celsius_ != kNoTemperature) now.celsius = celsius_;
+    now.cooling = cooling_;
+    now.silence = silence_;
     return now;
   }
 
  private:
+  static constexpr int kNoTemperature = -1000;
+
   const std::string drive_id_;
   std::atomic<Phase> phase_{Phase::kWaiting};
   std::atomic<std::uint64_t> phase_number_{0};
@@ -101,6 +115,9 @@ class DriveProgress {
   std::atomic<std::uint64_t> bytes_total_{0};
   std::atomic<std::uint64_t> files_done_{0};
   std::atomic<std::uint64_t> files_total_{0};
+  std::atomic<int> celsius_{kNoTemperature};
+  std::atomic<bool> cooling_{false};
+  std::atomic<std::chrono::seconds> silence_{std::chrono::seconds(0)};
   std::chrono::steady_clock::time_point phase_begin_ = std::chrono::steady_clock::now();
   std::array<std::chrono::steady_clock::duration, kPhases> spent_{};
 };

@@ -109,6 +109,10 @@ std::string ProgressDisplay::json_line(const DriveProgress& drive, const RateMet
       {"eta_ms", nullptr},
       {"monotonic_ms", std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count()},
   };
+  line["temperature"] = nullptr;
+  if (now.celsius) line["temperature"] = *now.celsius;
+  line["paused_by_heat"] = now.cooling;
+  line["silent_seconds"] = now.silence.count();
   if (meter.seconds_left() >= 0) line["eta_ms"] = meter.seconds_left() * 1000;
   return line.dump();
 }

@@ -26,12 +26,27 @@ std::string joined(std::initializer_list<std::string> parts) {
   return text;
 }
 
+// What is worth more than any number: the drive is silent, or too hot.
+std::string trouble(const DriveProgress::Snapshot& now) {
+  if (now.silence.count() > 0) {
+    return "NO ANSWER for " + human_duration(now.silence) + " (cable, power?)";
+  }
+  return now.cooling ? "TOO HOT: writing waits until it has cooled" : "";
+}
+
+std::string temperature(const DriveProgress::Snapshot& now) {
+  return now.celsius ? std::to_string(*now.celsius) + " C" : "";
+}
+
 }  // namespace
 
 std::string progress_line(const std::string& drive_id, const DriveProgress::Snapshot& snapshot,
                           const RateMeter& meter, std::size_t width) {
   constexpr std::size_t kPhaseWidth = 10;
   std::string phase(to_string(snapshot.phase));
+  if (const std::string what = trouble(snapshot); !what.empty()) {
+    return joined({drive_id, phase, what, temperature(snapshot)}).substr(0, width);
+  }
   if (!counts(snapshot.phase)) return joined({drive_id, phase}).substr(0, width);
   phase.resize(std::max(phase.size(), kPhaseWidth), ' ');
 
@@ -48,7 +63,9 @@ std::string progress_line(const std::string& drive_id, const DriveProgress::Snap
                ? "? left"
                : human_duration(std::chrono::seconds(meter.seconds_left())) + " left";
   }
-  for (const std::string& line : {joined({drive_id, phase, done, bytes, files, rate, left}),
+  const std::string heat = temperature(snapshot);
+  for (const std::string& line : {joined({drive_id, phase, done, bytes, files, rate, left, heat}),
+                                  joined({drive_id, phase, done, bytes, files, rate, left}),
                                   joined({drive_id, phase, done, bytes, rate, left})}) {
     if (line.size() <= width) return line;
   }

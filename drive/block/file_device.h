@@ -4,7 +4,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "base/unique_fd.h"
 #include "drive/block/block_device.h"
@@ -42,8 +41,8 @@ class FileDevice : public BlockDevice {
   bool bypasses_cache() const { return direct_fd_.valid(); }
   int fd() const { return fd_.get(); }
 
-  // The request that has waited longest for its answer, from any thread.
-  std::optional<Request> oldest_request() const { return outstanding_.oldest(); }
+  // What has been asked for and not been answered yet, from any thread.
+  const Outstanding& outstanding() const { return outstanding_; }
 
  private:
   void refuse_if_failed() const;
