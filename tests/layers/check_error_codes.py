@@ -29,6 +29,8 @@ OTHER_WORDS = {
     "databox-device-unlock-key", "device-unlock-key",
     # where a statement about a drive comes from, and kinds of zones
     "ata-identify", "vpd-80", "vpd-89", "host-aware", "host-managed",
+    # events of the journal
+    "drive-health", "drive-stalled",
     # headers of HTTP
     "retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-ms-client-request-id",
     "x-ms-keyvault-network-info", "x-ms-keyvault-region", "x-ms-request-id",
