@@ -36,9 +36,9 @@ std::optional<guard::VettedDrive> vet_with_consent(JudgedDrive drive);
 
 // What a plan can say of the target of one row without touching it.
 struct TargetOutlook {
-  std::string contents;  // "empty", "GPT, NTFS 'Backup'"
-  std::string device;    // "/dev/sdb" of a disk; "" of an image
-  std::vector<std::string> warnings;
+  std::string contents = {};  // "empty", "GPT, NTFS 'Backup'"
+  std::string device = {};    // "/dev/sdb" of a disk; "" of an image
+  std::vector<std::string> warnings = {};
   bool needs_confirmation = false;
   bool continues = false;  // begun by an earlier run of this job
   bool finished = false;   // by an earlier run of this job

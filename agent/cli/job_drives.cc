@@ -50,9 +50,9 @@ Accepted parse_accepted(const std::vector<std::string>& options) {
 }
 
 JobDrives::JobDrives(job::Job& job, const journal::Journal* journal, Accepted accepted)
-    : job_(job), accepted_(std::move(accepted)) {
+    : job_(job), journal_(journal), accepted_(std::move(accepted)) {
   for (job::DriveRow& row : job_.driveset.rows) {
-    if (row.drive_id.empty()) name(row, journal);
+    if (row.drive_id.empty()) name(row);
   }
   for (const auto& [id, reasons] : accepted_) {
     if (std::ranges::find(job_.driveset.rows, id, &job::DriveRow::drive_id) !=
@@ -66,9 +66,9 @@ JobDrives::JobDrives(job::Job& job, const journal::Journal* journal, Accepted ac
   }
 }
 
-void JobDrives::name(job::DriveRow& row, const journal::Journal* journal) {
-  if (journal != nullptr) {
-    for (const journal::Drive& drive : journal->drives()) {
+void JobDrives::name(job::DriveRow& row) {
+  if (journal_ != nullptr) {
+    for (const journal::Drive& drive : journal_->drives()) {
       if (drive.target == row.written) row.drive_id = drive.id;
     }
   }
@@ -95,8 +95,13 @@ void JobDrives::name(job::DriveRow& row, const journal::Journal* journal) {
 
 const guard::Machine& JobDrives::machine() {
   if (!machine_) {
-    machine_ = std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
-                                                prepare::prepared_drives());
+    std::vector<guard::PreparedDrive> prepared = prepare::prepared_drives();
+    // What this job has finished is its own affair, and the journal's.
+    std::erase_if(prepared, [&](const guard::PreparedDrive& drive) {
+      return drive.job == job_.directory.root().string();
+    });
+    machine_ =
+        std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(), std::move(prepared));
   }
   return *machine_;
 }
@@ -158,9 +163,23 @@ guard::Candidate JobDrives::found(const job::DriveRow& row) {
   return {machine().find(disk_request(row)), machine()};
 }
 
+std::optional<journal::Drive> JobDrives::finished_disk(const job::DriveRow& row) const {
+  if (row.kind == Kind::kImage || journal_ == nullptr) return std::nullopt;
+  std::optional<journal::Drive> drive = journal_->drive(row.drive_id);
+  const bool finished = drive && drive->state == journal::DriveState::kFinished && drive->identity;
+  return finished ? drive : std::nullopt;
+}
+
 std::vector<plan::DriveInput> JobDrives::inputs() {
   std::vector<plan::DriveInput> inputs;
   for (const job::DriveRow& row : job_.driveset.rows) {
+    if (const std::optional<journal::Drive> finished = finished_disk(row)) {
+      inputs.push_back({.drive_id = row.drive_id,
+                        .target = target_of(row),
+                        .disk_bytes = finished->identity->size,
+                        .sector_size = finished->identity->sector_size});
+      continue;
+    }
     const guard::Candidate& target = candidate(row);
     if (!target.measured()) {
       guard::Consent consent;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,6 +37,10 @@ class JobDrives {
   // The same without looking for contents: for a drive that is only read.
   guard::Candidate found(const job::DriveRow& row);
 
+  // What the journal has of a disk that this job has finished: it may be on its way already, and is
+  // not looked for. nullopt for anything else.
+  std::optional<journal::Drive> finished_disk(const job::DriveRow& row) const;
+
   // What the planner needs of each drive of the driveset. Throws what speaks against a target that
   // cannot be measured (missing, not a file).
   std::vector<plan::DriveInput> inputs();
@@ -47,10 +52,11 @@ class JobDrives {
   const guard::Machine& machine();
   guard::DiskRequest disk_request(const job::DriveRow& row) const;
   guard::ImageRequest image_request(const job::DriveRow& row) const;
-  void name(job::DriveRow& row, const journal::Journal* journal);
+  void name(job::DriveRow& row);
   void require_distinct(const job::DriveRow& row, const guard::Candidate& disk) const;
 
   job::Job& job_;
+  const journal::Journal* journal_;
   Accepted accepted_;
   std::unique_ptr<guard::Machine> machine_;
   std::map<unsigned, guard::Candidate> candidates_;  // by line

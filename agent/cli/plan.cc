@@ -76,7 +76,11 @@ int run_plan(const PlanOptions& options) {
   JobDrives drives(job, journal.get(), parse_accepted(options.accept));
   std::vector<TargetOutlook> targets;
   for (const job::DriveRow& row : job.driveset.rows) {
-    targets.push_back(outlook(drives.candidate(row), row, journal.get()));
+    if (drives.finished_disk(row)) {
+      targets.push_back({.finished = true});
+    } else {
+      targets.push_back(outlook(drives.candidate(row), row, journal.get()));
+    }
   }
   const plan::PlanStore plan = private_plan(job, drives);
   prepare::check_space(job.directory, plan, journal.get());

@@ -291,7 +291,7 @@ class Judge {
       refuse("disk-member", name_ + " is a part of something larger (" + each.type + ")",
              "Make sure that nothing needs it any more; then add " + accepting("disk-member"));
     }
-    if (consent_.begun && !consent_.replaces) {
+    if (consent_.begun && !consent_.replaces && is_recognisable(*consent_.begun)) {
       check_continuation(*consent_.begun);
     } else {
       check_consent();
@@ -318,6 +318,12 @@ class Judge {
              holds + "; the confirmation names another drive than " + id,
              "Check which drive you mean; to destroy this one, confirm " + id + ".");
     }
+  }
+
+  // Without a serial number of its own a disk is known by the table that was written to it; until
+  // then any other of its size could be at its place.
+  bool is_recognisable(const Consent::Begun& begun) const {
+    return begun.disk_guid || identity_.trust == Trust::kStrong;
   }
 
   void check_continuation(const Consent::Begun& begun) {

@@ -92,6 +92,41 @@ class Preparing(Case):
         self.assertEqual(result.status, 0, result)
 
 
+class Away(Case):
+    """A finished disk may be on its way already; one that was begun is missed."""
+
+    def test_a_finished_disk_is_not_looked_for(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        self.assertEqual(job.prepare("--confirm", "L0").status, 0)
+        self.assertTrue(job.plan()["drives"][0]["finished"])
+        loops.detach(device)
+        self.assertTrue(job.plan()["drives"][0]["finished"])
+        self.assertEqual(job.prepare().status, 0)
+        self.assertEqual(job.status()["L0"]["state"], "finished")
+        self.assertEqual(self.env.run("request", job.root, "--json").status, 0)
+        result = self.env.run("verify", job.root, "--json")
+        self.assertEqual((result.status, result.json()["drives"][0]["error"]["code"]), (BUSY, "disk-not-there"))
+
+    def test_a_begun_disk_goes_on_at_another_place(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        process = job.start("--json", "--confirm", "L0")
+        harness.wait_until(lambda: job.journal("SELECT 1 FROM volume"), process)
+        process.kill()
+        process.wait()
+        loops.detach(device)
+        self.refused(job.prepare(), BUSY, "disk-not-there")
+        other = loops.sparse(os.path.join(self.env.directory("other"), "disk.img"))
+        loops.attach_at(device, other)
+        self.refused(job.prepare(), 11, "disk-not-the-one-begun")
+        self.refused(job.prepare("--confirm", "L0"), 11, "disk-not-the-one-begun")
+        loops.detach(device)
+        loops.attach_at(device, image)
+        result = job.prepare()
+        self.assertEqual(result.status, 0, result)
+
+
 class Consent(Case):
     def test_no_terminal_and_no_option_is_no_consent(self):
         device, image = loops.new(self)

@@ -347,6 +347,22 @@ TEST_CASE("only the disk that was begun is continued") {
   CHECK(codes(disk, consent) == Codes{"disk-not-the-one-begun"});
 }
 
+TEST_CASE("a disk without a serial number is continued by its table, or confirmed anew") {
+  FakeMachine machine;
+  FakeDisk loop;
+  loop.name = "loop3";
+  loop.number = "7:3";
+  loop.port = "virtual";
+  machine.add_disk(loop);
+  DiskCase disk = case_of(machine, "loop3");
+  Consent consent;
+  consent.begun = Consent::Begun{identity_text(disk), std::nullopt};
+  CHECK(codes(disk, consent) == Codes{"disk-not-confirmed"});
+  consent.begun->disk_guid = Guid::random();
+  disk.disk_guid = consent.begun->disk_guid->lower();
+  CHECK(codes(disk, consent).empty());
+}
+
 TEST_CASE("a drive behind a bridge, and one whose health is unknown, are warned of") {
   FakeMachine machine;
   FakeDisk usb;
