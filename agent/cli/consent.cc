@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/cli/output.h"
+#include "agent/cli/drive_question.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/cli/terminal_answer.h"
 #include "agent/prepare/drive_preparation.h"
@@ -11,47 +11,6 @@
 
 namespace driveprep::cli {
 namespace {
-
-// "/dev/sdb: WDC WD40EFRX, serial number WD-1 (ata-identify), 4.0 TB, sata, pci-0000:00:1f.2/ata2".
-std::string description(const guard::Candidate& candidate) {
-  std::string text = printable(candidate.name());
-  if (!candidate.is_disk()) return text + " (" + report::human_bytes(candidate.size()) + ")";
-  const inventory::DiskFacts& facts = candidate.disk().disk;
-  const inventory::DriveIdentity identity = facts.identity();
-  text += ": ";
-  if (identity.model) text += identity.model->value + ", ";
-  if (identity.serial) {
-    text += "serial number " + identity.serial->value + " (" +
-            std::string(inventory::to_string(identity.serial->source)) + "), ";
-  }
-  text += report::human_bytes(candidate.size());
-  if (facts.reports.known()) {
-    text += ", " + std::string(inventory::to_string(facts.reports.value().bus));
-  }
-  if (!facts.bus_path.empty()) text += ", " + facts.bus_path;
-  if (facts.backing_file.known() && !facts.backing_file.value().empty()) {
-    text += ", of the file " + printable(facts.backing_file.value());
-  }
-  return text;
-}
-
-std::optional<std::string> ask_for_drive_id(const guard::Candidate& candidate,
-                                            const guard::Consent& consent) {
-  const inventory::Contents& contents = candidate.contents();
-  const CleanStop clean_stop;  // before the question shows: the answer may be Ctrl-C
-  note("\n" + description(candidate) + (candidate.is_disk() ? "\nis " : " is ") +
-       (contents.holds_something() ? "not empty: " + printable(contents.description) : "empty"));
-  if (candidate.is_disk()) {
-    for (const std::string& warning : guard::warnings_of(candidate.disk())) {
-      note("Warning: " + warning + ".");
-    }
-  }
-  if (consent.replaces) note(*consent.replaces + ".");
-  note("Everything on it will be destroyed. Type its " +
-       std::string(candidate.is_disk() ? "serial number" : "drive id") + " (" +
-       candidate.drive_id() + ") to agree:");
-  return read_answer();
-}
 
 guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* journal) {
   guard::Consent consent;
@@ -66,15 +25,6 @@ guard::Consent consent_of(const job::DriveRow& row, const journal::Journal* jour
                        "): making it anew replaces it and its recovery password";
   }
   return consent;
-}
-
-bool only_consent_missing(const guard::Verdict& verdict) {
-  return verdict.reasons.size() == 1 &&
-         (verdict.has("image-not-confirmed") || verdict.has("disk-not-confirmed"));
-}
-
-bool wants_confirmation(const guard::Verdict& verdict) {
-  return verdict.has("image-not-confirmed") || verdict.has("disk-not-confirmed");
 }
 
 }  // namespace
@@ -96,7 +46,9 @@ JudgedDrive judge_drive(const guard::Candidate& candidate, const job::DriveRow& 
 }
 
 std::optional<guard::VettedDrive> vet_with_consent(JudgedDrive drive) {
-  if (drive.ask) drive.consent.confirmed_id = ask_for_drive_id(drive.candidate, drive.consent);
+  if (drive.ask)
+    drive.consent.confirmed_id = ask_for_drive_id(drive.candidate, drive.consent.replaces,
+                                                  "Everything on it will be destroyed.");
   if (stop_requested()) return std::nullopt;
   return guard::vet(std::move(drive.candidate), std::move(drive.consent));
 }

@@ -1,0 +1,63 @@
+#include "agent/cli/disk_choice.h"
+
+#include <algorithm>
+
+#include "agent/cli/drive_question.h"
+#include "agent/cli/job_drives.h"
+#include "agent/cli/privileges.h"
+#include "agent/cli/stop_signals.h"
+#include "agent/cli/terminal_answer.h"
+#include "agent/prepare/prepared_drives.h"
+
+namespace driveprep::cli {
+namespace {
+
+const inventory::DiskFacts& called(const guard::Machine& machine, const std::string& name) {
+  for (const inventory::DiskFacts& disk : machine.disks()) {
+    if (guard::is_called(disk, name)) return disk;
+  }
+  throw Error(ErrorKind::kUsage, "drive-not-there", "no drive of this machine is called " + name,
+              "driveprep drives lists what is connected; check cable and power.");
+}
+
+}  // namespace
+
+DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> accepted)
+    : machine_(std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
+                                                prepare::prepared_drives())) {
+  const inventory::DiskFacts& disk = called(*machine_, options.disk);
+  const auto serial = disk.identity().serial;
+  guard::DiskRequest request;
+  request.written = options.disk;
+  request.drive_id = serial ? serial->value : disk.name;
+  request.import_job = false;
+  request.belongings = {{"the program", "/proc/self/exe"}};
+  request.accepted.insert(accepted.begin(), accepted.end());
+  for (const auto& [id, reasons] : parse_accepted(options.accept)) {
+    if (id == request.drive_id) {
+      request.accepted.insert(reasons.begin(), reasons.end());
+      continue;
+    }
+    throw Error(ErrorKind::kUsage, "drive-unknown",
+                "--accept " + *reasons.begin() + ":" + id + ": the disk is " + request.drive_id,
+                "Accept a reason for that one, if it is meant.");
+  }
+  candidate_.emplace(machine_->examined(machine_->case_of(disk, request)), *machine_);
+
+  consent_.format = true;
+  if (!options.confirm.empty()) consent_.confirmed_id = options.confirm.front();
+  const guard::Verdict verdict = candidate_->judge(consent_);
+  // An answer out of a pipe is no consent.
+  if (!only_consent_missing(verdict) || !can_ask()) verdict.throw_if_refused();
+}
+
+std::optional<guard::VettedDrive> DiskChoice::vet(const std::optional<std::string>& also,
+                                                  const std::string& what_happens) {
+  if (!consent_.confirmed_id) {
+    consent_.confirmed_id = ask_for_drive_id(*candidate_, also, what_happens);
+  }
+  if (stop_requested()) return std::nullopt;
+  return guard::vet(*candidate_, consent_);
+}
+
+}  // namespace driveprep::cli
