@@ -66,6 +66,7 @@ std::vector<std::string> types_without_device(std::string_view text) {
     const std::vector<std::string> words = words_of(line);
     if (words.size() == 2 && words[0] == "nodev") types.push_back(words[1]);
   }
+  types.emplace_back("rootfs");  // the initramfs, in memory; the kernel does not list it
   return types;
 }
 

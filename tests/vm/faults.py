@@ -89,7 +89,7 @@ class Faults:
         self.machine.qmp.command("stop")  # or the guest might see a USB bridge without its disk
         for device in self.disk.devices():
             self.machine.qmp.command_with("device_add", device)
-        if self.disk.bus == "usb-bot":  # is made unattached
+        if self.disk.bus in ("usb-bot", "usb-uas"):  # are made unattached, to get their disks first
             self.machine.qmp.command_with("qom-set", {
                 "path": f"/machine/peripheral/{self.disk.unplug_id}", "property": "attached",
                 "value": True})

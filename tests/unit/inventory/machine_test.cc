@@ -89,6 +89,13 @@ TEST_CASE("file systems of several devices, and overlays, are followed") {
   CHECK(std::ranges::find(found, "sdb1: /merged") != found.end());
 }
 
+TEST_CASE("a machine that runs from its initramfs has no disk below its root") {
+  FakeMachine machine;
+  machine.add_disk({});
+  machine.mount("0:2", "/", "rootfs", "rootfs");
+  CHECK(machine.look_at("sdb").uses.value().empty());
+}
+
 TEST_CASE("a use that cannot be told is not called unused") {
   const auto why_not = [](auto change) {
     FakeMachine machine;

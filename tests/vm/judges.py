@@ -1,0 +1,55 @@
+"""Independent judges of a finished drive in a machine: the kernel's partition code, sfdisk, blkid,
+cryptsetup with dm-crypt, ntfs3 and ntfs-3g. None of them shares code with driveprep."""
+
+import jobs
+
+MAPPING = "volume"
+
+
+def judge_drive(machine, report, label, device, key, wanted, thorough=False):
+    """`device`: a whole disk, as /dev/NAME; `key`: the recovery password; `wanted`: {path: hash} of all
+    files that the drive must have. A thorough look mounts it with every driver there is."""
+    name = device.removeprefix("/dev/")
+    node = device + ("p1" if name[-1].isdigit() else "1")
+    report.check(f"{label}: the kernel reads the partition table, also once more", machine.run(
+        f"blockdev --rereadpt {device} && for i in $(seq 50); do [ -b {node} ] && exit 0; sleep 0.1; done; "
+        "exit 1").status == 0)
+    verified = machine.run(f"sfdisk --verify {device}")
+    report.check(f"{label}: sfdisk finds no fault", verified.status == 0 and
+                 "No errors detected" in verified.out, verified)
+    kind = machine.run(f"blkid -p -o value -s TYPE {node}").out.strip()
+    report.equal(f"{label}: blkid sees a BitLocker volume", kind, "BitLocker")
+    opened = machine.run(f"{jobs.ENVIRONMENT} printf %s {key} >/tmp/key && cryptsetup open --type bitlk --readonly "
+                         f"--key-file /tmp/key {node} {MAPPING}", 120)
+    if not report.check(f"{label}: cryptsetup opens it by its recovery password", opened.status == 0,
+                        opened if opened.status else ""):
+        return
+    for driver, mount in drivers(machine, report)[:None if thorough else 1]:
+        check_files(machine, report, f"{label}: {driver}", mount, wanted)
+    machine.run_ok(f"cryptsetup close {MAPPING}")
+
+
+def drivers(machine, report):
+    """[(name, command that mounts the volume)], the kernel's own first."""
+    found = [("ntfs-3g", f"ntfs-3g -o ro /dev/mapper/{MAPPING} /mnt")]
+    if "ntfs3" in machine.run_ok("cat /proc/filesystems").out.split():
+        found.insert(0, ("ntfs3", f"mount -t ntfs3 -o ro /dev/mapper/{MAPPING} /mnt"))
+    else:
+        report.skip("mounting with ntfs3", "this kernel has none")
+    return found
+
+
+def check_files(machine, report, label, mount, wanted):
+    mounted = machine.run(mount)
+    if not report.check(f"{label} mounts it", mounted.status == 0, mounted if mounted.status else ""):
+        return
+    found = jobs.hashes_of(machine.run(f"cd /mnt && {jobs.HASHES}", 120).out)
+    machine.run_ok("umount /mnt")
+    different = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
+    report.check(f"{label} reads every file as it was, {len(wanted)} of them", not different and found,
+                 "" if not different else f"missing, too many or different: {different}")
+
+
+def recovery_password(machine, job, drive_id):
+    result = machine.run(f"{jobs.ENVIRONMENT} driveprep key show {job} --drive {drive_id}", 60)
+    return result.out.strip()
