@@ -2,8 +2,10 @@
 
 import jobs
 from disks import MIB
-from judges import judge_drive, recovery_password
+from judges import check_whole, judge_drive, recovery_password
 from machine import Machine
+
+SECTORS = (512, 4096)
 
 
 def run(lab, report):
@@ -16,14 +18,13 @@ def run(lab, report):
         machine.run_ok("".join(f"truncate -s {64 * MIB} {job}/disk{sector}.img;" for sector in SECTORS))
         prepared = jobs.prepare(machine, job)
         if report.check("prepare ends well", prepared.status == 0, prepared if prepared.status else ""):
-            for sector in SECTORS:
-                check_image(machine, report, job, sector, wanted)
+            found = [check_image(machine, report, job, sector, wanted) for sector in SECTORS]
+            check_whole(report, found, wanted)
 
 
 def check_image(machine, report, job, sector, wanted):
-    drive = f"DISK{sector}"
     device = machine.run_ok(f"/usr/sbin/losetup -f --show -P -b {sector} {job}/disk{sector}.img").out.strip()
-    found = jobs.on_drive(wanted[drive])
-    judge_drive(machine, report, str(sector), device, recovery_password(machine, job, drive), found,
-                thorough=True)
+    right = judge_drive(machine, report, str(sector), device,
+                        recovery_password(machine, job, f"DISK{sector}"), wanted, thorough=True)
     machine.run_ok(f"/usr/sbin/losetup -d {device}")
+    return right

@@ -15,27 +15,28 @@ DATASET = ("BasePath,DstItemPathOrPrefix,ItemType,Disposition,MetadataFile,Prope
 DRIVESET = ("DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,ExistingBitLockerKey,DriveId,"
             "SectorSize\n")
 KEY_STORE = "/lab/keystore"
-# Small, large, empty, deep, and names that are no ASCII.
+# Small, large, empty, deep, names that are no ASCII, and something for each of several drives.
 MAKE_SOURCE = f"""set -e
 mkdir -p /lab && mount -t tmpfs -o size=800M tmpfs /lab
 mkdir -p {SOURCE}/deep/er/and/deeper
 for number in $(seq 20); do head -c $((number * 977)) /dev/urandom >{SOURCE}/deep/file-$number.bin; done
 head -c {{large}} /dev/urandom >{SOURCE}/large.bin
 head -c {{block}} /dev/urandom >{SOURCE}/block.bin
+for number in $(seq 8); do head -c {{each}} /dev/urandom >{SOURCE}/part-$number.bin; done
 : >{SOURCE}/empty
 echo text >'{SOURCE}/deep/er/and/deeper/Grüße 日本語.txt'
 """
 HASHES = ("find . -type f ! -name DriveManifest.xml ! -path './System Volume*' ! -path './$*' "
           "-exec sha256sum {} +")
-FILES = 24
+FILES = 32
 # The vector code of libcrypto's SHA-256 costs twice as much as its scalar code when it is emulated, and
 # each opening of a volume by recovery password is two million rounds of it: bit 41 is SSSE3.
 ENVIRONMENT = "export OPENSSL_ia32cap=~0x20000000000;"
 
 
-def make_source(machine, large=3000000, block=1048576):
+def make_source(machine, large=3000000, block=1048576, each=300000):
     """Makes /lab in memory with the source below it; {path: hash}."""
-    machine.run_ok(MAKE_SOURCE.format(large=large, block=block))
+    machine.run_ok(MAKE_SOURCE.format(large=large, block=block, each=each))
     found = hashes_of(machine.run_ok(f"cd {SOURCE} && {HASHES}", 120).out)
     if len(found) != FILES:
         raise ValueError(f"the source has {len(found)} files")

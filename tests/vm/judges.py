@@ -8,7 +8,8 @@ MAPPING = "volume"
 
 def judge_drive(machine, report, label, device, key, wanted, thorough=False):
     """`device`: a whole disk, as /dev/NAME; `key`: the recovery password; `wanted`: {path: hash} of all
-    files that the drive must have. A thorough look mounts it with every driver there is."""
+    files of the job, of which some are on the drive. A thorough look mounts it with every driver there
+    is. Returns the paths of the files that are right."""
     name = device.removeprefix("/dev/")
     node = device + ("p1" if name[-1].isdigit() else "1")
     report.check(f"{label}: the kernel reads the partition table, also once more", machine.run(
@@ -23,10 +24,17 @@ def judge_drive(machine, report, label, device, key, wanted, thorough=False):
                          f"--key-file /tmp/key {node} {MAPPING}", 120)
     if not report.check(f"{label}: cryptsetup opens it by its recovery password", opened.status == 0,
                         opened if opened.status else ""):
-        return
-    for driver, mount in drivers(machine, report)[:None if thorough else 1]:
-        check_files(machine, report, f"{label}: {driver}", mount, wanted)
+        return set()
+    right = [check_files(machine, report, f"{label}: {driver}", mount, wanted)
+             for driver, mount in drivers(machine, report)[:None if thorough else 1]]
     machine.run_ok(f"cryptsetup close {MAPPING}")
+    return set.intersection(*right)
+
+
+def check_whole(report, found, wanted):
+    """`found`: for each drive the set of its files."""
+    report.check("each file is on one of the drives", sorted(path for drive in found for path in drive) ==
+                 sorted(wanted), [len(drive) for drive in found])
 
 
 def drivers(machine, report):
@@ -42,12 +50,12 @@ def drivers(machine, report):
 def check_files(machine, report, label, mount, wanted):
     mounted = machine.run(mount)
     if not report.check(f"{label} mounts it", mounted.status == 0, mounted if mounted.status else ""):
-        return
+        return set()
     found = jobs.hashes_of(machine.run(f"cd /mnt && {jobs.HASHES}", 120).out)
     machine.run_ok("umount /mnt")
-    different = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
-    report.check(f"{label} reads every file as it was, {len(wanted)} of them", not different and found,
-                 "" if not different else f"missing, too many or different: {different}")
+    wrong = sorted(path for path, digest in found.items() if wanted.get(path) != digest)
+    report.check(f"{label} reads every file as it was, {len(found)} of them", found and not wrong, wrong)
+    return found.keys() - set(wrong)
 
 
 def recovery_password(machine, job, drive_id):
