@@ -11,6 +11,7 @@ std::string_view to_string(Phase phase) {
     case Phase::kFinishing: return "finishing";
     case Phase::kVerifying: return "verifying";
     case Phase::kSealing: return "sealing";
+    case Phase::kErasing: return "erasing";
     case Phase::kSearching: return "searching";
     case Phase::kExporting: return "exporting";
     case Phase::kExtracting: return "extracting";

@@ -20,6 +20,7 @@ enum class Phase {
   kFinishing,
   kVerifying,
   kSealing,
+  kErasing,
   // Of a volume, whoever made it:
   kSearching,
   kExporting,
@@ -31,7 +32,7 @@ enum class Phase {
   kFailed,
 };
 
-inline constexpr std::size_t kPhases = 14;
+inline constexpr std::size_t kPhases = 15;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 

@@ -8,7 +8,10 @@
 namespace driveprep::report {
 namespace {
 
-bool counts(Phase phase) { return phase == Phase::kCopying || phase == Phase::kVerifying; }
+bool counts(const DriveProgress::Snapshot& now) {
+  return now.phase == Phase::kCopying || now.phase == Phase::kVerifying ||
+         (now.phase == Phase::kErasing && now.bytes_total > 0);
+}
 
 // 100 % is for what has ended.
 std::uint64_t percent(const DriveProgress::Snapshot& now) {
@@ -47,14 +50,16 @@ std::string progress_line(const std::string& drive_id, const DriveProgress::Snap
   if (const std::string what = trouble(snapshot); !what.empty()) {
     return joined({drive_id, phase, what, temperature(snapshot)}).substr(0, width);
   }
-  if (!counts(snapshot.phase)) return joined({drive_id, phase}).substr(0, width);
+  if (!counts(snapshot)) return joined({drive_id, phase}).substr(0, width);
   phase.resize(std::max(phase.size(), kPhaseWidth), ' ');
 
   const std::string done = std::to_string(percent(snapshot)) + " %";
   const std::string bytes =
       human_bytes(snapshot.bytes_done) + " of " + human_bytes(snapshot.bytes_total);
   const std::string files =
-      human_count(snapshot.files_done) + " of " + counted(snapshot.files_total, "file");
+      snapshot.phase == Phase::kErasing
+          ? ""
+          : human_count(snapshot.files_done) + " of " + counted(snapshot.files_total, "file");
   std::string rate;
   std::string left;
   if (meter.known()) {

@@ -37,8 +37,10 @@ MAY_INCLUDE = {
     "agent/prepare": LOWER + RECORDS + DECISIONS + ["agent/keys", "agent/volume"],
     "agent/volume": LOWER + RECORDS,
     "agent/keys": LOWER + RECORDS,
-    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys"],
-    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/cli"],  # main.cc
+    "agent/erase": LOWER + RECORDS + DECISIONS,
+    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/erase"],
+    "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/erase",
+                                                 "agent/cli"],  # main.cc
 }
 
 # Header prefix of a foreign library -> the directories that may include it.

@@ -1,0 +1,189 @@
+#include "agent/erase/erase_disk.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+#include "base/zeros.h"
+#include "drive/block/aligned_buffer.h"
+
+namespace driveprep::erase {
+namespace {
+
+constexpr std::uint64_t kPiece = 4 * kMiB;
+constexpr std::uint64_t kFlushEvery = kGiB;
+constexpr std::uint64_t kEnds = kMiB;
+constexpr std::size_t kSample = 4096;
+constexpr std::size_t kRandomSamples = 1000;
+constexpr std::array<std::string_view, 3> kNames = {"overwrite", "discard", "metadata"};
+
+class Erasing {
+ public:
+  Erasing(const EraseRequest& request, EraseReport& report)
+      : request_(request), disk_(request.disk), report_(report) {}
+
+  void run() {
+    report_.before = find_key_places(disk_, request_.partitions);
+    destroy_keys();
+    switch (request_.method) {
+      case Method::kOverwrite: overwrite(); break;
+      case Method::kDiscard: discard(); break;
+      case Method::kMetadata: break;
+    }
+    if (report_.stopped) return;
+    if (request_.remove_signatures) request_.remove_signatures();
+    disk_.flush();
+    report_.contents_gone = true;
+  }
+
+ private:
+  // Not zeros: a disk that reports zeros without having written them would keep the keys.
+  void destroy_keys() {
+    for (const KeyPlace& place : report_.before.places) {
+      block::AlignedBuffer noise(place.range.length);
+      if (RAND_bytes(uchars(noise.span()), static_cast<int>(noise.span().size())) != 1) {
+        throw Error(ErrorKind::kKey, "random-failed", "the random number generator failed",
+                    "Check that the system's generator works (dd if=/dev/random), then run again.");
+      }
+      disk_.write(place.range.offset, noise.span());
+    }
+    disk_.flush();
+    report_.destroyed = report_.before.places;
+    report_.metadata_destroyed = true;
+  }
+
+  bool stopping() {
+    if (request_.stop == nullptr || !*request_.stop) return false;
+    report_.stopped = true;
+    return true;
+  }
+
+  // The ends, where tables lie, last: until then the disk shows what it was.
+  void overwrite() {
+    const std::uint64_t size = disk_.size();
+    const std::uint64_t end = std::min(kEnds, size);
+    zero({end, size - std::min(size, 2 * end)});
+    zero({size - end, end});
+    zero({0, end});
+  }
+
+  void zero(const ByteRange& range) {
+    const block::AlignedBuffer zeros = zeros_of(std::min(kPiece, range.length));
+    std::uint64_t unflushed = 0;
+    for (std::uint64_t at = range.offset; at < range.end() && !stopping();) {
+      const std::uint64_t length = std::min(kPiece, range.end() - at);
+      disk_.write(at, zeros.span().first(length));
+      at += length;
+      unflushed += length;
+      if (request_.progress != nullptr) request_.progress->add_bytes(length);
+      if (unflushed >= kFlushEvery) {
+        disk_.flush();
+        unflushed = 0;
+      }
+    }
+    disk_.flush();
+  }
+
+  static block::AlignedBuffer zeros_of(std::uint64_t length) {
+    block::AlignedBuffer zeros(length);
+    std::ranges::fill(zeros.span(), std::byte{0});
+    return zeros;
+  }
+
+  void discard() {
+    for (std::uint64_t at = 0; at < disk_.size() && !stopping();) {
+      const std::uint64_t length = std::min(kFlushEvery, disk_.size() - at);
+      request_.discard({at, length});
+      at += length;
+      if (request_.progress != nullptr) request_.progress->add_bytes(length);
+    }
+  }
+
+  const EraseRequest& request_;
+  block::BlockDevice& disk_;
+  EraseReport& report_;
+};
+
+class Reading {
+ public:
+  Reading(const block::ReadableDevice& disk, Method method) : disk_(disk), method_(method) {}
+
+  void sample(std::uint64_t offset) {
+    const std::uint64_t length = std::min<std::uint64_t>(kSample, disk_.size() - offset);
+    const MutableByteView bytes = buffer_.span().first(length);
+    ++found_.samples;
+    try {
+      disk_.read(offset, bytes);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kBusy) throw;  // it is gone: nothing can be said of it
+      ++found_.unreadable;
+      fail(offset);
+      return;
+    }
+    if (all_zero(bytes)) {
+      ++found_.zero;
+      return;
+    }
+    ++found_.other;
+    if (method_ == Method::kOverwrite) fail(offset);
+  }
+
+  void whole(const ByteRange& range) {
+    ++found_.key_places;
+    for (std::uint64_t at = range.offset; at < range.end(); at += kSample) sample(at);
+  }
+
+  void fail(std::uint64_t offset) {
+    if (!found_.first_failed) found_.first_failed = offset;
+  }
+
+  ReadBack result() const { return found_; }
+
+ private:
+  const block::ReadableDevice& disk_;
+  Method method_;
+  block::AlignedBuffer buffer_{kSample};
+  ReadBack found_;
+};
+
+}  // namespace
+
+std::string_view to_string(Method method) { return kNames.at(static_cast<std::size_t>(method)); }
+
+std::optional<Method> method_from(std::string_view name) {
+  const auto found = std::ranges::find(kNames, name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<Method>(found - kNames.begin());
+}
+
+void erase_disk(const EraseRequest& request, EraseReport& report) {
+  Erasing(request, report).run();
+}
+
+ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
+                   std::uint64_t seed) {
+  Reading reading(disk, method);
+  for (const KeyPlace& place : before.places) reading.whole(place.range);
+  const std::uint64_t blocks = disk.size() / kSample;
+  std::vector<std::uint64_t> places = {0, blocks - 1};
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<std::uint64_t> any(0, blocks - 1);
+  for (std::size_t i = 0; i < kRandomSamples; ++i) places.push_back(any(random));
+  std::ranges::sort(places);
+  for (const std::uint64_t block : places) reading.sample(block * kSample);
+
+  // Read as a whole once more: nothing may lead to a volume, wherever it was.
+  std::vector<ByteRange> areas;
+  for (const KeyPlace& place : before.places) {
+    if (place.what == "volume header") {
+      areas.push_back({place.range.offset, disk.size() - place.range.offset});
+    }
+  }
+  const KeyPlaces left = find_key_places(disk, areas);
+  if (left.open_to_somebody()) reading.fail(left.places.front().range.offset);
+  return reading.result();
+}
+
+}  // namespace driveprep::erase

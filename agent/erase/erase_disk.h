@@ -1,0 +1,65 @@
+// Makes the contents of a disk unreadable: the keys of its BitLocker volumes first, so that from
+// the first second on nothing of them can be opened any more; then the rest, as chosen.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/erase/key_places.h"
+#include "agent/report/drive_progress.h"
+
+namespace driveprep::erase {
+
+enum class Method {
+  kOverwrite,  // zeros over the whole disk
+  kDiscard,    // the disk is told to forget everything; what it then gives back is its own affair
+  kMetadata,   // keys, tables and headers only
+};
+std::string_view to_string(Method method);  // "overwrite", "discard", "metadata"
+std::optional<Method> method_from(std::string_view name);
+
+struct EraseRequest {
+  block::BlockDevice& disk;
+  std::vector<ByteRange> partitions;  // of the table that is on it
+  Method method = Method::kOverwrite;
+  std::function<void(const ByteRange&)> discard = {};  // of kDiscard; throws
+  // Removes what a probe still finds: tables, file systems, members of arrays. Throws.
+  std::function<void()> remove_signatures = {};
+  report::DriveProgress* progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// What has been done; true also when something has failed or was stopped after it.
+struct EraseReport {
+  KeyPlaces before;
+  std::vector<KeyPlace> destroyed;  // in their order, durable
+  bool metadata_destroyed = false;  // all of `before.places`
+  bool contents_gone = false;       // the method came to its end
+  bool stopped = false;
+};
+
+// Fills `report` as it goes, so that it is true whenever an Error ends it. Errors are the device's.
+void erase_disk(const EraseRequest& request, EraseReport& report);
+
+struct ReadBack {
+  std::uint64_t samples = 0;  // of 4096 bytes
+  std::uint64_t zero = 0;
+  std::uint64_t other = 0;  // hold something
+  std::uint64_t unreadable = 0;
+  std::uint64_t key_places = 0;               // read whole
+  std::optional<std::uint64_t> first_failed;  // byte offset of what should not be there
+  bool ok() const { return !first_failed; }
+};
+
+// Reads samples, `disk` opened anew past the page cache: both ends, every former key place whole,
+// and a thousand places drawn by `seed`. After kOverwrite all are zeros; after the others no key
+// place leads to a volume any more.
+ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
+                   std::uint64_t seed);
+
+}  // namespace driveprep::erase
