@@ -14,7 +14,7 @@ from pathlib import Path
 LOWER = ["base", "drive/block", "drive/inventory", "drive/layout", "drive/guard", "drive/ntfs",
          "bitlocker", "keywrap", "keywrap/http", "keywrap/identity", "keywrap/vault",
          "keywrap/pkcs11"]
-RECORDS = ["agent/job", "agent/journal", "agent/manifest"]
+RECORDS = ["agent/job", "agent/journal", "agent/manifest", "agent/record"]
 DECISIONS = ["agent/plan", "agent/request", "agent/report"]
 
 # Module -> what it may include besides itself.
