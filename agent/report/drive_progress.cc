@@ -15,6 +15,7 @@ std::string_view to_string(Phase phase) {
     case Phase::kSearching: return "searching";
     case Phase::kExporting: return "exporting";
     case Phase::kExtracting: return "extracting";
+    case Phase::kWriting: return "writing";
     case Phase::kDone: return "done";
     case Phase::kIncomplete: return "incomplete";
     case Phase::kStopped: return "stopped";

@@ -25,6 +25,7 @@ enum class Phase {
   kSearching,
   kExporting,
   kExtracting,
+  kWriting,  // what an intake test writes
   // How it ended:
   kDone,
   kIncomplete,
@@ -32,7 +33,7 @@ enum class Phase {
   kFailed,
 };
 
-inline constexpr std::size_t kPhases = 15;
+inline constexpr std::size_t kPhases = 16;
 // "copying": for people and JSON.
 std::string_view to_string(Phase phase);
 

@@ -10,7 +10,7 @@ namespace {
 
 bool counts(const DriveProgress::Snapshot& now) {
   return now.phase == Phase::kCopying || now.phase == Phase::kVerifying ||
-         (now.phase == Phase::kErasing && now.bytes_total > 0);
+         now.phase == Phase::kWriting || (now.phase == Phase::kErasing && now.bytes_total > 0);
 }
 
 // 100 % is for what has ended.
@@ -56,10 +56,10 @@ std::string progress_line(const std::string& drive_id, const DriveProgress::Snap
   const std::string done = std::to_string(percent(snapshot)) + " %";
   const std::string bytes =
       human_bytes(snapshot.bytes_done) + " of " + human_bytes(snapshot.bytes_total);
-  const std::string files =
-      snapshot.phase == Phase::kErasing
-          ? ""
-          : human_count(snapshot.files_done) + " of " + counted(snapshot.files_total, "file");
+  // Where a drive is tested or erased there are no files.
+  const std::string files = snapshot.files_total == 0 ? ""
+                                                      : human_count(snapshot.files_done) + " of " +
+                                                            counted(snapshot.files_total, "file");
   std::string rate;
   std::string left;
   if (meter.known()) {

@@ -29,6 +29,8 @@ OTHER_WORDS = {
     "databox-device-unlock-key", "device-unlock-key",
     # where a statement about a drive comes from, and kinds of zones
     "ata-identify", "vpd-80", "vpd-89", "host-aware", "host-managed",
+    # how a sector differs that an intake test reads back
+    "few-bits", "old-run", "other-place",
     # events of the journal
     "drive-health", "drive-stalled",
     # headers of HTTP

@@ -36,11 +36,13 @@ MAY_INCLUDE = {
     **{module: LOWER + RECORDS for module in DECISIONS},
     "agent/prepare": LOWER + RECORDS + DECISIONS + ["agent/keys", "agent/volume"],
     "agent/volume": LOWER + RECORDS,
+    "agent/intake": LOWER + ["agent/report"],
     "agent/keys": LOWER + RECORDS,
     "agent/erase": LOWER + RECORDS + DECISIONS,
-    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/erase"],
+    "agent/cli": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/erase",
+                                                "agent/intake"],
     "agent": LOWER + RECORDS + DECISIONS + ["agent/prepare", "agent/volume", "agent/keys", "agent/erase",
-                                                 "agent/cli"],  # main.cc
+                                            "agent/intake", "agent/cli"],  # main.cc
 }
 
 # Header prefix of a foreign library -> the directories that may include it.
