@@ -11,30 +11,12 @@
 namespace driveprep::bitlocker {
 namespace {
 
-constexpr std::string_view kSignature = "-FVE-FS-";
 constexpr std::uint64_t kStep = 512;  // every copy starts on a sector
 constexpr std::uint64_t kChunk = 4 * kMiB;
 constexpr std::uint64_t kSmallVolume = 4 * kGiB;
 constexpr std::uint64_t kFirstCopy = 33 * kMiB;  // where the first one lies unless the MFT does
 constexpr std::uint64_t kHead = 512 * kMiB;
 constexpr std::uint64_t kAround = 64 * kMiB;  // of a likely place, on both sides
-
-// Where to look, in order. The rules of Windows are not fully known; see spec "Placement".
-std::vector<ByteRange> places(std::uint64_t size, bool everywhere) {
-  if (everywhere || size <= kSmallVolume) return {{0, size}};
-  std::vector<ByteRange> result{{0, kHead}};
-  const auto around = [&](std::uint64_t place) {
-    const std::uint64_t begin =
-        std::max(round_down(place - std::min(place, kAround), kChunk), kHead);
-    const std::uint64_t end = std::min(place + kAround, size);
-    if (begin < end) result.push_back({begin, end - begin});
-  };
-  const std::uint64_t third = (size - kFirstCopy) / 3;
-  for (const std::uint64_t step : {size / 9, third}) {
-    for (const std::uint64_t n : {1, 2}) around(kFirstCopy + n * step);
-  }
-  return result;
-}
 
 class Finder {
  public:
@@ -44,8 +26,8 @@ class Finder {
   std::optional<std::array<std::uint64_t, 3>> look(std::uint64_t offset, std::uint64_t length) {
     const MutableByteView chunk = chunk_.span().first(length);
     if (!read(offset, chunk)) return std::nullopt;
-    for (std::uint64_t at = 0; at + kSignature.size() <= length; at += kStep) {
-      if (as_text(chunk.subspan(at, kSignature.size())) != kSignature) continue;
+    for (std::uint64_t at = 0; at + kMetadataSignature.size() <= length; at += kStep) {
+      if (as_text(chunk.subspan(at, kMetadataSignature.size())) != kMetadataSignature) continue;
       if (auto offsets = copy_at(offset + at)) return offsets;
     }
     return std::nullopt;
@@ -83,10 +65,29 @@ class Finder {
 
 }  // namespace
 
+// The rules of Windows are not fully known; see spec "Placement".
+std::vector<ByteRange> likely_places(std::uint64_t size) {
+  if (size <= kSmallVolume) return {{0, size}};
+  std::vector<ByteRange> result{{0, kHead}};
+  const auto around = [&](std::uint64_t place) {
+    const std::uint64_t begin =
+        std::max(round_down(place - std::min(place, kAround), kChunk), kHead);
+    const std::uint64_t end = std::min(place + kAround, size);
+    if (begin < end) result.push_back({begin, end - begin});
+  };
+  const std::uint64_t third = (size - kFirstCopy) / 3;
+  for (const std::uint64_t step : {size / 9, third}) {
+    for (const std::uint64_t n : {1, 2}) around(kFirstCopy + n * step);
+  }
+  return result;
+}
+
 std::optional<std::array<std::uint64_t, 3>> find_copies(
     const block::ReadableDevice& partition, bool everywhere,
     const std::function<bool(std::uint64_t, std::uint64_t)>& on_progress) {
-  const std::vector<ByteRange> ranges = places(partition.size(), everywhere);
+  const std::uint64_t size = partition.size();
+  const std::vector<ByteRange> ranges =
+      everywhere ? std::vector<ByteRange>{{0, size}} : likely_places(size);
   std::uint64_t total = 0;
   for (const ByteRange& range : ranges) total += range.length;
   Finder finder(partition);

@@ -25,8 +25,12 @@ class Erasing {
       : request_(request), disk_(request.disk), report_(report) {}
 
   void run() {
-    report_.before = find_key_places(disk_, request_.partitions);
+    // What the headers lead to goes within a second; looking for the rest takes longer.
+    report_.before = named_key_places(disk_, request_.partitions);
     destroy_keys();
+    search_key_places(disk_, report_.before);
+    destroy_keys();
+    report_.metadata_destroyed = true;
     switch (request_.method) {
       case Method::kOverwrite: overwrite(); break;
       case Method::kDiscard: discard(); break;
@@ -39,19 +43,50 @@ class Erasing {
   }
 
  private:
-  // Not zeros: a disk that reports zeros without having written them would keep the keys.
+  // All that are not destroyed yet. A place that cannot be written does not save the others.
   void destroy_keys() {
+    std::optional<Error> failed;
+    std::vector<KeyPlace> done;
     for (const KeyPlace& place : report_.before.places) {
-      block::AlignedBuffer noise(place.range.length);
-      if (RAND_bytes(uchars(noise.span()), static_cast<int>(noise.span().size())) != 1) {
-        throw Error(ErrorKind::kKey, "random-failed", "the random number generator failed",
-                    "Check that the system's generator works (dd if=/dev/random), then run again.");
+      if (std::ranges::find(report_.destroyed, place.range, &KeyPlace::range) !=
+          report_.destroyed.end()) {
+        continue;
       }
-      disk_.write(place.range.offset, noise.span());
+      if (auto error = fill_with_noise(place.range)) {
+        if (!failed) failed = std::move(error);
+      } else {
+        done.push_back(place);
+      }
     }
     disk_.flush();
-    report_.destroyed = report_.before.places;
-    report_.metadata_destroyed = true;
+    std::ranges::move(done, std::back_inserter(report_.destroyed));
+    if (failed) throw *failed;
+  }
+
+  // Not zeros: a disk that reports zeros without having written them would keep the keys. Of a
+  // range with a bad block the others are written. An error counts even if trying again helps.
+  std::optional<Error> fill_with_noise(const ByteRange& range) {
+    block::AlignedBuffer noise(range.length);
+    if (RAND_bytes(uchars(noise.span()), static_cast<int>(noise.span().size())) != 1) {
+      throw Error(ErrorKind::kKey, "random-failed", "the random number generator failed",
+                  "Check that the system's generator works (dd if=/dev/random), then run again.");
+    }
+    const std::optional<Error> failed = write_failed(range.offset, noise.span());
+    for (std::uint64_t at = 0; failed && at < range.length; at += kSample) {
+      write_failed(range.offset + at,
+                   noise.span().subspan(at, std::min(kSample, range.length - at)));
+    }
+    return failed;
+  }
+
+  std::optional<Error> write_failed(std::uint64_t offset, ByteView data) {
+    try {
+      disk_.write(offset, data);
+      return std::nullopt;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kBusy) throw;  // it has gone
+      return error;
+    }
   }
 
   bool stopping() {
@@ -110,7 +145,8 @@ class Reading {
  public:
   Reading(const block::ReadableDevice& disk, Method method) : disk_(disk), method_(method) {}
 
-  void sample(std::uint64_t offset) {
+  // What it holds; empty when it cannot be read.
+  ByteView sample(std::uint64_t offset) {
     const std::uint64_t length = std::min<std::uint64_t>(kSample, disk_.size() - offset);
     const MutableByteView bytes = buffer_.span().first(length);
     ++found_.samples;
@@ -120,19 +156,28 @@ class Reading {
       if (error.kind() == ErrorKind::kBusy) throw;  // it is gone: nothing can be said of it
       ++found_.unreadable;
       fail(offset);
-      return;
+      return {};
     }
     if (all_zero(bytes)) {
       ++found_.zero;
-      return;
+    } else {
+      ++found_.other;
+      if (method_ == Method::kOverwrite) fail(offset);
     }
-    ++found_.other;
-    if (method_ == Method::kOverwrite) fail(offset);
+    return bytes;
   }
 
-  void whole(const ByteRange& range) {
+  // No block of it may hold what it held.
+  void whole(const KeyPlace& place) {
     ++found_.key_places;
-    for (std::uint64_t at = range.offset; at < range.end(); at += kSample) sample(at);
+    for (std::uint64_t at = 0; at < place.range.length; at += kSample) {
+      const ByteView now = sample(place.range.offset + at);
+      if (now.empty() || all_zero(now) || place.held.empty()) continue;
+      const std::size_t length = std::min<std::size_t>(now.size(), place.held.size() - at);
+      if (std::ranges::equal(now.first(length), ByteView(place.held).subspan(at, length))) {
+        fail(place.range.offset + at);
+      }
+    }
   }
 
   void fail(std::uint64_t offset) {
@@ -165,8 +210,8 @@ void erase_disk(const EraseRequest& request, EraseReport& report) {
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
                    std::uint64_t seed) {
   Reading reading(disk, method);
-  for (const KeyPlace& place : before.places) reading.whole(place.range);
-  const std::uint64_t blocks = disk.size() / kSample;
+  for (const KeyPlace& place : before.places) reading.whole(place);
+  const std::uint64_t blocks = round_up(disk.size(), kSample) / kSample;  // the last may be short
   std::vector<std::uint64_t> places = {0, blocks - 1};
   std::mt19937_64 random(seed);
   std::uniform_int_distribution<std::uint64_t> any(0, blocks - 1);
@@ -174,14 +219,8 @@ ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, M
   std::ranges::sort(places);
   for (const std::uint64_t block : places) reading.sample(block * kSample);
 
-  // Read as a whole once more: nothing may lead to a volume, wherever it was.
-  std::vector<ByteRange> areas;
-  for (const KeyPlace& place : before.places) {
-    if (place.what == "volume header") {
-      areas.push_back({place.range.offset, disk.size() - place.range.offset});
-    }
-  }
-  const KeyPlaces left = find_key_places(disk, areas);
+  // Looked for once more: nothing may lead to a volume, wherever it was.
+  const KeyPlaces left = find_key_places(disk, before.areas);
   if (left.open_to_somebody()) reading.fail(left.places.front().range.offset);
   return reading.result();
 }

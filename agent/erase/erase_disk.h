@@ -43,7 +43,8 @@ struct EraseReport {
   bool stopped = false;
 };
 
-// Fills `report` as it goes, so that it is true whenever an Error ends it. Errors are the device's.
+// Fills `report` as it goes, so that it is true whenever an Error ends it. Errors are the device's;
+// a place of keys that cannot be overwritten ends it only when all the others are.
 void erase_disk(const EraseRequest& request, EraseReport& report);
 
 struct ReadBack {
@@ -57,8 +58,8 @@ struct ReadBack {
 };
 
 // Reads samples, `disk` opened anew past the page cache: both ends, every former key place whole,
-// and a thousand places drawn by `seed`. After kOverwrite all are zeros; after the others no key
-// place leads to a volume any more.
+// and a thousand places drawn by `seed`. After kOverwrite all are zeros; after the others no block
+// of a key place holds what it held, and no search leads to a volume any more.
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
                    std::uint64_t seed);
 

@@ -11,21 +11,35 @@
 namespace driveprep::erase {
 
 struct KeyPlace {
-  std::string what;  // "metadata copy 2", "volume header", "relocated header"
-  ByteRange range;   // bytes from the start of the disk
+  // "metadata copy 2", "volume header", "relocated header", "reserved area"; "metadata" is a copy
+  // that no header led to, "unreadable" what could hide one.
+  std::string what;
+  ByteRange range;  // bytes from the start of the disk
+  Bytes held;       // what was there; empty when it could not be read
 };
 
 struct KeyPlaces {
-  std::vector<KeyPlace> places;
+  std::vector<KeyPlace> places;      // none inside one before it
   std::vector<std::string> volumes;  // identifiers, lower case, of those with a sound copy
+  std::vector<ByteRange> areas;      // where a volume may be: the disk, its partitions
 
   // Whether somebody with a password could still open something.
   bool open_to_somebody() const { return !volumes.empty(); }
 };
 
-// Looks at the disk as a whole, at its partitions, and at the place of the one partition that a
-// prepared drive has (its table may be lost): at what the headers name, and where the copies are
-// likely to be. What cannot be read is passed over.
+// What the headers lead to: of the disk as a whole, of its partitions, and of the one partition
+// that a prepared drive has (its table may be lost). Takes a moment. A header that cannot be read
+// leads nowhere. Throws kBusy when the disk has gone.
+KeyPlaces named_key_places(const block::ReadableDevice& disk,
+                           const std::vector<ByteRange>& partitions);
+
+// Adds what no header leads to, because it is destroyed or cannot be read or belongs to a newer
+// volume: looks for copies of the metadata where they are likely to be in each area, whichever
+// partition they belonged to. Of a large disk that is about 1 GiB an area. What cannot be read
+// there is a place, too. Throws kBusy when the disk has gone.
+void search_key_places(const block::ReadableDevice& disk, KeyPlaces& found);
+
+// Both.
 KeyPlaces find_key_places(const block::ReadableDevice& disk,
                           const std::vector<ByteRange>& partitions);
 

@@ -108,7 +108,7 @@ TEST_CASE("the places of the keys are found by the header, and without it") {
   REQUIRE(prepared.opens());
   const KeyPlaces found = find_key_places(prepared.disk, {kPartition});
   CHECK(found.volumes == std::vector{prepared.volume_id});
-  CHECK(found.places.size() == 5);  // three copies, header, relocated header
+  CHECK(found.places.size() == 6);  // three copies, header, relocated header, reserved area
   // The header gone, and the table too.
   prepared.disk.write(kPartition.offset, Bytes(8192));
   for (const auto& partitions : {std::vector{kPartition}, std::vector<ByteRange>()}) {
@@ -124,7 +124,7 @@ TEST_CASE("keys go first, each whole, and are safe on the disk before anything e
   };
   EraseReport report;
   erase_disk(prepared.request(Method::kOverwrite), report);
-  REQUIRE(report.destroyed.size() == 5);
+  REQUIRE(report.destroyed.size() == 6);
   for (std::size_t i = 0; i < report.destroyed.size(); ++i) {
     CHECK(written.at(i) == report.destroyed[i].range);
   }
@@ -169,7 +169,7 @@ TEST_CASE("whichever write fails: the report says what is destroyed, and that is
     CHECK(error_of([&] { erase_disk(prepared.request(Method::kOverwrite), report); }) ==
           "write/write-failed");
     CHECK_FALSE(report.contents_gone);
-    CHECK(report.metadata_destroyed == (n >= 5));
+    CHECK(report.metadata_destroyed == (n >= 6));
     if (report.metadata_destroyed) {
       CHECK_FALSE(prepared.opens());
       CHECK_FALSE(prepared.opens_by(report.before.places));
