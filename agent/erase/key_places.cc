@@ -18,8 +18,8 @@ constexpr std::uint64_t kSmallestArea = kMiB;
 constexpr std::uint64_t kGrain = 4096;
 constexpr std::uint64_t kStep = 512;
 constexpr std::uint64_t kChunk = kMiB;
-// No relocated header is larger; what a damaged copy says is not believed.
-constexpr std::uint64_t kMostOfArea = kMiB;
+// The relocated header of a To Go volume has 5 MiB; what a damaged copy says is not believed.
+constexpr std::uint64_t kMostOfArea = 16 * kMiB;
 // A disk full of signatures shall not fill the memory.
 constexpr std::size_t kMostHeld = 1024;
 
