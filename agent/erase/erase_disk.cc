@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <utility>
 
 #include "base/zeros.h"
 #include "drive/block/aligned_buffer.h"
@@ -115,10 +116,11 @@ class Erasing {
       if (request_.progress != nullptr) request_.progress->add_bytes(length);
       if (unflushed >= kFlushEvery) {
         disk_.flush();
-        unflushed = 0;
+        report_.covered += std::exchange(unflushed, 0);
       }
     }
     disk_.flush();
+    report_.covered += unflushed;
   }
 
   static block::AlignedBuffer zeros_of(std::uint64_t length) {
@@ -132,6 +134,7 @@ class Erasing {
       const std::uint64_t length = std::min(kFlushEvery, disk_.size() - at);
       request_.discard({at, length});
       at += length;
+      report_.covered += length;
       if (request_.progress != nullptr) request_.progress->add_bytes(length);
     }
   }

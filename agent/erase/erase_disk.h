@@ -39,6 +39,7 @@ struct EraseReport {
   KeyPlaces before;
   std::vector<KeyPlace> destroyed;  // in their order, durable
   bool metadata_destroyed = false;  // all of `before.places`
+  std::uint64_t covered = 0;        // bytes zeroed, durable, or discarded; how far it came
   bool contents_gone = false;       // the method came to its end
   bool stopped = false;
 };

@@ -142,6 +142,7 @@ TEST_CASE("after each method nothing opens the volume") {
     CHECK_FALSE(prepared.opens_by(report.before.places));
     CHECK(find_key_places(prepared.disk, {kPartition}).volumes.empty());
     CHECK(read_back(prepared.disk, report.before, method, 1).ok());
+    CHECK(report.covered == (method == Method::kMetadata ? 0 : kSize));
     if (method != Method::kOverwrite) continue;
     Bytes all(kSize);
     prepared.disk.read(0, all);
@@ -169,6 +170,7 @@ TEST_CASE("whichever write fails: the report says what is destroyed, and that is
     CHECK(error_of([&] { erase_disk(prepared.request(Method::kOverwrite), report); }) ==
           "write/write-failed");
     CHECK_FALSE(report.contents_gone);
+    CHECK(report.covered < kSize);
     CHECK(report.metadata_destroyed == (n >= 6));
     if (report.metadata_destroyed) {
       CHECK_FALSE(prepared.opens());
