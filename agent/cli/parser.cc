@@ -11,6 +11,7 @@
 #include "agent/cli/key_commands.h"
 #include "agent/cli/keystore_commands.h"
 #include "agent/cli/output.h"
+#include "agent/cli/report_command.h"
 #include "agent/cli/test_command.h"
 #include "agent/cli/volume_commands.h"
 #include "agent/plan/build_plan.h"
@@ -152,6 +153,7 @@ void add_commands(CLI::App& app, Parsed& p) {
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
   add_drives(app, p);
   add_test_command(app, p.command);
+  add_report_command(app, p.command);
   add_key_commands(app, p.command);
   add_keystore_commands(app, p.command);
   add_volume_commands(app, p.command);

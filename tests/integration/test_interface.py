@@ -121,7 +121,8 @@ class Interface(harness.Case):
         self.assertIn("init, plan, prepare", result.err)
 
     def test_help_fits_a_terminal_and_says_what_is_written_where(self):
-        for command in ([], ["drives"], ["test"], *COMMANDS, *((["volume", *words]) for words in VOLUME_COMMANDS),
+        for command in ([], ["drives"], ["test"], ["report"], *COMMANDS,
+                        *((["volume", *words]) for words in VOLUME_COMMANDS),
                         *((["keystore", word]) for word in KEYSTORE_COMMANDS)):
             with self.subTest(command=command):
                 text = self.run_ok(*command, "--help").out

@@ -1,0 +1,27 @@
+// What a signed record says, for people and for scripts.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "agent/record/signed_record.h"
+#include "base/error.h"
+
+namespace driveprep::cli {
+
+enum class Signer { kOwn, kOther };
+
+// One file that was to be checked.
+struct RecordFile {
+  std::string path;
+  std::optional<record::CheckedRecord> record;  // when its signature fits the key that it must fit
+  Signer signer = Signer::kOther;
+  std::optional<Error> error;
+};
+
+// Lines without the last line feed. Members that are not there are left out, unknown ones, too.
+std::string record_text(const RecordFile& file);
+nlohmann::ordered_json record_json(const RecordFile& file);
+
+}  // namespace driveprep::cli

@@ -1,0 +1,106 @@
+#include "agent/record/wipe_consistency.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/ascii.h"
+#include "base/error.h"
+
+namespace driveprep::record {
+namespace {
+
+using nlohmann::ordered_json;
+using Pointer = ordered_json::json_pointer;
+
+// What is wrong, for the end of a sentence about the record.
+struct Contradiction {
+  std::string text;
+};
+
+const ordered_json& member(const ordered_json& record, const char* path) {
+  const Pointer pointer(path);
+  if (!record.contains(pointer)) throw Contradiction{"it lacks " + std::string(path)};
+  return record.at(pointer);
+}
+
+std::string text(const ordered_json& record, const char* path) {
+  const ordered_json& value = member(record, path);
+  if (!value.is_string()) throw Contradiction{std::string(path) + " is not a string"};
+  return value.get<std::string>();
+}
+
+std::string one_of(const ordered_json& record, const char* path,
+                   const std::array<std::string_view, 3>& known) {
+  std::string word = text(record, path);
+  if (std::ranges::find(known, word) == known.end()) {
+    throw Contradiction{std::string(path) + " is none of " + std::string(known[0]) + ", " +
+                        std::string(known[1]) + " and " + std::string(known[2])};
+  }
+  return word;
+}
+
+// "2026-11-21T21:57:03Z", also with a fraction, without its Z: such texts are ordered as the times
+// are.
+std::string utc_time(const ordered_json& record, const char* path) {
+  constexpr std::string_view kForm = "0000-00-00T00:00:00";
+  const std::string time = text(record, path);
+  const auto fits = [&](std::size_t i) {
+    if (i == kForm.size()) return time[i] == '.';
+    if (i > kForm.size()) return ascii::is_digit(time[i]);
+    return kForm[i] == '0' ? ascii::is_digit(time[i]) : time[i] == kForm[i];
+  };
+  bool good = time.size() > kForm.size() && time.back() == 'Z' && time[time.size() - 2] != '.';
+  for (std::size_t i = 0; good && i + 1 < time.size(); ++i) good = fits(i);
+  if (!good) {
+    throw Contradiction{std::string(path) + " is not a time in UTC, such as 2026-11-21T21:57:03Z"};
+  }
+  return time.substr(0, time.size() - 1);
+}
+
+void require_success(const ordered_json& record, const std::string& method) {
+  if (member(record, "/metadata_destroyed") != true) {
+    throw Contradiction{"it says wiped, and that not all metadata was destroyed"};
+  }
+  if (!member(record, "/error").is_null()) {
+    throw Contradiction{"it says wiped, and names an error"};
+  }
+  if (method == "discard") return;  // what a drive gives back after it is its own affair
+  const ordered_json& failed = member(record, "/read_back/failed");
+  if (!failed.is_number_integer() || failed != 0) {
+    throw Contradiction{"it says wiped, and not that every sample read back was as it should be"};
+  }
+}
+
+void check(const ordered_json& record) {
+  const ordered_json& schema = member(record, "/schema");
+  if (!schema.is_number_integer() || schema != 1) {
+    throw Contradiction{"its schema is not 1, the one that this driveprep knows"};
+  }
+  if (text(record, "/kind") != "wipe") throw Contradiction{"its kind is not wipe"};
+  const std::string result = one_of(record, "/result", {"wiped", "stopped", "failed"});
+  const std::string method = one_of(record, "/method", {"overwrite", "discard", "metadata"});
+  if (!member(record, "/drive").is_object()) throw Contradiction{"/drive is not an object"};
+  if (utc_time(record, "/ended") < utc_time(record, "/started")) {
+    throw Contradiction{"it ended before it started"};
+  }
+  if (result == "wiped") require_success(record, method);
+}
+
+}  // namespace
+
+void check_wipe_consistency(const ordered_json& record, const std::string& name) {
+  try {
+    check(record);
+  } catch (const Contradiction& contradiction) {
+    throw Error(
+        ErrorKind::kVerification, "record-inconsistent",
+        name + " cannot be true as it stands: " + contradiction.text,
+        "Do not rely on it, though its signature fits; look at what else its author says of "
+        "this drive, or wipe the drive again.");
+  }
+}
+
+}  // namespace driveprep::record

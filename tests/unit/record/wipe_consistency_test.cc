@@ -1,0 +1,94 @@
+#include "agent/record/wipe_consistency.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/scratch.h"
+
+using namespace driveprep;
+using nlohmann::ordered_json;
+
+namespace {
+
+constexpr const char* kInconsistent = "verification/record-inconsistent";
+
+ordered_json wiped() {
+  return ordered_json::parse(R"({
+    "schema": 1, "kind": "wipe", "started": "2026-11-21T21:57:03Z",
+    "ended": "2026-11-21T21:57:03Z", "result": "wiped", "error": null,
+    "drive": {"serial": "WD-1"}, "method": "overwrite", "metadata_destroyed": true,
+    "read_back": {"samples": 2, "zero": 2, "other": 0, "unreadable": 0, "failed": 0}})");
+}
+
+std::string code(const ordered_json& record) {
+  return test::error_of([&] { record::check_wipe_consistency(record, "record.json"); });
+}
+
+std::string with(const char* path, const ordered_json& value) {
+  ordered_json record = wiped();
+  record[ordered_json::json_pointer(path)] = value;
+  return code(record);
+}
+
+}  // namespace
+
+TEST_CASE("a record of a wipe that makes sense is accepted") {
+  CHECK(code(wiped()).empty());
+  CHECK(with("/ended", "2026-11-21T21:57:03.5Z").empty());
+  CHECK(with("/ended", "2027-01-01T00:00:00Z").empty());
+  CHECK(with("/drive/serial", nullptr).empty());
+}
+
+TEST_CASE("a wipe that was done left nothing behind") {
+  CHECK(with("/metadata_destroyed", false) == kInconsistent);
+  CHECK(with("/metadata_destroyed", "true") == kInconsistent);
+  CHECK(with("/read_back/failed", 1) == kInconsistent);
+  CHECK(with("/read_back/failed", 0.5) == kInconsistent);
+  CHECK(with("/read_back", nullptr) == kInconsistent);
+  CHECK(with("/error", {{"code", "device-failed"}, {"message", ""}}) == kInconsistent);
+  ordered_json record = wiped();
+  record["method"] = "discard";
+  record["read_back"]["failed"] = 7;
+  CHECK(code(record).empty());
+  record["metadata_destroyed"] = false;
+  CHECK(code(record) == kInconsistent);
+}
+
+TEST_CASE("a wipe that was stopped or failed may have left anything") {
+  for (const char* result : {"stopped", "failed"}) {
+    ordered_json record = wiped();
+    record["result"] = result;
+    record["metadata_destroyed"] = false;
+    record["error"] = {{"code", "device-failed"}, {"message", "..."}};
+    record["read_back"] = nullptr;
+    CHECK(code(record).empty());
+  }
+}
+
+TEST_CASE("a wipe ends after it has started, and both are times") {
+  CHECK(with("/ended", "2026-11-21T21:57:02Z") == kInconsistent);
+  CHECK(with("/started", "2026-11-21T21:57:03.25Z") == kInconsistent);
+  for (const char* time :
+       {"", "Z", "2026-11-21", "2026-11-21T21:57:03", "2026-11-21T21:57:03+01:00",
+        "2026-11-21 21:57:03Z", "2026-11-21T21:57:03.Z", "2026-11-21T21:57:031Z",
+        "2026-11-21T21:57:03.1.2Z", "x026-11-21T21:57:03Z"}) {
+    CAPTURE(time);
+    CHECK(with("/started", time) == kInconsistent);
+  }
+  CHECK(with("/started", 5) == kInconsistent);
+}
+
+TEST_CASE("words and versions that are not known are no success") {
+  CHECK(with("/schema", 2) == kInconsistent);
+  CHECK(with("/schema", 1.0) == kInconsistent);
+  CHECK(with("/kind", "burn") == kInconsistent);
+  CHECK(with("/result", "clean") == kInconsistent);
+  CHECK(with("/method", "shred") == kInconsistent);
+  CHECK(with("/drive", "WD-1") == kInconsistent);
+  for (const char* name : {"schema", "kind", "result", "error", "method", "metadata_destroyed",
+                           "drive", "started", "ended", "read_back"}) {
+    ordered_json record = wiped();
+    record.erase(name);
+    CAPTURE(name);
+    CHECK(code(record) == kInconsistent);
+  }
+}
