@@ -123,19 +123,32 @@ std::string heading(const RecordFile& file) {
                     : "signature good";
 }
 
+std::string signer_text(const RecordFile& file) {
+  const std::string whose = file.signer == Signer::kOwn ? "this machine's key"
+                            : file.demanded             ? "the key of --key"
+                                                        : "another key";
+  return whose + " (kid " + file.record->key.kid() + ")";
+}
+
 }  // namespace
+
+bool is_wipe(const ordered_json& record) {
+  const auto kind = record.find("kind");
+  return kind != record.end() && *kind == "wipe";
+}
 
 std::string record_text(const RecordFile& file) {
   const std::string first = printable_line(file.path) + ": " + heading(file);
   if (!file.record) return first;
   Rows rows(file.record->record);
-  rows.add("Record", rows.at("/kind"));
+  const std::string kind = rows.at("/kind");
+  rows.add("Record", is_wipe(file.record->record)
+                         ? kind
+                         : with_remark(kind, "not known here: only its signature was checked"));
   add_drive(rows);
   add_work(rows);
   add_origin(rows);
-  const std::string kid = file.record->key.kid();
-  rows.add("Signed by", file.signer == Signer::kOwn ? "this machine's key (kid " + kid + ")"
-                                                    : "another key (kid " + kid + ")");
+  rows.add("Signed by", signer_text(file));
   return first + "\n" + rows.take();
 }
 

@@ -17,8 +17,12 @@ struct RecordFile {
   std::string path;
   std::optional<record::CheckedRecord> record;  // when its signature fits the key that it must fit
   Signer signer = Signer::kOther;
+  bool demanded = false;  // by --key, and it is that key
   std::optional<Error> error;
 };
+
+// Its contents are known here, and checked.
+bool is_wipe(const nlohmann::ordered_json& record);
 
 // Lines without the last line feed. Members that are not there are left out, unknown ones, too.
 std::string record_text(const RecordFile& file);

@@ -40,7 +40,8 @@ std::optional<PublicKey> demanded_key(const std::string& file) {
 
 RecordFile check_file(const std::string& path, const std::optional<PublicKey>& own,
                       const std::optional<PublicKey>& demanded) {
-  RecordFile file{.path = path, .record = {}, .signer = Signer::kOther, .error = {}};
+  RecordFile file{
+      .path = path, .record = {}, .signer = Signer::kOther, .demanded = false, .error = {}};
   try {
     CheckedRecord checked = record::check_record(
         posix::read_file(path, record::kMaxRecordBytes, ErrorKind::kUsage), path);
@@ -51,11 +52,9 @@ RecordFile check_file(const std::string& path, const std::optional<PublicKey>& o
                   "Whoever signed it, it was not the owner of that key: do not rely on it.");
     }
     if (own == checked.key) file.signer = Signer::kOwn;
+    file.demanded = demanded.has_value();
     file.record = std::move(checked);
-    const auto kind = file.record->record.find("kind");
-    if (kind != file.record->record.end() && *kind == "wipe") {
-      record::check_wipe_consistency(file.record->record, path);
-    }
+    if (is_wipe(file.record->record)) record::check_wipe_consistency(file.record->record, path);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kInternal) throw;
     file.error = error;

@@ -180,6 +180,8 @@ void write_record(const fs::path& path, std::string_view text) {
 }
 
 void require_writable(const fs::path& path) {
+  if (path.empty())
+    throw SystemError(ErrorKind::kWrite, "create-failed", "create a record", ENOENT);
   struct stat status {};
   if (::lstat(path.c_str(), &status) == 0) refuse_existing(path);
   // Really made, and gone at once: permissions alone do not tell of a read-only or full file

@@ -189,6 +189,7 @@ class Report(harness.Case):
         as_jwk = harness.write_file(self.work, "key.jwk", json.dumps(self.signer.jwk).encode())
         for key in (pem, as_jwk):
             self.assertEqual(self.check(path, options=["--key", key]).status, 0)
+            self.assertIn("the key of --key (kid", self.run_ok("report", "--check", path, "--key", key).out)
         other = harness.write_file(self.work, "other.pem", Signer().public_pem())
         entry = self.assert_refused(good, VERIFICATION, "record-key", ["--key", other])
         self.assertIsNone(entry["record"])
@@ -249,7 +250,9 @@ class Report(harness.Case):
         text = self.run_ok("report", "--check", self.file(self.signer.sign(failed))).out
         self.assertIn("write at 5 GB: I/O error (device-failed)", text)
         other_kind = {"schema": 9, "kind": "weighed", "drive": {"serial": "WD-1"}}
-        self.assertIn("WD-1", self.run_ok("report", "--check", self.file(self.signer.sign(other_kind))).out)
+        text = self.run_ok("report", "--check", self.file(self.signer.sign(other_kind))).out
+        self.assertIn("WD-1", text)
+        self.assertIn("only its signature was checked", text)
 
     def test_several_files_are_all_told_and_the_worst_decides(self):
         good = self.file(self.signer.sign(WIPE), "good.json")

@@ -190,6 +190,13 @@ TEST_CASE("what two readers could understand differently is no record") {
   CHECK(code("[" + good + "]") == kMalformed);
 }
 
+TEST_CASE("a record may be nested seven deep") {
+  const Signer signer;
+  ordered_json record = {{"level", 7}};
+  for (int level = 6; level > 0; --level) record = {{"level", record}};
+  CHECK(code(record::sign_record(record, signer.key)).empty());
+}
+
 TEST_CASE("text without end is not read") {
   std::string text(record::kMaxRecordBytes + 1, ' ');
   text.front() = '{';
@@ -220,5 +227,6 @@ TEST_CASE("a record is written once, for everybody to read") {
   const fs::path lost = scratch / "missing" / "record.json";
   CHECK(error_of([&] { record::write_record(lost, "x"); }) == "write/create-failed");
   CHECK(error_of([&] { record::require_writable(lost); }) == "write/create-failed");
+  CHECK(error_of([&] { record::require_writable(""); }) == "write/create-failed");
   CHECK(error_of([&] { record::require_writable("/proc/record.json"); }) == "write/create-failed");
 }
