@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/secret_bytes.h"
+#include "agent/cli/disk_choice.h"
 
 namespace driveprep::cli {
 
@@ -36,11 +36,17 @@ struct DrivesOptions {
   std::optional<std::string> explain;  // only this one, with everything that is known
 };
 
+struct WipeOptions : DiskOptions {
+  std::string method;  // "overwrite", "discard", "metadata"; empty: what suits the disk
+  std::string record;  // where the record goes; empty: a name of its own, here
+};
+
 struct RequestOptions : CommonOptions {
   bool reveal_keys = false;
 };
 
 int run_drives(const DrivesOptions& options);
+int run_wipe(const WipeOptions& options);
 int run_init(const CommonOptions& options);
 int run_plan(const PlanOptions& options);
 int run_prepare(const PrepareOptions& options);

@@ -26,6 +26,7 @@ struct Parsed {
   VerifyOptions verify;
   RequestOptions request;
   DrivesOptions drives;
+  WipeOptions wipe;
   CommonOptions init;
   CommonOptions status;
   std::function<int()> command;
@@ -87,6 +88,31 @@ void add_drives(CLI::App& app, Parsed& p) {
       "Writes:\n  nothing; as root it asks the drives themselves for serial number and health\n\n"
       "Example:\n  sudo driveprep drives --explain WD-WX51A1234567");
   drives->callback([&p] { p.command = [&p] { return run_drives(p.drives); }; });
+}
+
+void add_wipe(CLI::App& app, Parsed& p) {
+  CLI::App* wipe = app.add_subcommand(
+      "wipe", "Make a drive unreadable for good: keys first, then the\nrest; with a signed record");
+  wipe->add_option("SERIAL", p.wipe.disk, "The disk: its serial number, name or path")
+      ->required()
+      ->type_name("");
+  wipe->add_option("--method", p.wipe.method,
+                   "overwrite (zeros over everything), discard, or metadata\n(keys and tables "
+                   "only); default: what suits the disk")
+      ->type_name("METHOD");
+  wipe->add_option("--record", p.wipe.record,
+                   "Where the signed record goes; default: a new file\nwipe-SERIAL-TIME.json here")
+      ->type_name("FILE");
+  wipe->add_option("--confirm", p.wipe.confirm, "Agree, by the disk's serial number")
+      ->type_name("SERIAL")
+      ->allow_extra_args(false);
+  add_accept(*wipe, p.wipe.accept);
+  wipe->add_flag("--json", p.wipe.json, kJsonWithProgress);
+  wipe->footer(
+      "Writes:\n  the whole disk; the record; on first use the key that signs records\n  "
+      "($XDG_STATE_HOME/driveprep/record-key.pem)\n\n"
+      "Example:\n  sudo driveprep wipe WD-WX51A1234567");
+  wipe->callback([&p] { p.command = [&p] { return run_wipe(p.wipe); }; });
 }
 
 void add_prepare(CLI::App& app, Parsed& p) {
@@ -152,6 +178,7 @@ void add_commands(CLI::App& app, Parsed& p) {
       ->add_flag("--reveal-keys", p.request.reveal_keys,
                  "Put the recovery passwords in (mode 0600, recorded\nin the journal)");
   add_drives(app, p);
+  add_wipe(app, p);
   add_test_command(app, p.command);
   add_report_command(app, p.command);
   add_key_commands(app, p.command);

@@ -1,0 +1,188 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/disk_choice.h"
+#include "agent/cli/output.h"
+#include "agent/cli/stop_signals.h"
+#include "agent/cli/wipe_record.h"
+#include "agent/erase/erase_disk.h"
+#include "agent/record/record_key.h"
+#include "agent/record/signed_record.h"
+#include "agent/report/progress_display.h"
+#include "agent/report/sizes.h"
+#include "drive/block/discard.h"
+#include "drive/layout/wipe.h"
+
+namespace driveprep::cli {
+namespace {
+
+using erase::Method;
+
+bool discards(const inventory::DiskFacts& disk) {
+  return disk.largest_discard.known() && disk.largest_discard.value() > 0;
+}
+
+Method method_for(const WipeOptions& options, const inventory::DiskFacts& disk) {
+  if (options.method.empty()) {
+    const bool turns = !disk.rotational.known() || disk.rotational.value();
+    return !turns && discards(disk) ? Method::kDiscard : Method::kOverwrite;
+  }
+  const std::optional<Method> method = erase::method_from(options.method);
+  if (!method) {
+    throw Error(ErrorKind::kUsage, "wipe-method", "there is no method \"" + options.method + "\"",
+                "Use overwrite, discard or metadata.");
+  }
+  if (*method == Method::kDiscard && !discards(disk)) {
+    throw Error(ErrorKind::kRefused, "discard-unsupported",
+                disk.node.string() + " takes no discard, or its connection passes none on",
+                "Use --method overwrite.");
+  }
+  return *method;
+}
+
+std::string what_happens(Method method) {
+  constexpr std::array<const char*, 3> kHow = {
+      "by overwriting the whole disk with zeros", "by telling the disk to forget everything",
+      "by destroying keys, tables and headers; other data stays on the disk"};
+  return std::string(
+             "Everything on it will be destroyed for good: first the keys of its BitLocker "
+             "volumes, then ") +
+         kHow.at(static_cast<std::size_t>(method)) + ".";
+}
+
+std::optional<std::string> warning_of(const guard::DiskCase& disk) {
+  if (!disk.finished_for.known() || disk.finished_for.value().empty()) return std::nullopt;
+  return "It was prepared for the job " + disk.finished_for.value() +
+         " on this machine: if it was not shipped yet, that work is lost";
+}
+
+std::string file_of(const WipeOptions& options, const std::string& drive_id) {
+  if (!options.record.empty()) return options.record;
+  std::string time = FileTime::now().iso8601();
+  std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
+  return "wipe-" + drive_id + "-" + time + ".json";
+}
+
+std::vector<ByteRange> partitions_of(const guard::DiskCase& disk) {
+  const auto& signatures = disk.disk.opened.signatures;
+  return signatures.known() ? signatures.value().partitions : std::vector<ByteRange>();
+}
+
+// What is wrong with what was read back; nullopt when nothing is.
+std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome) {
+  if (!outcome.read_back || outcome.read_back->ok()) return std::nullopt;
+  return Error(ErrorKind::kVerification, "wipe-incomplete",
+               name + " still holds something at byte " +
+                   std::to_string(*outcome.read_back->first_failed) + " that should be gone",
+               "Do not let this drive out of your hands: wipe it once more, or destroy it.");
+}
+
+void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProgress& progress) {
+  block::FileDevice& device = drive.device();
+  const erase::EraseRequest request{
+      .disk = device,
+      .partitions = partitions_of(drive.candidate().disk()),
+      .method = outcome.method,
+      .discard = [&](const ByteRange& range) { block::discard(device, range); },
+      .remove_signatures =
+          [&] {
+            layout::wipe(device, {0, device.size()}, std::nullopt);
+          },
+      .progress = &progress,
+      .stop = &stop_requested()};
+  progress.begin(report::Phase::kErasing, outcome.method == Method::kMetadata ? 0 : device.size());
+  erase::erase_disk(request, outcome.report);
+  if (outcome.report.stopped) return;
+  progress.begin(report::Phase::kVerifying);
+  outcome.read_back = erase::read_back(*drive.open_for_reading(), outcome.report.before,
+                                       outcome.method, std::random_device()());
+  if (const auto wrong = judged(device.name(), outcome)) throw *wrong;
+  drive.show_table_to_kernel();
+}
+
+// Fills in whatever happens: the record is of what was done, not of what was meant.
+WipeOutcome wiped(guard::ArmedDrive& drive, Method method, bool json) {
+  WipeOutcome outcome;
+  outcome.method = method;
+  outcome.started = FileTime::now();
+  outcome.health_before = drive.health();
+  report::DriveProgress progress(drive.drive_id());
+  const CleanStop clean_stop;
+  {
+    const report::ProgressDisplay display(
+        {&progress}, json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
+        &stop_requested());
+    try {
+      run_steps(drive, outcome, progress);
+    } catch (const Error& error) {
+      if (error.code() != "table-not-read") outcome.error = error;
+    }
+    progress.begin(outcome.error            ? report::Phase::kFailed
+                   : outcome.report.stopped ? report::Phase::kStopped
+                                            : report::Phase::kDone);
+  }
+  outcome.health_after = drive.health();
+  outcome.ended = FileTime::now();
+  return outcome;
+}
+
+void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
+                   const std::string& file) {
+  const std::size_t volumes = outcome.report.before.volumes.size();
+  std::string text = drive_id + "  ";
+  text += outcome.error ? "NOT WIPED"
+          : outcome.report.stopped
+              ? "stopped: NOT WIPED as a whole"
+              : "wiped (" + std::string(erase::to_string(outcome.method)) + ")";
+  text += outcome.report.metadata_destroyed
+              ? "; the keys of " + report::counted(volumes, "BitLocker volume") + " are destroyed"
+              : "; the keys of its volumes are NOT destroyed";
+  if (outcome.read_back) {
+    text += "; " + report::counted(outcome.read_back->samples, "sample") +
+            " read back: " + std::to_string(outcome.read_back->zero) + " zero, " +
+            std::to_string(outcome.read_back->other) + " other, " +
+            std::to_string(outcome.read_back->unreadable) + " unreadable";
+  }
+  print(text);
+  print("Record: " + file + " (driveprep report --check " + file + ")");
+}
+
+}  // namespace
+
+int run_wipe(const WipeOptions& options) {
+  // A drive that was prepared and has come back, or never left, is what is wiped; a worn one, too.
+  DiskChoice choice(options, {"disk-already-prepared", "disk-bad-sectors", "disk-too-large"});
+  const guard::DiskCase& disk = choice.candidate().disk();
+  const Method method = method_for(options, disk.disk);
+  const std::string file = file_of(options, choice.candidate().drive_id());
+  // Nothing is destroyed that cannot be recorded.
+  record::require_writable(file);
+  const record::RecordKey key = record::RecordKey::load_or_make();
+
+  const std::optional<guard::VettedDrive> vetted =
+      choice.vet(warning_of(disk), what_happens(method));
+  if (!vetted) {
+    note("\ndriveprep: stopped");
+    return stop_exit_status();
+  }
+  guard::ArmedDrive drive = guard::arm(*vetted);
+  const WipeOutcome outcome = wiped(drive, method, options.json);
+  const nlohmann::ordered_json record = wipe_record(drive.candidate().disk(), outcome);
+  record::write_record(file, record::sign_record(record, key));
+  if (options.json) {
+    print_json({{"schema", 1}, {"file", file}, {"record", record}});
+  } else {
+    print_outcome(drive.drive_id(), outcome, file);
+  }
+  if (outcome.error) {
+    print_error(*outcome.error);
+    return static_cast<int>(outcome.error->kind());
+  }
+  return outcome.report.stopped ? stop_exit_status() : 0;
+}
+
+}  // namespace driveprep::cli

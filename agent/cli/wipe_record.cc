@@ -1,0 +1,121 @@
+#include "agent/cli/wipe_record.h"
+
+#include <pwd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/cli/job_session.h"
+#include "agent/prepare/drive_health.h"
+
+namespace driveprep::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string host_name() {
+  utsname names{};
+  return ::uname(&names) == 0 ? names.nodename : "";
+}
+
+std::string user_name() {
+  const passwd* user = ::getpwuid(::geteuid());
+  return user != nullptr ? user->pw_name : std::to_string(::geteuid());
+}
+
+void put(ordered_json& drive, const char* name, const std::optional<inventory::Statement>& told) {
+  drive[name] = told ? ordered_json(told->value) : ordered_json(nullptr);
+}
+
+template <typename T>
+ordered_json or_null(const inventory::Fact<T>& fact) {
+  return fact.known() ? ordered_json(fact.value()) : ordered_json(nullptr);
+}
+
+ordered_json drive_json(const guard::DiskCase& disk) {
+  const inventory::DiskFacts& facts = disk.disk;
+  const inventory::DriveIdentity identity = facts.identity();
+  ordered_json drive = {{"id", disk.request.drive_id}};
+  put(drive, "serial", identity.serial);
+  drive["serial_source"] = identity.serial
+                               ? ordered_json(inventory::to_string(identity.serial->source))
+                               : ordered_json(nullptr);
+  put(drive, "model", identity.model);
+  put(drive, "firmware", identity.firmware);
+  put(drive, "wwn", identity.wwn);
+  drive["bytes"] = or_null(facts.bytes);
+  drive["logical_sector"] = or_null(facts.logical_sector);
+  drive["physical_sector"] = or_null(facts.physical_sector);
+  drive["bus"] = facts.reports.known()
+                     ? ordered_json(inventory::to_string(facts.reports.value().bus))
+                     : ordered_json(nullptr);
+  drive["bus_path"] = facts.bus_path;
+  drive["device"] = facts.node.string();
+  drive["disk_sequence"] = nullptr;
+  if (facts.handle.known() && facts.handle.value().sequence) {
+    drive["disk_sequence"] = *facts.handle.value().sequence;
+  }
+  return drive;
+}
+
+ordered_json before_json(const guard::DiskCase& disk, const erase::EraseReport& report) {
+  ordered_json signatures = ordered_json::array();
+  std::string description;
+  if (disk.contents.known()) {
+    description = disk.contents.value().description;
+    for (const inventory::Signature& each : disk.contents.value().signatures.found) {
+      signatures.push_back({{"type", each.type}, {"offset", each.offset}, {"uuid", each.uuid}});
+    }
+  }
+  return {{"description", description},
+          {"bitlocker_volumes", report.before.volumes},
+          {"signatures", signatures}};
+}
+
+ordered_json read_back_json(const std::optional<erase::ReadBack>& read) {
+  if (!read) return nullptr;
+  return {
+      {"samples", read->samples},
+      {"zero", read->zero},
+      {"other", read->other},
+      {"unreadable", read->unreadable},
+      {"failed", read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
+      {"places_of_metadata_checked", read->key_places}};
+}
+
+}  // namespace
+
+ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome) {
+  ordered_json destroyed = ordered_json::array();
+  for (const erase::KeyPlace& place : outcome.report.destroyed) {
+    destroyed.push_back(
+        {{"what", place.what}, {"offset", place.range.offset}, {"length", place.range.length}});
+  }
+  ordered_json error = nullptr;
+  if (outcome.error) {
+    error = {{"code", outcome.error->code()}, {"message", outcome.error->what()}};
+  }
+  return {{"schema", 1},
+          {"kind", "wipe"},
+          {"program", program_name()},
+          {"host", host_name()},
+          {"user", user_name()},
+          {"started", outcome.started.iso8601()},
+          {"ended", outcome.ended.iso8601()},
+          {"result", outcome.error            ? "failed"
+                     : outcome.report.stopped ? "stopped"
+                                              : "wiped"},
+          {"error", error},
+          {"drive", drive_json(disk)},
+          {"before", before_json(disk, outcome.report)},
+          {"method", erase::to_string(outcome.method)},
+          {"metadata_destroyed", outcome.report.metadata_destroyed},
+          {"destroyed", destroyed},
+          {"bytes_covered", outcome.report.covered},
+          {"contents_gone", outcome.report.contents_gone},
+          {"read_back", read_back_json(outcome.read_back)},
+          {"health",
+           {{"before", prepare::health_json(outcome.health_before)},
+            {"after", prepare::health_json(outcome.health_after)}}}};
+}
+
+}  // namespace driveprep::cli

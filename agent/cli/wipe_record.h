@@ -1,0 +1,28 @@
+// What `wipe` has done to a drive, as the record that is signed.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "agent/erase/erase_disk.h"
+#include "base/error.h"
+#include "base/file_time.h"
+#include "drive/guard/disk_policy.h"
+
+namespace driveprep::cli {
+
+struct WipeOutcome {
+  erase::Method method = erase::Method::kOverwrite;
+  FileTime started;
+  FileTime ended;
+  erase::EraseReport report;
+  std::optional<erase::ReadBack> read_back;
+  std::optional<inventory::Health> health_before;
+  std::optional<inventory::Health> health_after;
+  std::optional<Error> error;
+};
+
+// Members: docs/records.md. `disk`: as it was when it was armed.
+nlohmann::ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome);
+
+}  // namespace driveprep::cli

@@ -1,0 +1,170 @@
+"""driveprep wipe: afterwards nobody opens anything, and the record says what was done."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+
+import harness
+import judges
+import loops
+import volume as v
+from harness import DRIVESET_HEADER, MIB
+
+NOT_CONFIRMED, BUSY = 4, 5
+
+
+class Wipe(harness.Case):
+    def setUp(self):
+        loops.needed("cryptsetup", "dislocker-file", "bdeinfo")
+
+    def prepared(self, *options, accept=()):
+        """(device, file, recovery password) of a disk that was prepared."""
+        device, image = loops.new(self, *options)
+        source = self.env.directory("source")
+        harness.write_large(source, "large.bin", 3 * MIB, 1)
+        job = self.make_job(sources=[(f"{source}/", "archive/")], make_images=False,
+                            bitlocker={"cipher": "xts-aes-128"})
+        job.write("driveset.csv", f"{DRIVESET_HEADER}\n{device},Format,PromptOnFormat,Encrypt,,L0,\n")
+        result = job.prepare("--confirm", "L0", *accept)
+        self.assertEqual(result.status, 0, result)
+        return device, image, job.key("L0")
+
+    def opened_by(self, image, password):
+        """Which readers open the volume in the partition, by the right password."""
+        look = self.env.directory("look")
+        partition = os.path.join(look, "partition")
+        v.copy_partition(image, MIB, os.stat(image).st_size - 2 * MIB, partition)
+        key = judges.Key("recovery-password", os.path.join(look, "password"))
+        with open(key.path, "w", encoding="utf-8") as file:
+            file.write(password + "\n")
+        found = {"driveprep": judges.by_driveprep, "cryptsetup": judges.by_cryptsetup,
+                 "dislocker": judges.by_dislocker, "libbde": judges.by_libbde}
+        return {name for name, opens in found.items() if opens(partition, key)}
+
+    def wipe(self, device, *options, **popen):
+        record = os.path.join(self.env.directory("record"), "record.json")
+        name = os.path.basename(device)
+        result = self.env.run("wipe", device, "--confirm", name, "--record", record, "--json", *options,
+                              **popen)
+        return result, record
+
+    def record(self, path):
+        with open(path, encoding="utf-8") as file:
+            signed = json.load(file)
+        payload = signed["payload"] + "=" * (-len(signed["payload"]) % 4)
+        self.assertEqual(json.loads(base64.urlsafe_b64decode(payload)), signed["record"])
+        return signed["record"]
+
+    def check(self, method, sector=512, accept=()):
+        device, image, password = self.prepared("--sector-size", str(sector), accept=accept)
+        self.assertEqual(self.opened_by(image, password), set(judges.NAMES), "all open it before")
+        result, path = self.wipe(device, "--method", method)
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(self.opened_by(image, password), set(), "nobody opens it after")
+        record = self.record(path)
+        self.assertEqual((record["result"], record["method"], record["metadata_destroyed"]),
+                         ("wiped", method, True))
+        self.assertEqual(len(record["before"]["bitlocker_volumes"]), 1, record)
+        destroyed = {place["what"] for place in record["destroyed"]}
+        self.assertLessEqual({"metadata copy 1", "metadata copy 2", "metadata copy 3", "volume header",
+                              "relocated header"}, destroyed)
+        self.assertGreater(record["read_back"]["samples"], 1000)
+        self.assertIsNone(record["read_back"]["failed"])
+        self.assertEqual(record["drive"]["bytes"], os.stat(image).st_size)
+        self.run_ok("report", "--check", path)
+        found = subprocess.run(["blkid", "-p", device], capture_output=True, text=True)
+        self.assertEqual(found.stdout, "", "blkid finds nothing on it")
+        return image, path
+
+    def test_by_overwriting(self):
+        image, path = self.check("overwrite")
+        with open(image, "rb") as file:
+            self.assertFalse(any(file.read()), "zeros everywhere")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        tampered = path + ".tampered"
+        with open(tampered, "w", encoding="utf-8") as file:
+            file.write(text.replace('"wiped"', '"stopped"'))
+        result = self.env.run("report", "--check", tampered, "--json")
+        self.assertEqual(result.status, 7, result)
+
+    def test_with_4096_byte_sectors_by_discard(self):
+        self.check("discard", 4096, ("--accept", "disk-4kn:L0"))
+
+    def test_by_destroying_keys_and_tables_only(self):
+        self.check("metadata")
+
+    def test_a_disk_without_anything(self):
+        device, image = loops.new(self)
+        result, path = self.wipe(device)
+        self.assertEqual(result.status, 0, result)
+        record = self.record(path)
+        self.assertEqual(record["before"]["bitlocker_volumes"], [])
+        self.assertEqual(record["result"], "wiped")
+
+    def test_consent(self):
+        device, image = loops.new(self)
+        name = os.path.basename(device)
+        content = harness.digest_of(image)
+        at = self.env.directory("here")
+        for options in ((), ("--confirm", "loop"), ("--confirm", "L0")):
+            result = self.env.run("wipe", device, "--json", *options, given=name.encode() + b"\n", cwd=at)
+            self.assertEqual(result.status, NOT_CONFIRMED, result)
+        status, shown = self.env.in_terminal("wipe", device, question="Type its serial number", answer="yes")
+        self.assertEqual(status, NOT_CONFIRMED, shown)
+        for fact in (device, "empty", "destroyed for good"):
+            self.assertIn(fact, shown)
+        self.assertEqual(harness.digest_of(image), content)
+        self.assertEqual(os.listdir(at), [], "no record of what was not done")
+
+    def test_what_cannot_be_recorded_is_not_destroyed(self):
+        device, image, password = self.prepared()
+        content = harness.digest_of(image)
+        there = os.path.join(self.env.directory("record"), "there.json")
+        with open(there, "w", encoding="utf-8") as file:
+            file.write("an older record")
+        name = os.path.basename(device)
+        for path in (there, os.path.join(self.env.path("no", "such", "directory"), "record.json")):
+            result = self.env.run("wipe", device, "--confirm", name, "--record", path, "--json")
+            self.assertNotEqual(result.status, 0, result)
+        self.assertEqual(harness.digest_of(image), content)
+
+    def test_a_mounted_one_is_refused(self):
+        device, image = loops.new(self)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True)
+        point = self.env.directory("mount")
+        if subprocess.run(["mount", "-o", "ro", device, point], capture_output=True).returncode != 0:
+            self.skipTest("needs mount")
+        self.addCleanup(subprocess.run, ["umount", point], check=False)
+        content = harness.digest_of(image)
+        result, path = self.wipe(device)
+        self.assertEqual((result.status, result.error()["code"]), (BUSY, "disk-mounted"), result)
+        self.assertEqual(harness.digest_of(image), content)
+        self.assertFalse(os.path.exists(path))
+
+    def test_stopped_in_the_middle(self):
+        """The keys are gone by then, and the record does not call the disk wiped."""
+        device, image = loops.new(self, size=4096 * MIB)
+        path = os.path.join(self.env.directory("record"), "record.json")
+        process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record", path,
+                                 "--method", "overwrite")
+        harness.wait_until(lambda: harness.written_bytes(image) > 64 * MIB, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, 130, out + err)
+        record = self.record(path)
+        self.assertEqual((record["result"], record["metadata_destroyed"]), ("stopped", True))
+        self.assertIn(b"NOT WIPED", out)
+
+    def test_a_method_that_there_is_none_of(self):
+        device, image = loops.new(self)
+        result, _ = self.wipe(device, "--method", "magic")
+        self.assertEqual((result.status, result.error()["code"]), (2, "wipe-method"))
+        result = self.env.run("wipe", "NO-SUCH-DISK", "--json")
+        self.assertEqual((result.status, result.error()["code"]), (2, "drive-not-there"))
+
+
+if __name__ == "__main__":
+    harness.main()
