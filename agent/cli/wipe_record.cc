@@ -73,13 +73,14 @@ ordered_json before_json(const guard::DiskCase& disk, const erase::EraseReport& 
 
 ordered_json read_back_json(const std::optional<erase::ReadBack>& read) {
   if (!read) return nullptr;
-  return {
-      {"samples", read->samples},
-      {"zero", read->zero},
-      {"other", read->other},
-      {"unreadable", read->unreadable},
-      {"failed", read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
-      {"places_of_metadata_checked", read->key_places}};
+  return {{"samples", read->samples},
+          {"zero", read->zero},
+          {"other", read->other},
+          {"unreadable", read->unreadable},
+          {"failed", read->failed},
+          {"first_failed",
+           read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
+          {"places_of_metadata_checked", read->key_places}};
 }
 
 }  // namespace

@@ -184,6 +184,7 @@ class Reading {
   }
 
   void fail(std::uint64_t offset) {
+    ++found_.failed;
     if (!found_.first_failed) found_.first_failed = offset;
   }
 

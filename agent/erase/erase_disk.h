@@ -54,6 +54,7 @@ struct ReadBack {
   std::uint64_t other = 0;  // hold something
   std::uint64_t unreadable = 0;
   std::uint64_t key_places = 0;               // read whole
+  std::uint64_t failed = 0;                   // hold what they should not, or are unreadable
   std::optional<std::uint64_t> first_failed;  // byte offset of what should not be there
   bool ok() const { return !first_failed; }
 };
