@@ -157,7 +157,7 @@ class Creation {
     for (MadeProtector& made : protectors_) {
       if (made.key) made.key->keep();
     }
-    volume::write_whole_volume(std::move(volume), target_.volume());
+    volume::write_whole_volume(volume, target_.volume());
     check();
   }
 

@@ -8,6 +8,7 @@
 
 #include "base/utf16.h"
 #include "drive/block/aligned_buffer.h"
+#include "drive/block/remembering_device.h"
 #include "drive/ntfs/direct_sink.h"
 #include "drive/ntfs/volume_writer.h"
 
@@ -17,6 +18,16 @@ namespace {
 std::string host_name() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+// A reader would not miss all that NTFS needs: a lost write to its bitmap shows when files are
+// written over each other.
+void require_kept(const block::RememberingDevice& place) {
+  if (const std::optional<std::uint64_t> at = place.first_difference()) {
+    throw Error(ErrorKind::kVerification, "create-differs",
+                place.name() + " does not hold what was written at byte " + std::to_string(*at),
+                "Use another drive: this one does not keep what is written to it.");
+  }
 }
 
 }  // namespace
@@ -58,11 +69,13 @@ std::vector<ntfs::ReservedFile> reserved_files(const bitlocker::VolumeLayout& la
   return files;
 }
 
-void write_whole_volume(EmptyVolume volume, block::BlockDevice& place) {
+void write_whole_volume(const EmptyVolume& volume, block::BlockDevice& target) {
+  block::RememberingDevice place(target);
   const auto cipher = std::make_shared<const bitlocker::SectorCipher>(
-      volume.created.cipher, std::move(volume.created.fvek), volume.layout.sector_size);
+      volume.created.cipher, volume.created.fvek.clone(), volume.layout.sector_size);
   bitlocker::EncryptedDevice plain(place, volume.layout, cipher);
   write_empty_volume(volume, place, plain);
+  require_kept(place);
   {
     ntfs::DirectSink sink(plain);
     ntfs::VolumeWriter writer(plain, sink, {.free_clusters = volume.formatted.free_clusters()});
@@ -73,9 +86,11 @@ void write_whole_volume(EmptyVolume volume, block::BlockDevice& place) {
     writer.close();
   }
   place.flush();
+  require_kept(place);
   Bytes boot_sector(volume.layout.sector_size.bytes());
   plain.read(0, boot_sector);
   bitlocker::write_boot_region(place, volume.layout, boot_sector);
+  require_kept(place);
 }
 
 }  // namespace driveprep::volume

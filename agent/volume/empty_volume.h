@@ -39,7 +39,9 @@ void write_empty_volume(const EmptyVolume& volume, block::BlockDevice& place,
 // The files that keep NTFS away from what is BitLocker's, for ntfs::VolumeWriter::reserve().
 std::vector<ntfs::ReservedFile> reserved_files(const bitlocker::VolumeLayout& layout);
 
-// All of it, the volume header last: until then nothing takes `place` for a volume.
-void write_whole_volume(EmptyVolume volume, block::BlockDevice& place);
+// All of it, the volume header last: until then nothing takes `target` for a volume. Everything is
+// read back before files go into it, before the header is written, and at the end. Throws
+// kVerification "create-differs" when something is not there any more.
+void write_whole_volume(const EmptyVolume& volume, block::BlockDevice& target);
 
 }  // namespace driveprep::volume

@@ -111,6 +111,19 @@ void zero(block::FileDevice& device, const ByteRange& region) {
   device.write(region.offset, zeros.span());
 }
 
+// A drive that does not keep what is written to it shows it here, before anything is entrusted to
+// it: no signature tells of old key material that is still there.
+void require_zeros(const block::FileDevice& device, const ByteRange& region) {
+  block::AlignedBuffer buffer(region.length);
+  device.read(region.offset, buffer.span());
+  if (all_zero(buffer.span())) return;
+  throw Error(ErrorKind::kWrite, "wipe-failed",
+              device.name() + " still holds what was erased at byte " +
+                  std::to_string(region.offset) + ": " + std::to_string(region.length) +
+                  " bytes were written as zeros and read back as something else",
+              "Use another drive: this one does not keep what is written to it.");
+}
+
 }  // namespace
 
 WipeReport wipe(block::FileDevice& device, const ByteRange& area,
@@ -128,6 +141,7 @@ WipeReport wipe(block::FileDevice& device, const ByteRange& area,
       report.erased.push_back(region);
     }
     device.flush();
+    for (const ByteRange& region : regions) require_zeros(device, region);
     report.removed.insert(report.removed.end(), signatures.found.begin(), signatures.found.end());
     signatures = probe(device, area);
     if (signatures.empty()) return report;

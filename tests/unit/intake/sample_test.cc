@@ -1,16 +1,11 @@
 #include "agent/intake/sample_test.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-
 #include <catch2/catch.hpp>
 
 #include "agent/intake/conclusion.h"
 #include "agent/intake/tags.h"
-#include "base/posix.h"
-#include "drive/block/file_device.h"
 #include "lying_devices.h"
-#include "tests/support/scratch.h"
+#include "tests/support/sealed_disk.h"
 
 using namespace driveprep;
 using namespace driveprep::intake;
@@ -252,25 +247,18 @@ TEST_CASE("a stop is told and claims nothing") {
 
 TEST_CASE("no byte outside the planned places is touched") {
   const std::uint64_t sector = GENERATE(512, 4096);
-  const std::uint64_t size = 64 * kMiB + 4096 + sector;
-  const UniqueFd fd(::memfd_create("sealed disk", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  REQUIRE(fd.valid());
-  const Bytes filler = driveprep::test::pattern(size);
-  posix::pwrite_all(fd.get(), 0, filler, "sealed disk", ErrorKind::kWrite);
-  REQUIRE(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
-  block::FileDevice device(UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)), "sealed disk", size,
-                           SectorSize(sector));
+  const driveprep::test::SealedDisk disk(64 * kMiB + 4096 + sector, SectorSize(sector));
+  const Bytes before = disk.content();
+  block::FileDevice device = disk.device();
 
   const SampleResult sample = run(device);
 
   CHECK(code_of(sample).empty());
-  Bytes expected = filler;
+  Bytes expected = before;
   for (std::size_t i = 0; i < sample.places.count(); ++i) {
     const ByteRange place = sample.places.at(i);
     std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(place.offset), place.length,
                 std::byte{0});
   }
-  Bytes found(size);
-  device.read(0, found);
-  CHECK((found == expected));
+  CHECK((disk.content() == expected));
 }

@@ -36,7 +36,7 @@ EmptyVolume make_empty(const bitlocker::RecoveryPassword& password) {
 
 TEST_CASE("a new volume is taken for none before its last write") {
   const bitlocker::RecoveryPassword password = bitlocker::RecoveryPassword::random();
-  EmptyVolume empty = make_empty(password);
+  const EmptyVolume empty = make_empty(password);
   const Guid id = empty.created.volume_id;
   block::MemoryDevice partition(kSize);
   unsigned headers = 0;
@@ -46,7 +46,7 @@ TEST_CASE("a new volume is taken for none before its last write") {
                                      bitlocker::VolumeKind::kNone;
     if (header_last) ++headers;
   };
-  write_whole_volume(std::move(empty), partition);
+  write_whole_volume(empty, partition);
   CHECK(headers == 1);
   CHECK(header_last);
   CHECK(bitlocker::open_volume(partition, password.clone()).volume_id == id);
