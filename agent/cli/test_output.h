@@ -19,7 +19,8 @@ struct TestReport {
   std::optional<inventory::Health> before;
   std::optional<inventory::Health> after;
   std::vector<std::string> warnings;
-  std::vector<guard::Reason> reasons = {};  // against the drive; empty: none, as far as it was tested
+  // Against the drive; empty: none, as far as it was tested.
+  std::vector<guard::Reason> reasons = {};
 
   bool stopped() const { return sample.stopped && reasons.empty(); }
   bool passed() const { return !sample.stopped && reasons.empty(); }
