@@ -126,7 +126,8 @@ WipeOutcome wiped(guard::ArmedDrive& drive, Method method, bool json) {
                                             : report::Phase::kDone);
   }
   outcome.health_after = drive.health();
-  outcome.ended = FileTime::now();
+  // Also when the clock was set back in between.
+  outcome.ended = std::max(FileTime::now(), outcome.started);
   return outcome;
 }
 

@@ -1,6 +1,8 @@
 #include "drive/guard/machine.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/ascii.h"
@@ -15,6 +17,21 @@ using inventory::DiskFacts;
 using inventory::fact_of;
 using inventory::MachineFacts;
 using inventory::Sysfs;
+
+// A device that comes or goes while the list is read leaves holes in it for a moment.
+constexpr int kLooks = 3;
+constexpr std::chrono::milliseconds kPause{200};
+
+MachineFacts look_at_still_machine(const Sysfs& sysfs) {
+  for (int look = 1;; ++look) {
+    try {
+      return inventory::look_at_machine(sysfs);
+    } catch (const Error& error) {
+      if (error.code() != "sysfs-unreadable" || look == kLooks) throw;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
 
 std::filesystem::path node_of(const Sysfs& sysfs, const DiskFacts& facts) {
   return sysfs.dev() / facts.node.lexically_relative("/dev");
@@ -131,7 +148,7 @@ Machine::Machine(DiskOpener& opener, Sysfs sysfs, std::vector<PreparedDrive> pre
     : opener_(&opener),
       sysfs_(std::move(sysfs)),
       prepared_(std::move(prepared)),
-      facts_(inventory::look_at_machine(sysfs_)) {
+      facts_(look_at_still_machine(sysfs_)) {
   std::erase_if(facts_.disks, [](const DiskFacts& facts) { return !has_medium(facts); });
   for (DiskFacts& facts : facts_.disks) {
     if (!facts.disk.known() || facts.disk.value()) open_and_look(opener, sysfs_, facts);
@@ -188,7 +205,7 @@ DiskCase Machine::examined(DiskCase disk) const {
 }
 
 DiskCase Machine::look_again(const DiskCase& then, int fd) const {
-  MachineFacts fresh = inventory::look_at_machine(sysfs_);
+  MachineFacts fresh = look_at_still_machine(sysfs_);
   const auto disk = std::ranges::find(fresh.disks, then.disk.name, &DiskFacts::name);
   if (disk == fresh.disks.end()) not_there(then.disk.node.string() + " any more");
   inventory::look_through(fd, *disk, reader_of(*opener_));

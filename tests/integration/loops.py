@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 import unittest
 
 from harness import MIB, need, need_root
@@ -23,12 +24,23 @@ def attach(case, path, *options):
 
 
 def attach_at(device, path, *options):
-    """The file at the place of another."""
-    subprocess.run(["losetup", *options, device, path], check=True, capture_output=True)
+    """The file at the place of another. Others may look into the device for moments: it is busy then."""
+    for _ in range(50):
+        done = subprocess.run(["losetup", *options, device, path], capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError(done.stderr)
 
 
 def detach(device):
+    """Returns when nothing is attached any more, which waits for whoever looks into it."""
     subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
+    attached = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
+    for _ in range(50):
+        if not os.path.exists(attached):
+            return
+        time.sleep(0.1)
 
 
 def sparse(path, size=96 * MIB):
