@@ -139,9 +139,13 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
           : outcome.report.stopped
               ? "stopped: NOT WIPED as a whole"
               : "wiped (" + std::string(erase::to_string(outcome.method)) + ")";
-  text += outcome.report.metadata_destroyed
-              ? "; the keys of " + report::counted(volumes, "BitLocker volume") + " are destroyed"
-              : "; the keys of its volumes are NOT destroyed";
+  if (!outcome.report.metadata_destroyed) {
+    text += "; the keys of its volumes are NOT destroyed";
+  } else if (volumes > 0) {
+    text += "; the keys of " + report::counted(volumes, "BitLocker volume") + " are destroyed";
+  } else {
+    text += "; no BitLocker volume that could be opened was on it";
+  }
   if (outcome.read_back) {
     text += "; " + report::counted(outcome.read_back->samples, "sample") +
             " read back: " + std::to_string(outcome.read_back->zero) + " zero, " +

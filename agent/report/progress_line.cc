@@ -9,8 +9,13 @@ namespace driveprep::report {
 namespace {
 
 bool counts(const DriveProgress::Snapshot& now) {
-  return now.phase == Phase::kCopying || now.phase == Phase::kVerifying ||
-         now.phase == Phase::kWriting || (now.phase == Phase::kErasing && now.bytes_total > 0);
+  switch (now.phase) {
+    case Phase::kCopying:
+    case Phase::kWriting: return true;
+    case Phase::kVerifying:
+    case Phase::kErasing: return now.bytes_total + now.files_total > 0;
+    default: return false;
+  }
 }
 
 // 100 % is for what has ended.
