@@ -70,6 +70,24 @@ void store_keys(const PrepareContext& context, const std::string& drive_id,
   }
 }
 
+// For the audit trail: which disk it was, by whose word, and what was accepted of it.
+nlohmann::ordered_json who_it_is(const guard::DiskCase& disk) {
+  const inventory::DriveIdentity identity = disk.disk.identity();
+  const auto value = [](const std::optional<inventory::Statement>& told) {
+    return told ? nlohmann::ordered_json(told->value) : nlohmann::ordered_json(nullptr);
+  };
+  // A number that the drive has not told itself is the operator's.
+  const bool own = identity.trust == inventory::Trust::kStrong;
+  return {{"serial", own ? identity.serial->value : disk.request.drive_id},
+          {"serial_source", own ? inventory::to_string(identity.serial->source)
+                                : inventory::to_string(inventory::Source::kOperator)},
+          {"told", value(identity.serial)},
+          {"model", value(identity.model)},
+          {"wwn", value(identity.wwn)},
+          {"bus_path", disk.disk.bus_path},
+          {"accepted", disk.request.accepted}};
+}
+
 }  // namespace
 
 NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan,
@@ -119,10 +137,12 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
   context.journal.reset_drive(id, "being prepared");
   context.journal.set_identity(id, {target.identity(), disk.size(), sector.bytes()});
   context.journal.set_state(id, journal::DriveState::kWriting, "wiping and formatting");
-  const nlohmann::ordered_json begun = {{"target", disk.name()},
-                                        {"destroys", destroys},
-                                        {"key", context.kid},
-                                        {"volume", made.facts.volume.lower()}};
+  nlohmann::ordered_json begun = {{"target", disk.name()},
+                                  {"identity", target.identity()},
+                                  {"destroys", destroys},
+                                  {"key", context.kid},
+                                  {"volume", made.facts.volume.lower()}};
+  if (target.is_disk()) begun["disk"] = who_it_is(target.candidate().disk());
   keys::record(context.journal, "drive-begun", id, begun);
   context.log.info("drive {}: key wrapped under {}, wiping {} ({})", id, context.kid, disk.name(),
                    destroys);

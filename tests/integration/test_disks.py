@@ -1,5 +1,6 @@
 """prepare and verify on disks: loop devices, as root. The wrong disk is never written."""
 
+import json
 import os
 import subprocess
 import unittest
@@ -49,6 +50,10 @@ class Preparing(Case):
         harness.need_fuse()
         self.assertEqual(v.outside_differences(image, sector, job.key("L0"), [(f"{self.source}/", "archive/")],
                                                self.env.directory("look")), [])
+        begun = json.loads(job.journal("SELECT details FROM event WHERE kind = 'drive-begun'")[0][0])
+        self.assertEqual((begun["identity"], begun["disk"]["serial_source"]),
+                         (f"disk:L0:{os.stat(image).st_size}:{sector}", "operator"))
+        self.assertEqual(begun["disk"]["accepted"], [each[:-3] for each in accepting[1:]])
         # Nothing is left to be done, and nothing is done again.
         self.assertEqual(job.prepare().status, 0)
         return job, device, image
