@@ -134,13 +134,13 @@ class Environment:
         return Result(arguments, process.returncode, (out or b"").decode("utf-8", "replace"),
                       (err or b"").decode("utf-8", "replace"))
 
-    def in_terminal(self, *arguments, question, answer, environment=None):
-        """The program in a terminal, into which `answer` is typed once `question` shows; a function
-        is called then, and gives it. (status, what was shown)"""
+    def terminal(self, arguments, answers=()):
+        """The program in a terminal. `answers`: (question, what is typed once it shows), in order; a
+        function is called then, and gives it. (status, what was shown, as bytes)"""
         pid, terminal = pty.fork()
         if pid == 0:
-            os.execve(PROGRAM, [PROGRAM, *arguments], {**self.variables(), **(environment or {})})
-        shown, typed = b"", False
+            os.execve(PROGRAM, [PROGRAM, *arguments], self.variables())
+        shown, answers = b"", list(answers)
         while True:
             ready, _, _ = select.select([terminal], [], [], TIMEOUT)
             if not ready:
@@ -152,12 +152,19 @@ class Environment:
             if not data:
                 break
             shown += data
-            if not typed and question.encode() in shown:
-                text = answer() if callable(answer) else answer
-                os.write(terminal, text.encode() + b"\n")
-                typed = True
+            if answers and answers[0][0].encode() in shown:
+                text = answers.pop(0)[1]
+                text = text() if callable(text) else text
+                os.write(terminal, text if isinstance(text, bytes) else text.encode())
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.close(terminal)
+        return status, shown
+
+    def in_terminal(self, *arguments, question, answer):
+        """One question, one line for an answer. (status, what was shown)"""
+        def line():
+            return (answer() if callable(answer) else answer) + "\n"
+        status, shown = self.terminal(arguments, [(question, line)])
         return status, shown.decode("utf-8", "replace")
 
     def remove(self):

@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 
@@ -299,28 +297,8 @@ class Interface(harness.Case):
         self.assertNotIn("failed", phases)
 
     def in_terminal(self, arguments, wait_for=None, then=b""):
-        """Runs the program in a terminal of 80 columns; types `then` once `wait_for` is shown."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(harness.PROGRAM, [harness.PROGRAM, *arguments], self.env.variables())
-        shown = b""
-        while True:
-            ready, _, _ = select.select([terminal], [], [], harness.TIMEOUT)
-            if not ready:
-                os.kill(pid, signal.SIGKILL)
-            try:
-                data = os.read(terminal, 4096)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            shown += data
-            if wait_for is not None and wait_for in shown:
-                os.write(terminal, then)
-                wait_for = None
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.close(terminal)
-        return status, shown
+        """Types `then` once `wait_for` is shown."""
+        return self.env.terminal(arguments, [(wait_for.decode(), then)] if wait_for else [])
 
     def test_the_line_of_the_scan_is_erased(self):
         status, shown = self.in_terminal(["plan", self.small_job().root])

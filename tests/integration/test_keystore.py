@@ -2,9 +2,6 @@
 
 import json
 import os
-import pty
-import select
-import signal
 import stat
 
 import harness
@@ -340,27 +337,8 @@ class Keystore(harness.Case):
         self.assertNotIn("trees", shown)
 
     def in_terminal(self, arguments, answers):
-        """Runs the program in a terminal and types each answer once its question is shown."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(harness.PROGRAM, [harness.PROGRAM, *arguments], self.env.variables())
-        shown, answers = "", list(answers)
-        while True:
-            ready, _, _ = select.select([terminal], [], [], harness.TIMEOUT)
-            if not ready:
-                os.kill(pid, signal.SIGKILL)
-            try:
-                data = os.read(terminal, 4096)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            shown += data.decode("utf-8", "replace")
-            if answers and answers[0][0] in shown:
-                os.write(terminal, answers.pop(0)[1].encode())
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.close(terminal)
-        return status, shown
+        status, shown = self.env.terminal(arguments, answers)
+        return status, shown.decode("utf-8", "replace")
 
     # --- what it does to a job
 
