@@ -98,8 +98,10 @@ void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProg
   erase::erase_disk(request, outcome.report);
   if (outcome.report.stopped) return;
   progress.begin(report::Phase::kVerifying);
-  outcome.read_back = erase::read_back(*drive.open_for_reading(), outcome.report.before,
-                                       outcome.method, std::random_device()());
+  const auto reading = drive.open_for_reading();
+  outcome.cache_bypassed = reading->bypasses_cache();
+  outcome.read_back =
+      erase::read_back(*reading, outcome.report.before, outcome.method, std::random_device()());
   if (const auto wrong = judged(device.name(), outcome)) throw *wrong;
   drive.show_table_to_kernel();
 }
@@ -120,6 +122,10 @@ WipeOutcome wiped(guard::ArmedDrive& drive, Method method, bool json) {
       run_steps(drive, outcome, progress);
     } catch (const Error& error) {
       if (error.code() != "table-not-read") outcome.error = error;
+    } catch (const std::exception& error) {  // what has been destroyed by then is recorded, too
+      outcome.error =
+          Error(ErrorKind::kInternal, "internal", "internal error: " + std::string(error.what()),
+                "This is a bug in driveprep: please report it with this record.");
     }
     progress.begin(outcome.error            ? report::Phase::kFailed
                    : outcome.report.stopped ? report::Phase::kStopped
@@ -140,7 +146,7 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
               ? "stopped: NOT WIPED as a whole"
               : "wiped (" + std::string(erase::to_string(outcome.method)) + ")";
   if (!outcome.report.metadata_destroyed) {
-    text += "; the keys of its volumes are NOT destroyed";
+    text += "; the keys of its volumes are NOT all destroyed";
   } else if (volumes > 0) {
     text += "; the keys of " + report::counted(volumes, "BitLocker volume") + " are destroyed";
   } else {

@@ -71,7 +71,8 @@ ordered_json before_json(const guard::DiskCase& disk, const erase::EraseReport& 
           {"signatures", signatures}};
 }
 
-ordered_json read_back_json(const std::optional<erase::ReadBack>& read) {
+ordered_json read_back_json(const WipeOutcome& outcome) {
+  const std::optional<erase::ReadBack>& read = outcome.read_back;
   if (!read) return nullptr;
   return {{"samples", read->samples},
           {"zero", read->zero},
@@ -80,7 +81,8 @@ ordered_json read_back_json(const std::optional<erase::ReadBack>& read) {
           {"failed", read->failed},
           {"first_failed",
            read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
-          {"places_of_metadata_checked", read->key_places}};
+          {"places_of_metadata_checked", read->key_places},
+          {"cache_bypassed", outcome.cache_bypassed}};
 }
 
 }  // namespace
@@ -113,7 +115,7 @@ ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome
           {"destroyed", destroyed},
           {"bytes_covered", outcome.report.covered},
           {"contents_gone", outcome.report.contents_gone},
-          {"read_back", read_back_json(outcome.read_back)},
+          {"read_back", read_back_json(outcome)},
           {"health",
            {{"before", prepare::health_json(outcome.health_before)},
             {"after", prepare::health_json(outcome.health_after)}}}};

@@ -17,6 +17,7 @@ struct WipeOutcome {
   FileTime ended;
   erase::EraseReport report;
   std::optional<erase::ReadBack> read_back;
+  bool cache_bypassed = false;  // while it was read back
   std::optional<inventory::Health> health_before;
   std::optional<inventory::Health> health_after;
   std::optional<Error> error;

@@ -175,7 +175,9 @@ class Reading {
     ++found_.key_places;
     for (std::uint64_t at = 0; at < place.range.length; at += kSample) {
       const ByteView now = sample(place.range.offset + at);
-      if (now.empty() || all_zero(now) || place.held.empty()) continue;
+      if (method_ == Method::kOverwrite || now.empty() || all_zero(now) || place.held.empty()) {
+        continue;  // zero, or told by the sample
+      }
       const std::size_t length = std::min<std::size_t>(now.size(), place.held.size() - at);
       if (std::ranges::equal(now.first(length), ByteView(place.held).subspan(at, length))) {
         fail(place.range.offset + at);

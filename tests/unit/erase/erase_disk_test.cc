@@ -205,4 +205,5 @@ TEST_CASE("what should be gone and is not shows when it is read back") {
   prepared.disk.write(before.places[1].range.offset + 8192, test::pattern(4096));
   const ReadBack found = read_back(prepared.disk, before, Method::kOverwrite, 1);
   CHECK(found.first_failed == before.places[1].range.offset + 8192);
+  CHECK(found.failed == 1);
 }
