@@ -119,7 +119,7 @@ class Interface(harness.Case):
         self.assertIn("init, plan, prepare", result.err)
 
     def test_help_fits_a_terminal_and_says_what_is_written_where(self):
-        for command in ([], ["drives"], ["test"], ["report"], *COMMANDS,
+        for command in ([], ["drives"], ["test"], ["wipe"], ["report"], *COMMANDS,
                         *((["volume", *words]) for words in VOLUME_COMMANDS),
                         *((["keystore", word]) for word in KEYSTORE_COMMANDS)):
             with self.subTest(command=command):
