@@ -88,6 +88,8 @@ class WipeWindowsVolumes(harness.Case):
         with open(record, encoding="utf-8") as file:
             told = json.load(file)["record"]
         self.assertEqual((told["result"], told["metadata_destroyed"]), ("wiped", True))
+        self.assertTrue(told["read_back"]["cache_bypassed"])
+        self.run_ok("report", "--check", record)
         self.assertEqual(sorted(told["before"]["bitlocker_volumes"]),
                          sorted(self.volumes[name]["GUID"].lower() for name in names))
         self.assertEqual(self.opened(path, placed), {name: set() for name in names})
