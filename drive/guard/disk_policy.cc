@@ -103,10 +103,16 @@ class Judge {
     return drive;
   }
 
+  // What leaves nothing but another drive comes first: its advice is the one that is followed.
   void check_use() {
-    if (known(disk_.uses, "what uses it,")) {
-      for (const Use& use : disk_.uses.value()) add_use(use);
-    }
+    const bool uses = known(disk_.uses, "what uses it,");
+    const auto add_uses = [&](bool system) {
+      if (!uses) return;
+      for (const Use& use : disk_.uses.value()) {
+        if ((use.system || use.kind == Use::Kind::kSwap) == system) add_use(use);
+      }
+    };
+    add_uses(true);
     if (known(case_.sources, "whether a source lies on it,") && !case_.sources.value().empty()) {
       refuse("disk-holds-source", name_ + " holds " + listed(case_.sources.value()),
              "Use another drive: what is to be copied from must not be written to.");
@@ -116,6 +122,7 @@ class Judge {
       refuse("disk-holds-job", name_ + " holds " + listed(case_.belongings.value()),
              "Use another drive, or move these to another disk.");
     }
+    add_uses(false);
   }
 
   void add_use(const Use& use) {

@@ -8,16 +8,20 @@ class Report:
 
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], []
-        self.group = ""
+        self.group, self.began = "", time.monotonic()
 
     def check(self, promise, holds, seen=""):
         if holds:
             self.passed += 1
-            print(f"ok      {self.group}: {promise}{f' ({seen})' if short(seen) else ''}", flush=True)
+            print(f"ok      {self.elapsed()} {self.group}: {promise}{f' ({seen})' if short(seen) else ''}", flush=True)
         else:
             self.failed.append(f"{self.group}: {promise}")
-            print(f"FAILED  {self.group}: {promise}\n        seen: {seen}", flush=True)
+            print(f"FAILED  {self.elapsed()} {self.group}: {promise}\n        seen: {seen}", flush=True)
         return bool(holds)
+
+    def elapsed(self):
+        """Seconds since the group began, as a column."""
+        return f"{time.monotonic() - self.began:4.0f}"
 
     def equal(self, promise, found, wanted):
         return self.check(promise, found == wanted,
@@ -35,7 +39,7 @@ class Group:
         self.report, self.name, self.began = report, name, time.monotonic()
 
     def __enter__(self):
-        self.report.group = self.name
+        self.report.group, self.report.began = self.name, self.began
 
     def __exit__(self, kind, error, trace):
         if error is not None and not isinstance(error, KeyboardInterrupt):

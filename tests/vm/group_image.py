@@ -2,7 +2,7 @@
 
 import jobs
 from disks import MIB
-from judges import check_whole, judge_drive, recovery_password
+from judges import check_whole, judge_drive, recovery_passwords
 from machine import Machine
 
 SECTORS = (512, 4096)
@@ -18,13 +18,14 @@ def run(lab, report):
         machine.run_ok("".join(f"truncate -s {64 * MIB} {job}/disk{sector}.img;" for sector in SECTORS))
         prepared = jobs.prepare(machine, job)
         if report.check("prepare ends well", prepared.status == 0, prepared if prepared.status else ""):
-            found = [check_image(machine, report, job, sector, wanted) for sector in SECTORS]
+            keys = recovery_passwords(machine, job)
+            found = [check_image(machine, report, job, sector, keys[f"DISK{sector}"], wanted)
+                     for sector in SECTORS]
             check_whole(report, found, wanted)
 
 
-def check_image(machine, report, job, sector, wanted):
+def check_image(machine, report, job, sector, key, wanted):
     device = machine.run_ok(f"/usr/sbin/losetup -f --show -P -b {sector} {job}/disk{sector}.img").out.strip()
-    right = judge_drive(machine, report, str(sector), device,
-                        recovery_password(machine, job, f"DISK{sector}"), wanted, thorough=True)
+    right = judge_drive(machine, report, str(sector), device, key, wanted, thorough=True)
     machine.run_ok(f"/usr/sbin/losetup -d {device}")
     return right

@@ -15,14 +15,18 @@ DATASET = ("BasePath,DstItemPathOrPrefix,ItemType,Disposition,MetadataFile,Prope
 DRIVESET = ("DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,ExistingBitLockerKey,DriveId,"
             "SectorSize\n")
 KEY_STORE = "/lab/keystore"
-# Small, large, empty, deep, names that are no ASCII, and something for each of several drives.
+# Small, large, empty, deep, names that are no ASCII, and directories enough for
+# several drives: small files go by directory.
 MAKE_SOURCE = f"""set -e
 mkdir -p /lab && mount -t tmpfs -o size=800M tmpfs /lab
 mkdir -p {SOURCE}/deep/er/and/deeper
 for number in $(seq 20); do head -c $((number * 977)) /dev/urandom >{SOURCE}/deep/file-$number.bin; done
 head -c {{large}} /dev/urandom >{SOURCE}/large.bin
 head -c {{block}} /dev/urandom >{SOURCE}/block.bin
-for number in $(seq 8); do head -c {{each}} /dev/urandom >{SOURCE}/part-$number.bin; done
+for number in $(seq 8); do
+  mkdir {SOURCE}/$number
+  head -c {{each}} /dev/urandom >{SOURCE}/$number/part.bin
+done
 : >{SOURCE}/empty
 echo text >'{SOURCE}/deep/er/and/deeper/Grüße 日本語.txt'
 """

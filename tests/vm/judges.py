@@ -58,6 +58,8 @@ def check_files(machine, report, label, mount, wanted):
     return found.keys() - set(wrong)
 
 
-def recovery_password(machine, job, drive_id):
-    result = machine.run(f"{jobs.ENVIRONMENT} driveprep key show {job} --drive {drive_id}", 60)
-    return result.out.strip()
+def recovery_passwords(machine, job):
+    """{drive id: recovery password} as the service would get them."""
+    machine.run_ok(f"{jobs.ENVIRONMENT} driveprep request {job} --reveal-keys", 120)
+    request = machine.run_ok(f"cat {job}/requests/importexport.json").json()
+    return {drive["driveId"]: drive["bitLockerKey"] for drive in request["properties"]["driveList"]}

@@ -221,6 +221,17 @@ TEST_CASE("each reason is reached, alone") {
   }
 }
 
+TEST_CASE("nobody is told to unmount the sources or the job") {
+  for (const char* code : {"disk-holds-source", "disk-holds-job"}) {
+    FakeMachine machine;
+    machine.add_disk({});
+    machine.mount("8:16", "/data");
+    DiskCase disk = case_of(machine);
+    (std::string_view(code) == "disk-holds-job" ? disk.belongings : disk.sources) = Codes{"/data"};
+    CHECK(codes(disk) == Codes{code, "disk-mounted"});
+  }
+}
+
 TEST_CASE("what can be accepted is accepted by its own name, and nothing else with it") {
   std::set<std::string> not_met(kAcceptable.begin(), kAcceptable.end());
   for (const Row& row : rows()) {
