@@ -46,7 +46,7 @@ def run(lab, report):
     place = f"{lab.scratch}/disks"
     with Machine(lab.files, place, [*TARGETS, *TWINS, *IN_USE]) as machine:
         print(f"        booted in {machine.boot_seconds:.1f} s, Linux {lab.files.version}")
-        wanted = jobs.on_drive(jobs.make_source(machine))
+        wanted = jobs.on_drive(jobs.make_lab(machine, lab))
         names = machine.names([*TARGETS, *IN_USE])
         machine.run_ok("set -e\n" + USE_THEM.format(**{disk.name: names[disk] for disk in IN_USE}))
         check_refusals(machine, report, place)

@@ -11,7 +11,7 @@ SECTORS = (512, 4096)
 def run(lab, report):
     with Machine(lab.files, f"{lab.scratch}/image") as machine:
         print(f"        booted in {machine.boot_seconds:.1f} s, Linux {lab.files.version}")
-        wanted = jobs.on_drive(jobs.make_source(machine))
+        wanted = jobs.on_drive(jobs.make_lab(machine, lab))
         job = "/lab/job"
         jobs.make_job(machine, job, [jobs.row(f"disk{sector}.img", f"DISK{sector}", sector)
                                      for sector in SECTORS])

@@ -38,9 +38,13 @@ FILES = 32
 ENVIRONMENT = "export OPENSSL_ia32cap=~0x20000000000;"
 
 
-def make_source(machine, large=3000000, block=1048576, each=300000):
-    """Makes /lab in memory with the source below it; {path: hash}."""
+def make_lab(machine, lab, large=3000000, block=1048576, each=300000):
+    """Makes /lab in memory with the key store and the source below it; {path of the source: hash}."""
     machine.run_ok(MAKE_SOURCE.format(large=large, block=block, each=each))
+    for file in sorted(lab.key_store.rglob("*")):
+        if file.is_file():
+            machine.put(f"{KEY_STORE}/{file.relative_to(lab.key_store)}", file.read_bytes(), 0o600)
+    machine.run_ok(f"find {KEY_STORE} -type d -exec chmod 700 {{}} +")
     found = hashes_of(machine.run_ok(f"cd {SOURCE} && {HASHES}", 120).out)
     if len(found) != FILES:
         raise ValueError(f"the source has {len(found)} files")
@@ -106,6 +110,14 @@ def begin_prepare(machine, job, confirmed=(), accepted=()):
     words = [f"prepare {job}", *(f"--confirm {one}" for one in confirmed),
              *(f"--accept {one}" for one in accepted)]
     return begin(machine, " ".join(words))
+
+
+def wait_for(machine, job, text, seconds=180):
+    """Until the log of the job has such a line (a basic regular expression)."""
+    found = machine.run(f"""for i in $(seq {seconds * 20}); do
+        grep -qs '{text}' {job}/logs/* && exit 0; sleep 0.05; done; exit 1""", seconds + 20)
+    if found.status:
+        raise TimeoutError(f"no line with {text!r} in the log of {job} in {seconds} s")
 
 
 def prepare(machine, job, confirmed=(), accepted=(), seconds=300):
