@@ -3,6 +3,7 @@
 One run of one job has a disk for each fault; the same command again, on disks that work, ends well.
 """
 
+import functools
 import re
 
 import jobs
@@ -21,7 +22,7 @@ BAD = {FIRST: "write", MIDDLE: "write", LAST: "write", FLUSH: "flush", READ: "re
 BEGINS = {MIDDLE: "copying", FLUSH: "copying", READ: "finishing", LAST: "verifying"}
 JUDGED = [MIDDLE, READ]  # to open all of them would take a minute
 JOB = "/lab/job"
-SLOW = 3 << 20  # bytes a second: the phases take long enough to be met
+SLOW = 1 << 20  # bytes a second: the phases take long enough to be met
 WRITE_FAILED, SOME_FAILED = 6, 10
 
 
@@ -47,17 +48,17 @@ def run(lab, report):
 
 
 def run_with_faults(machine, faults, ids):
+    def begin_fault(disk):
+        faults[disk].fail(BAD[disk])
+        faults[disk].full_speed()
+
     faults[FIRST].fail("write")
-    for disk in BEGINS:
-        faults[disk].limit({"iops-total": 0, "bps-total": SLOW})
+    events = []
+    for disk, phase in BEGINS.items():
+        events += jobs.slow_writing(faults[disk], disk.known_serial, SLOW)
+        events.append((disk.known_serial, phase, functools.partial(begin_fault, disk)))
     running = jobs.begin_prepare(machine, JOB, ids)
-    waiting = dict(BEGINS)
-    while waiting and not running.ended():
-        for disk, phase in list(waiting.items()):
-            if machine.run(f"grep -q 'drive {disk.known_serial}: {phase}' {JOB}/logs/*").status == 0:
-                faults[disk].fail(BAD[disk])
-                faults[disk].full_speed()
-                del waiting[disk]
+    jobs.at_lines(machine, JOB, running, events)
     return jobs.Outcome(running.result(300))
 
 

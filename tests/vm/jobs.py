@@ -1,6 +1,7 @@
 """Jobs in a machine: sources with their hashes, job directories, runs of driveprep and what they tell."""
 
 import json
+import time
 
 SOURCE = "/lab/source"
 STORAGE = ("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/import/providers/"
@@ -33,6 +34,7 @@ echo text >'{SOURCE}/deep/er/and/deeper/Grüße 日本語.txt'
 HASHES = ("find . -type f ! -name DriveManifest.xml ! -path './System Volume*' ! -path './$*' "
           "-exec sha256sum {} +")
 FILES = 32
+POLL_SECONDS = 0.3  # to look more often would take the emulated processors away from driveprep
 # The vector code of libcrypto's SHA-256 costs twice as much as its scalar code when it is emulated, and
 # each opening of a volume by recovery password is two million rounds of it: bit 41 is SSSE3.
 ENVIRONMENT = "export OPENSSL_ia32cap=~0x20000000000;"
@@ -112,12 +114,32 @@ def begin_prepare(machine, job, confirmed=(), accepted=()):
     return begin(machine, " ".join(words))
 
 
-def wait_for(machine, job, text, seconds=180):
-    """Until the log of the job has such a line (a basic regular expression)."""
-    found = machine.run(f"""for i in $(seq {seconds * 20}); do
-        grep -qs '{text}' {job}/logs/* && exit 0; sleep 0.05; done; exit 1""", seconds + 20)
-    if found.status:
-        raise TimeoutError(f"no line with {text!r} in the log of {job} in {seconds} s")
+def log_of(machine, job):
+    """All lines of the logs of the job."""
+    return machine.run(f"cat {job}/logs/* 2>&-").out.splitlines()
+
+
+def at_lines(machine, job, running, events, before=0):
+    """`events`: (drive id, text, what to call) each. Calls it once the log, after its first `before` lines,
+    has that text in a line about that drive. Returns the events that had not come when the command ended."""
+    waiting = list(events)
+    while waiting and not running.ended():
+        lines = log_of(machine, job)[before:]
+        for event in list(waiting):
+            drive_id, text, call = event
+            if any(f"drive {drive_id}: " in line and text in line for line in lines):
+                call()
+                waiting.remove(event)
+        time.sleep(POLL_SECONDS)
+    return waiting
+
+
+def slow_writing(fault, drive_id, limit):
+    """Events that make a disk slow once it is written to, so that what follows takes long enough to be met.
+    It is read before that, which should not take minutes."""
+    def slow():
+        fault.limit({"iops-total": 0, "bps-total": limit})
+    return [(drive_id, "wiping", slow), (drive_id, "continuing after", slow)]
 
 
 def prepare(machine, job, confirmed=(), accepted=(), seconds=300):
