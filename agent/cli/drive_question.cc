@@ -34,6 +34,7 @@ std::optional<std::string> ask_for_drive_id(const guard::Candidate& candidate,
                                             const std::string& what_happens) {
   const inventory::Contents& contents = candidate.contents();
   const CleanStop clean_stop;  // before the question shows: the answer may be Ctrl-C
+  forget_typed_ahead();
   note("\n" + description(candidate) + (candidate.is_disk() ? "\nis " : " is ") +
        (contents.holds_something() ? "not empty: " + printable(contents.description) : "empty"));
   if (candidate.is_disk()) {

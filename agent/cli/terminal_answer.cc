@@ -1,6 +1,7 @@
 #include "agent/cli/terminal_answer.h"
 
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "agent/cli/stop_signals.h"
@@ -13,6 +14,8 @@ constexpr int kLookForStop = 100;  // milliseconds
 }  // namespace
 
 bool can_ask() { return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0; }
+
+void forget_typed_ahead() { ::tcflush(STDIN_FILENO, TCIFLUSH); }
 
 std::optional<std::string> read_answer() {
   std::string answer;

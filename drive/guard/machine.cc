@@ -72,7 +72,10 @@ std::vector<std::string> found_on(const DiskFacts& disk, const std::vector<Belon
   if (!machine.mounts.known()) {
     throw Error(ErrorKind::kBusy, "mounts-unreadable", machine.mounts.why_not());
   }
-  const std::string backing = disk.backing_file.known() ? disk.backing_file.value() : "";
+  if (!disk.backing_file.known()) {
+    throw Error(ErrorKind::kBusy, "sysfs-unreadable", disk.backing_file.why_not());
+  }
+  const std::string& backing = disk.backing_file.value();
   std::vector<std::string> found;
   for (const Belonging& each : wanted) {
     const std::filesystem::path path = std::filesystem::weakly_canonical(each.path);
@@ -80,9 +83,9 @@ std::vector<std::string> found_on(const DiskFacts& disk, const std::vector<Belon
     // A loop device is part of what its file lies in.
     if (!backing.empty() && is_within(backing, path)) found.push_back(name);
     for (const BlockNode* device : machine.mounts.value().devices_of(path, machine.tree)) {
-      const auto disks = machine.tree.disks_under(*device);
+      const auto below = machine.tree.devices_under(*device);
       const bool here = disk.handle.known() &&
-                        std::ranges::find(disks, disk.handle.value().number) != disks.end();
+                        std::ranges::find(below, disk.handle.value().number) != below.end();
       if (here && std::ranges::find(found, name) == found.end()) found.push_back(name);
     }
   }

@@ -1,5 +1,7 @@
 #include "drive/inventory/block_tree.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <set>
 
@@ -58,6 +60,21 @@ std::optional<BlockNode> read_node(const Sysfs& sysfs, const fs::path& device) {
   return node;
 }
 
+// What a loop device is made of, when that is a block device; "" otherwise. The kernel lists
+// neither as holder or slave of the other, and the loop device claims nothing.
+std::string backing_device(const Sysfs& sysfs, const BlockNode& loop, const BlockTree& tree) {
+  const std::string backing = sysfs.attribute(loop.directory, "loop/backing_file").value_or("");
+  if (backing.empty()) return {};
+  if (const BlockNode* node = tree.find_path(backing)) return node->name;
+  struct stat status {};
+  if (::stat(backing.c_str(), &status) == 0 && S_ISBLK(status.st_mode)) {
+    if (const BlockNode* node = tree.find(DeviceNumber::of(status.st_rdev))) return node->name;
+  } else if (fs::path(backing).parent_path() != "/dev") {
+    return {};  // a file
+  }
+  unplaced(loop.directory, "it is made of " + backing + ", which is not there");
+}
+
 }  // namespace
 
 BlockTree BlockTree::read(const Sysfs& sysfs) {
@@ -65,7 +82,26 @@ BlockTree BlockTree::read(const Sysfs& sysfs) {
   for (const fs::path& device : sysfs.block_devices()) {
     if (auto node = read_node(sysfs, device)) tree.nodes_.push_back(*std::move(node));
   }
+  for (BlockNode& node : tree.nodes_) {
+    if (!node.disk && node.name.starts_with("loop")) tree.add_backing(sysfs, node);
+  }
   return tree;
+}
+
+void BlockTree::add_backing(const Sysfs& sysfs, BlockNode& loop) {
+  try {
+    const std::string below = backing_device(sysfs, loop, *this);
+    if (below.empty()) return;
+    loop.slaves = std::vector<std::string>{below};
+    for (BlockNode& node : nodes_) {
+      if (node.name != below || !node.holders.known()) continue;
+      std::vector<std::string> holders = node.holders.value();
+      holders.push_back(loop.name);
+      node.holders = std::move(holders);
+    }
+  } catch (const Error& error) {
+    loop.slaves = Fact<std::vector<std::string>>::unreadable(error.what());
+  }
 }
 
 const BlockNode* BlockTree::find(DeviceNumber number) const {
@@ -103,7 +139,16 @@ std::vector<const BlockNode*> BlockTree::partitions_of(const BlockNode& disk) co
 }
 
 std::vector<DeviceNumber> BlockTree::disks_under(const BlockNode& device) const {
-  std::set<DeviceNumber> disks;
+  std::vector<DeviceNumber> disks = devices_under(device);
+  std::erase_if(disks, [&](DeviceNumber number) {
+    const BlockNode* node = find(number);
+    return node->disk || !node->slaves.value().empty();
+  });
+  return disks;
+}
+
+std::vector<DeviceNumber> BlockTree::devices_under(const BlockNode& device) const {
+  std::set<DeviceNumber> devices;
   std::vector<const BlockNode*> storey = {&device};
   for (int depth = 0; !storey.empty(); ++depth) {
     if (depth == kMostStoreys) unplaced(device.directory, "too many devices upon each other");
@@ -114,17 +159,17 @@ std::vector<DeviceNumber> BlockTree::disks_under(const BlockNode& device) const 
       below.push_back(next);
     };
     for (const BlockNode* node : storey) {
+      devices.insert(node->number);
       if (node->disk) {
         descend(find(*node->disk), node->disk->to_string());
         continue;
       }
       if (!node->slaves.known()) unplaced(node->directory, node->slaves.why_not());
-      if (node->slaves.value().empty()) disks.insert(node->number);
       for (const std::string& slave : node->slaves.value()) descend(find(slave), slave);
     }
     storey = std::move(below);
   }
-  return {disks.begin(), disks.end()};
+  return {devices.begin(), devices.end()};
 }
 
 }  // namespace driveprep::inventory

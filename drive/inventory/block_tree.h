@@ -38,8 +38,13 @@ class BlockTree {
   // The whole disks that the data of a device lies on, through partitions, mappings and arrays,
   // sorted. Throws kBusy "sysfs-unreadable" when a link is missing or the stack has no end.
   std::vector<DeviceNumber> disks_under(const BlockNode& device) const;
+  // Everything on the way there, too, and the device itself: a loop device upon a disk is one that
+  // others can lie on.
+  std::vector<DeviceNumber> devices_under(const BlockNode& device) const;
 
  private:
+  void add_backing(const Sysfs& sysfs, BlockNode& loop);
+
   std::vector<BlockNode> nodes_;
 };
 

@@ -10,8 +10,8 @@ constexpr std::array<std::string_view, 8> kSystemPoints = {"/",     "/boot", "/b
                                                            "/home", "/opt",  "/usr",      "/var"};
 
 bool lies_on(const BlockNode& node, const BlockNode& disk, const BlockTree& tree) {
-  const std::vector<DeviceNumber> disks = tree.disks_under(node);
-  return node.number == disk.number || std::ranges::find(disks, disk.number) != disks.end();
+  const std::vector<DeviceNumber> below = tree.devices_under(node);
+  return std::ranges::find(below, disk.number) != below.end();
 }
 
 std::string name_of(const std::string& holder, const BlockTree& tree) {

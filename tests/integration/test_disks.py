@@ -158,6 +158,15 @@ class Consent(Case):
         status, shown = self.type(job, "L0")
         self.assertEqual(status, 0, shown)
 
+    def test_what_was_typed_before_the_question_is_no_answer(self):
+        device, image = loops.new(self)
+        content = harness.digest_of(image)
+        job = self.job((device, "L0"))
+        status, shown = self.env.terminal(["prepare", job.root], [("scanning", "L0\n"),
+                                                                  ("Type its serial number", "\n")])
+        self.assertEqual(status, NOT_CONFIRMED, shown)
+        self.unchanged(image, content)
+
     def type(self, job, answer):
         return self.env.in_terminal("prepare", job.root, question="Type its serial number", answer=answer)
 
@@ -257,6 +266,17 @@ class Guarded(Case):
         self.mounted(device)
         subprocess.run(["sync"], check=True)
         self.check(image, [(device, "L0")], BUSY, "disk-mounted")
+
+    def test_one_with_a_loop_device_upon_it(self):
+        """The kernel names neither as holder of the other, and the loop device claims nothing."""
+        device, image = loops.new(self)
+        upper = loops.attach(self, device)
+        self.check(image, [(device, "L0")], BUSY, "disk-held")
+        subprocess.run(["mkfs.ext4", "-q", upper], check=True)
+        self.mounted(upper)
+        subprocess.run(["sync"], check=True)
+        for disk in (device, upper):
+            self.check(image, [(disk, "L0")], BUSY, "disk-mounted")
 
     def test_the_one_that_holds_the_source(self):
         device, image = loops.new(self)
