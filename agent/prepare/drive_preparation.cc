@@ -44,6 +44,17 @@ class DrivePreparation {
     }
     progress_.begin(report::Phase::kOpening);
     armed_.emplace(guard::arm(vetted_));
+    try {
+      work(outcome);
+    } catch (const Error& error) {
+      // Libraries that work on the descriptor tell an unplugged disk in words of their own.
+      if (error.kind() == ErrorKind::kKey || error.kind() == ErrorKind::kSource) throw;
+      armed_->device().rethrow(error);
+    }
+  }
+
+ private:
+  void work(DriveOutcome& outcome) {
     health_before_ = armed_->health();
     monitor_ = std::make_unique<DriveMonitor>(heat_limits(is_rotational()), monitor_hooks(),
                                               progress_, context_.stop);
@@ -70,7 +81,6 @@ class DrivePreparation {
     if (complete) verify_and_seal(outcome);
   }
 
- private:
   // Something that continuing needs is gone, and will not come back by itself.
   static bool ends_continuation(const Error& error) {
     static constexpr std::array kCodes = {"envelope-missing",     "envelope-corrupt",

@@ -64,11 +64,15 @@ void FileDevice::attempt(const char* what, std::uint64_t offset, Operation opera
   try {
     operation();
   } catch (const Error& error) {
-    if (!gone_ || !gone_()) throw;
-    throw Error(ErrorKind::kBusy, "drive-vanished",
-                name_ + " is gone: it was unplugged, or has lost its power (" + error.what() + ")",
-                "Check cable and power, connect it again, and run the same command again.");
+    rethrow(error);
   }
+}
+
+void FileDevice::rethrow(const Error& error) const {
+  if (!gone_ || error.code() == "drive-vanished" || !gone_()) throw error;
+  throw Error(ErrorKind::kBusy, "drive-vanished",
+              name_ + " is gone: it was unplugged, or has lost its power (" + error.what() + ")",
+              "Check cable and power, connect it again, and run the same command again.");
 }
 
 void FileDevice::read(std::uint64_t offset, MutableByteView out) const {

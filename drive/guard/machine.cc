@@ -65,6 +65,16 @@ std::vector<std::string> same_serial(const DiskFacts& disk, const std::vector<Di
   return names;
 }
 
+// Without links on the way. The program itself may lie where the user behind sudo may not look; its
+// path is the kernel's word, and has none.
+std::filesystem::path place_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path place = std::filesystem::weakly_canonical(path, error);
+  if (!error) return place;
+  if (error == std::errc::permission_denied) return path.lexically_normal();
+  throw std::filesystem::filesystem_error("find the place of", path, error);
+}
+
 // Of what the run must not destroy, what lies on the disk.
 std::vector<std::string> found_on(const DiskFacts& disk, const std::vector<Belonging>& wanted,
                                   const MachineFacts& machine) {
@@ -78,7 +88,7 @@ std::vector<std::string> found_on(const DiskFacts& disk, const std::vector<Belon
   const std::string& backing = disk.backing_file.value();
   std::vector<std::string> found;
   for (const Belonging& each : wanted) {
-    const std::filesystem::path path = std::filesystem::weakly_canonical(each.path);
+    const std::filesystem::path path = place_of(each.path);
     const std::string name = each.what + " " + each.path.string();
     // A loop device is part of what its file lies in.
     if (!backing.empty() && is_within(backing, path)) found.push_back(name);
