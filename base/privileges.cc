@@ -46,7 +46,14 @@ void set_capabilities(std::uint32_t low) {
 std::optional<CallingUser> user_behind_sudo() {
   const auto uid = number_in("SUDO_UID");
   const auto gid = number_in("SUDO_GID");
-  if (::geteuid() != 0 || !uid || !gid || *uid == 0) return std::nullopt;
+  if (::geteuid() != 0 || std::getenv("SUDO_UID") == nullptr) return std::nullopt;
+  // Staying root because a variable cannot be read would be the wrong way to fail.
+  if (!uid || !gid) {
+    throw Error(ErrorKind::kInternal, "privileges",
+                "SUDO_UID or SUDO_GID in the environment is no number: who called cannot be told",
+                "Run the command by sudo, or as root without these variables.");
+  }
+  if (*uid == 0) return std::nullopt;
   return CallingUser{*uid, *gid};
 }
 

@@ -14,7 +14,8 @@ struct CallingUser {
   gid_t gid = 0;
 };
 
-// Who called sudo, by SUDO_UID and SUDO_GID; nullopt when nobody did, or root did.
+// Who called sudo, by SUDO_UID and SUDO_GID; nullopt when nobody did, or root did. Throws kInternal
+// "privileges" when these are no numbers.
 std::optional<CallingUser> user_behind_sudo();
 
 // This process becomes that user, for good: groups, ids, no capabilities, HOME, and no new

@@ -37,9 +37,19 @@ constexpr std::chrono::milliseconds kPause{250};
   }
 }
 
+// Opening some devices does something already (a watchdog starts, a tape rewinds): what it is comes
+// first, and then that very node is opened.
 UniqueFd open_node(const std::string& node, int flags) {
+  const UniqueFd place(::open(node.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!place.valid()) open_failed(node, errno);
+  const struct stat status = posix::fstat(place.get(), node, ErrorKind::kBusy);
+  if (!S_ISBLK(status.st_mode)) {
+    throw Error(ErrorKind::kRefused, "disk-not-a-drive", node + " is no block device",
+                "Name a disk; driveprep drives lists them.");
+  }
+  const std::string self = "/proc/self/fd/" + std::to_string(place.get());
   for (int attempt = 1;; ++attempt) {
-    UniqueFd fd(::open(node.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    UniqueFd fd(::open(self.c_str(), flags | O_NONBLOCK | O_CLOEXEC));
     if (fd.valid()) return fd;
     if (errno != EBUSY || attempt == kAttempts) open_failed(node, errno);
     std::this_thread::sleep_for(kPause);
@@ -59,11 +69,6 @@ OpenedDisk OwnOpener::open(const std::filesystem::path& node, DiskAccess access)
   const bool exclusive = access == DiskAccess::kExclusive;
   OpenedDisk disk;
   disk.fd = open_node(node.string(), exclusive ? O_RDWR | O_EXCL : O_RDONLY);
-  const struct stat status = posix::fstat(disk.fd.get(), node.string(), ErrorKind::kBusy);
-  if (!S_ISBLK(status.st_mode)) {
-    throw Error(ErrorKind::kRefused, "disk-not-a-drive", node.string() + " is no block device",
-                "Name a disk; driveprep drives lists them.");
-  }
   if (access != DiskAccess::kLook) {
     disk.direct = open_direct(disk.fd.get(), exclusive ? O_RDWR : O_RDONLY);
   }

@@ -404,6 +404,12 @@ class CallingUser(Case):
                 found[each] = (int(status["Uid"].split()[1]), int(status["CapEff"], 16), names)
         return found
 
+    def test_who_called_has_to_be_told(self):
+        for variables in ({"SUDO_UID": "nobody", "SUDO_GID": "1"}, {"SUDO_UID": "1000"}):
+            result = self.env.run("drives", env={**self.env.variables(), **variables})
+            self.assertEqual(result.status, 1, result)
+            self.assertIn("SUDO_UID", result.err)
+
     def test_sources_of_root_are_not_read(self):
         device, image = loops.new(self)
         job = self.job((device, "L0"))
