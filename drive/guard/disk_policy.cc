@@ -327,11 +327,9 @@ class Judge {
     }
   }
 
-  // Without a serial number of its own a disk is known by the table that was written to it; until
-  // then any other of its size could be at its place.
-  bool is_recognisable(const Consent::Begun& begun) const {
-    return begun.disk_guid || identity_.trust == Trust::kStrong;
-  }
+  // A disk that was begun is known by the table that was written to it. Until then nothing on it is
+  // ours, and what has been put there since nobody has agreed to lose.
+  static bool is_recognisable(const Consent::Begun& begun) { return begun.disk_guid.has_value(); }
 
   void check_continuation(const Consent::Begun& begun) {
     const auto not_the_one = [&](const std::string& why) {

@@ -347,14 +347,14 @@ TEST_CASE("only the disk that was begun is continued") {
   DiskCase disk = good();
   Consent consent;
   consent.begun = Consent::Begun{identity_text(disk), std::nullopt};
-  CHECK(codes(disk, consent).empty());
+  CHECK(codes(disk, consent) == Codes{"disk-not-confirmed"});
   consent.begun->disk_guid = Guid::random();
   CHECK(codes(disk, consent) == Codes{"disk-not-the-one-begun"});
   disk.disk_guid = consent.begun->disk_guid->lower();
   CHECK(codes(disk, consent).empty());
   disk.disk_guid = Fact<std::string>::unreadable("it was taken away");
   CHECK(codes(disk, consent) == Codes{"disk-fact-unreadable"});
-  consent.begun = Consent::Begun{"disk:ZA1B2C3D:4000787030016:512", std::nullopt};
+  consent.begun->identity = "disk:ZA1B2C3D:4000787030016:512";
   CHECK(codes(disk, consent) == Codes{"disk-not-the-one-begun"});
 }
 
