@@ -92,6 +92,19 @@ constexpr std::array kCodes = {
                "driveprep key status JOB lists them."},
     OwnKeyCode{"drive-unknown", "The job has no such drive, or it has no recovery password yet.",
                "driveprep status JOB lists the drives."},
+    // The key that signs records.
+    OwnKeyCode{"record-key-home", "The user has no place for the key that signs records.",
+               "Set HOME or XDG_STATE_HOME to a directory of this user."},
+    OwnKeyCode{"record-key-unsafe",
+               "The key that signs records can be changed or read by others, or is not this "
+               "user's.",
+               "Give it to yourself alone: chown, chmod go-rwx; then find out who could sign "
+               "with it."},
+    OwnKeyCode{"record-key-malformed", "The file of the key that signs records holds no such key.",
+               "Restore it from its backup, or move it away: the next record makes a new one, "
+               "whose public key the readers of records have to be given."},
+    OwnKeyCode{"record-key-write", "The key that signs records could not be read or made.",
+               "See to the directory and its file system, and repeat the command."},
     // Volumes.
     OwnKeyCode{"key-file", "The file or descriptor with a key cannot be used.",
                "Name a file or descriptor that holds the key, readable by you alone."},
