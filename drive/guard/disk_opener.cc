@@ -76,7 +76,7 @@ OpenedDisk OwnOpener::open(const std::filesystem::path& node, DiskAccess access)
 }
 
 inventory::AtaPages OwnOpener::ata_pages(int fd, const std::string& name) {
-  return inventory::read_ata_pages(fd, name);
+  return inventory::read_ata_pages(inventory::sg_sender(fd), name);
 }
 
 void OwnOpener::read_table_anew(int fd, const std::string& name) {

@@ -52,13 +52,19 @@ void open_and_look(DiskOpener& opener, const Sysfs& sysfs, DiskFacts& facts) {
   }
 }
 
-// Names of the other disks that tell the same serial number.
-std::vector<std::string> same_serial(const DiskFacts& disk, const std::vector<DiskFacts>& all) {
+// Names of the other disks that tell the same serial number. One that cannot be read may be the
+// twin.
+Fact<std::vector<std::string>> same_serial(const DiskFacts& disk,
+                                           const std::vector<DiskFacts>& all) {
   std::vector<std::string> names;
   const auto serial = disk.identity().serial;
   if (!serial) return names;
   for (const DiskFacts& other : all) {
     if (other.name == disk.name) continue;
+    if (!other.reports.known()) {
+      return Fact<std::vector<std::string>>::unreadable(other.node.string() + ": " +
+                                                        other.reports.why_not());
+    }
     const auto others = other.identity().serial;
     if (others && others->value == serial->value) names.push_back(other.node.string());
   }

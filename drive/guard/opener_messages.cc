@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::size_t kMostMessage = 16 * 1024;  // three pages of 512 bytes, and texts
 constexpr std::size_t kMostDescriptors = 2;
+constexpr std::uint8_t kNo = 0;
+constexpr std::uint8_t kYes = 1;
+constexpr std::uint8_t kUntold = 2;
 
 void put_text(ByteWriter& out, std::string_view text) {
   // What is longer was never meant to be read; the start of it is.
@@ -79,8 +82,9 @@ Bytes OpenerAnswer::serialise() const {
   put_page(out, pages.identify);
   put_page(out, pages.smart);
   put_page(out, pages.thresholds);
-  out.u8(pages.predicts_failure ? 1 : 0);
+  out.u8(pages.predicts_failure ? (*pages.predicts_failure ? kYes : kNo) : kUntold);
   put_text(out, pages.smart_problem);
+  out.u64(pages.native_sectors.value_or(0));
   return out.take();
 }
 
@@ -97,8 +101,10 @@ OpenerAnswer OpenerAnswer::parse(ByteView message) {
   answer.pages.identify = page_from(in);
   answer.pages.smart = page_from(in);
   answer.pages.thresholds = page_from(in);
-  answer.pages.predicts_failure = in.u8() != 0;
+  const std::uint8_t predicts = in.u8();
+  if (predicts != kUntold) answer.pages.predicts_failure = predicts == kYes;
   answer.pages.smart_problem = text_from(in);
+  if (const std::uint64_t sectors = in.u64(); sectors > 0) answer.pages.native_sectors = sectors;
   return answer;
 }
 

@@ -3,11 +3,13 @@
 #include <scsi/sg.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
 
 #include "base/zeros.h"
+#include "drive/inventory/ata_answer.h"
 
 namespace driveprep::inventory {
 namespace {
@@ -21,7 +23,11 @@ constexpr unsigned char kFromDevice = 0x08;       // T_DIR
 constexpr unsigned char kCountInSectors = 0x06;   // BYT_BLOK, T_LENGTH in the count field
 constexpr unsigned char kReportRegisters = 0x20;  // CK_COND
 
+constexpr unsigned char kExtend = 0x01;
+constexpr unsigned char kLbaMode = 0x40;
+
 constexpr unsigned char kIdentifyDevice = 0xEC;
+constexpr unsigned char kReadNativeMaxExt = 0x27;
 constexpr unsigned char kSmart = 0xB0;
 constexpr unsigned char kSmartReadData = 0xD0;
 constexpr unsigned char kSmartReadThresholds = 0xD1;
@@ -29,53 +35,69 @@ constexpr unsigned char kSmartReturnStatus = 0xDA;
 constexpr unsigned char kSmartMid = 0x4F;
 constexpr unsigned char kSmartHigh = 0xC2;
 
-constexpr unsigned char kCheckCondition = 0x02;
-constexpr unsigned char kDescriptorSense = 0x72;
-constexpr unsigned char kAtaReturnDescriptor = 0x09;
-constexpr unsigned char kIllegalRequest = 0x05;
-
-struct Command {
-  unsigned char feature = 0;
-  unsigned char count = 0;
-  unsigned char mid = 0;
-  unsigned char high = 0;
-  unsigned char command = 0;
-};
-
-struct Answer {
-  bool understood = true;
-  // Registers that the device gave back, where they were asked for.
-  std::optional<std::array<unsigned char, 2>> mid_and_high;
-};
-
 [[noreturn]] void failed(const std::string& name, const std::string& why) {
   throw Error(ErrorKind::kBusy, "ata-failed", "an ATA command to " + name + " failed: " + why,
               "Check the cabling, and run as root: these commands need CAP_SYS_RAWIO.");
 }
 
-std::optional<std::array<unsigned char, 2>> registers_in(
-    const std::array<unsigned char, 32>& sense) {
-  if (sense[0] != kDescriptorSense || sense[8] != kAtaReturnDescriptor) return std::nullopt;
-  return std::array<unsigned char, 2>{sense[17], sense[19]};
+// kDone or kRefused.
+AtaAnswer ask(const AtaSender& send, const AtaCommand& command, MutableByteView page,
+              const std::string& name) {
+  AtaAnswer answer = send(command, page);
+  if (answer.kind == AtaAnswer::Kind::kAgain) answer = send(command, page);
+  if (answer.kind == AtaAnswer::Kind::kAgain) failed(name, "the device is being reset");
+  if (answer.kind == AtaAnswer::Kind::kFailed) failed(name, answer.problem);
+  return answer;
 }
 
-unsigned sense_key(const std::array<unsigned char, 32>& sense) {
-  return (sense[0] & 0x7F) >= kDescriptorSense ? sense[1] & 0xFU : sense[2] & 0xFU;
+std::optional<Bytes> read_page(const AtaSender& send, AtaCommand command, const std::string& name) {
+  Bytes page(kAtaPageBytes);
+  command.count = 1;
+  if (ask(send, command, page, name).kind == AtaAnswer::Kind::kRefused) return std::nullopt;
+  return page;
 }
 
-// `page`: what is read; empty for a command without data.
-Answer send(int fd, const Command& command, MutableByteView page, const std::string& name) {
+AtaCommand smart_command(std::uint8_t feature) {
+  return {.command = kSmart, .feature = feature, .mid = kSmartMid, .high = kSmartHigh};
+}
+
+// LBA mid and high stay as they were sent, or are turned over.
+std::optional<bool> prediction_in(const AtaAnswer& status) {
+  if (!status.lba) return std::nullopt;
+  switch (*status.lba >> 8 & 0xFFFF) {
+    case kSmartHigh << 8 | kSmartMid: return false;
+    case 0x2CF4: return true;
+    default: return std::nullopt;
+  }
+}
+
+void add_smart(const AtaSender& send, const std::string& name, AtaPages& pages) {
+  pages.smart = read_page(send, smart_command(kSmartReadData), name);
+  if (!pages.smart) return;
+  pages.thresholds = read_page(send, smart_command(kSmartReadThresholds), name);
+  pages.predicts_failure = prediction_in(ask(send, smart_command(kSmartReturnStatus), {}, name));
+}
+
+// Of no weight for what may be written: a drive that does not tell hides nothing that is known of.
+std::optional<std::uint64_t> native_sectors(const AtaSender& send) {
+  const AtaAnswer answer = send({.command = kReadNativeMaxExt, .extended = true}, {});
+  if (answer.kind != AtaAnswer::Kind::kDone || !answer.lba) return std::nullopt;
+  return *answer.lba + 1;
+}
+
+AtaAnswer send_to(int fd, const AtaCommand& command, MutableByteView page) {
   std::array<unsigned char, 16> block{};
   block[0] = kAtaPassThrough16;
-  block[1] = page.empty() ? kNonData : kPioIn;
+  block[1] = (page.empty() ? kNonData : kPioIn) | (command.extended ? kExtend : 0);
   block[2] = page.empty() ? kReportRegisters : kFromDevice | kCountInSectors;
   block[4] = command.feature;
   block[6] = command.count;
   block[10] = command.mid;
   block[12] = command.high;
+  block[13] = command.extended ? kLbaMode : 0;
   block[14] = command.command;
 
-  std::array<unsigned char, 32> sense{};
+  std::array<std::byte, 32> sense{};
   sg_io_hdr_t request{};
   request.interface_id = 'S';
   request.dxfer_direction = page.empty() ? SG_DXFER_NONE : SG_DXFER_FROM_DEV;
@@ -84,61 +106,41 @@ Answer send(int fd, const Command& command, MutableByteView page, const std::str
   request.dxfer_len = static_cast<unsigned>(page.size());
   request.dxferp = page.data();
   request.mx_sb_len = sense.size();
-  request.sbp = sense.data();
+  request.sbp = uchars(MutableByteView(sense));
   request.timeout = kTimeoutMilliseconds;
   if (::ioctl(fd, SG_IO, &request) != 0) {
     // Devices that are no SCSI devices to the kernel: loop devices, NVMe, virtio.
-    if (errno == ENOTTY || errno == EINVAL || errno == EOPNOTSUPP) return {false, {}};
-    failed(name, std::generic_category().message(errno));
+    if (errno == ENOTTY || errno == EINVAL || errno == EOPNOTSUPP) {
+      return {AtaAnswer::Kind::kRefused, {}, {}};
+    }
+    return {AtaAnswer::Kind::kFailed, std::generic_category().message(errno), {}};
   }
-  Answer answer;
-  if (request.status == kCheckCondition && request.sb_len_wr > 0) {
-    answer.mid_and_high = registers_in(sense);
-    // With CK_COND a success comes as "recovered error", too.
-    if (!answer.mid_and_high && sense_key(sense) == kIllegalRequest) answer.understood = false;
-    if (!page.empty() && sense_key(sense) > 1) answer.understood = false;
-    return answer;
-  }
-  if (request.status != 0 || request.host_status != 0) {
-    // Bridges that know no pass-through answer in many ways; one that is gone says DID_NO_CONNECT.
-    if (request.host_status == 1) failed(name, "the device is gone");
-    return {false, {}};
-  }
-  if (!page.empty() && request.resid > 0) return {false, {}};
-  return answer;
-}
-
-std::optional<Bytes> read_page(int fd, Command command, const std::string& name) {
-  Bytes page(kAtaPageBytes);
-  command.count = 1;
-  if (!send(fd, command, page, name).understood) return std::nullopt;
-  return page;
-}
-
-Command smart_command(unsigned char feature) {
-  return {.feature = feature, .mid = kSmartMid, .high = kSmartHigh, .command = kSmart};
-}
-
-void add_smart(int fd, const std::string& name, AtaPages& pages) {
-  pages.smart = read_page(fd, smart_command(kSmartReadData), name);
-  if (!pages.smart) return;
-  pages.thresholds = read_page(fd, smart_command(kSmartReadThresholds), name);
-  const Answer status = send(fd, smart_command(kSmartReturnStatus), {}, name);
-  pages.predicts_failure =
-      status.mid_and_high && *status.mid_and_high == std::array<unsigned char, 2>{0xF4, 0x2C};
+  return understand(
+      {.status = request.status,
+       .host_status = request.host_status,
+       .sense = ByteView(sense).first(std::min<std::size_t>(request.sb_len_wr, sense.size())),
+       .asked = page.size(),
+       .missing = static_cast<std::size_t>(std::max(request.resid, 0))});
 }
 
 }  // namespace
 
-AtaPages read_ata_pages(int fd, const std::string& name) {
+AtaSender sg_sender(int fd) {
+  return
+      [fd](const AtaCommand& command, MutableByteView page) { return send_to(fd, command, page); };
+}
+
+AtaPages read_ata_pages(const AtaSender& send, const std::string& name) {
   AtaPages pages;
-  pages.identify = read_page(fd, {.command = kIdentifyDevice}, name);
+  pages.identify = read_page(send, {.command = kIdentifyDevice}, name);
   // Some bridges accept the command and give back nothing.
   if (pages.identify && all_zero(*pages.identify)) pages.identify.reset();
   const std::optional<AtaIdentify> drive = identity_in(pages, name);
-  if (!drive || !drive->smart_supported || !drive->smart_enabled) return pages;
+  if (!drive) return pages;
+  if (drive->hides_areas) pages.native_sectors = native_sectors(send);
+  if (!drive->smart_supported || !drive->smart_enabled) return pages;
   try {
-    add_smart(fd, name, pages);
+    add_smart(send, name, pages);
   } catch (const Error& error) {
     pages.smart_problem = error.what();
   }

@@ -94,6 +94,7 @@ AtaIdentify parse_ata_identify(ByteView page) {
   drive.rotation = rotation_of(words[217]);
   drive.smart_supported = words.valid(83) && words.bit(82, 0);
   drive.smart_enabled = words.valid(87) && words.bit(85, 0);
+  drive.hides_areas = words.valid(83) && words.bit(82, 10);
   drive.locked = words.bit(128, 1) && words.bit(128, 2);
   return drive;
 }

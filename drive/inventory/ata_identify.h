@@ -28,7 +28,8 @@ struct AtaIdentify {
   std::optional<unsigned> rotation;  // revolutions a minute; 0 without moving parts
   bool smart_supported = false;
   bool smart_enabled = false;
-  bool locked = false;  // by an ATA password: it reads and writes nothing
+  bool hides_areas = false;  // it knows how to (host protected area)
+  bool locked = false;       // by an ATA password: it reads and writes nothing
 
   std::uint64_t bytes() const { return sectors * logical_sector; }
 };

@@ -118,29 +118,6 @@ DiskHandle ask_handle(int fd, const std::string& name) {
   return handle;
 }
 
-// The drive's own words, and its health with them. When it cannot be asked the reports are no
-// longer known: a serial number that might be contradicted is none.
-void ask_drive(int fd, const AtaReader& ata, DiskFacts& facts) {
-  facts.opened.health = std::optional<Health>();
-  if (!takes_ata_commands(facts)) return;
-  const std::string name = facts.node.string();
-  AtaPages pages;
-  std::optional<AtaIdentify> drive;
-  try {
-    pages = ata(fd, name);
-    drive = identity_in(pages, name);
-  } catch (const Error& error) {
-    facts.reports = Fact<IdentityReports>::unreadable(error.what());
-    facts.opened.health = Fact<std::optional<Health>>::unreadable(error.what());
-    return;
-  }
-  if (!drive) return;
-  IdentityReports reports = facts.reports.value();
-  add_ata_statements(*drive, Source::kAtaIdentify, reports);
-  facts.reports = std::move(reports);
-  facts.opened.health = fact_of([&] { return health_in(pages, name); });
-}
-
 }  // namespace
 
 DriveIdentity DiskFacts::identity() const {
@@ -220,7 +197,7 @@ void look_through(int fd, DiskFacts& facts, const AtaReader& ata) {
       [&] { return static_cast<std::uint32_t>(ask<int>(fd, BLKSSZGET, facts, "sector size")); });
   opened.read_only =
       fact_of([&] { return ask<int>(fd, BLKROGET, facts, "write protection") != 0; });
-  ask_drive(fd, ata, facts);
+  add_answers([&] { return ata(fd, facts.node.string()); }, facts);
   opened.signatures = fact_of([&] {
     if (!opened.bytes.known()) {
       throw Error(ErrorKind::kBusy, "disk-unreadable", opened.bytes.why_not());
@@ -231,6 +208,30 @@ void look_through(int fd, DiskFacts& facts, const AtaReader& ata) {
     return probe_signatures(fd, {0, opened.bytes.value()},
                             SectorSize(opened.logical_sector.value()), facts.node.string());
   });
+}
+
+void add_answers(const std::function<AtaPages()>& ask, DiskFacts& facts) {
+  facts.opened.health = std::optional<Health>();
+  if (!takes_ata_commands(facts)) return;
+  const std::string name = facts.node.string();
+  AtaPages pages;
+  std::optional<AtaIdentify> drive;
+  try {
+    pages = ask();
+    drive = identity_in(pages, name);
+  } catch (const Error& error) {
+    // Nor is what the kernel has of it known any longer: a serial number that might be contradicted
+    // is none.
+    facts.reports = Fact<IdentityReports>::unreadable(error.what());
+    facts.opened.health = Fact<std::optional<Health>>::unreadable(error.what());
+    return;
+  }
+  if (!drive) return;
+  IdentityReports reports = facts.reports.value();
+  add_ata_statements(*drive, Source::kAtaIdentify, reports);
+  if (pages.native_sectors) reports.native_bytes = *pages.native_sectors * drive->logical_sector;
+  facts.reports = std::move(reports);
+  facts.opened.health = fact_of([&] { return health_in(pages, name); });
 }
 
 OpenedFacts not_opened(const std::string& why) {

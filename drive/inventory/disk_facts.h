@@ -105,7 +105,11 @@ using AtaReader = std::function<AtaPages(int fd, const std::string& name)>;
 
 // Adds what the descriptor tells: identity by ATA, health, sizes, signatures. `fd`: open for
 // reading at least, of the disk that `facts` are about.
-void look_through(int fd, DiskFacts& facts, const AtaReader& ata = read_ata_pages);
+void look_through(int fd, DiskFacts& facts, const AtaReader& ata);
+
+// Adds what the drive itself answers: identity, geometry and health; nothing of one that takes no
+// ATA commands. Where it cannot be asked or understood (`ask` throws Error), both are unreadable.
+void add_answers(const std::function<AtaPages()>& ask, DiskFacts& facts);
 
 // Every fact of the descriptor is unreadable, for this reason.
 OpenedFacts not_opened(const std::string& why);

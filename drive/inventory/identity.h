@@ -49,8 +49,9 @@ struct IdentityReports {
   std::vector<Statement> serials;  // cleaned, never empty texts
   std::vector<Statement> models;
   std::vector<Statement> firmwares;
-  std::vector<Statement> wwns;           // "0x5000c500..."
-  std::optional<Geometry> own_geometry;  // by IDENTIFY: what the disk itself says
+  std::vector<Statement> wwns;                // "0x5000c500..."
+  std::optional<Geometry> own_geometry;       // by IDENTIFY: what the disk itself says
+  std::optional<std::uint64_t> native_bytes;  // with what it hides at its end (HPA), if it tells
 };
 
 enum class Trust {

@@ -67,9 +67,12 @@ std::vector<SmartAttribute> parse_smart(ByteView data, ByteView thresholds) {
   return attributes;
 }
 
-Health health_of(const std::vector<SmartAttribute>& attributes, bool predicts_failure) {
+Health health_of(const std::vector<SmartAttribute>& attributes,
+                 std::optional<bool> predicts_failure) {
   Health health;
-  health.failing = predicts_failure || std::ranges::any_of(attributes, &SmartAttribute::failing);
+  health.self_assessed = predicts_failure.has_value();
+  health.failing =
+      predicts_failure.value_or(false) || std::ranges::any_of(attributes, &SmartAttribute::failing);
   health.reallocated = raw_of(attributes, 5);
   health.pending = raw_of(attributes, 197);
   health.uncorrectable = raw_of(attributes, 198);

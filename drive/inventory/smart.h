@@ -28,7 +28,8 @@ struct SmartAttribute {
 std::vector<SmartAttribute> parse_smart(ByteView data, ByteView thresholds);
 
 struct Health {
-  bool failing = false;  // the drive says so itself, or an attribute is at its threshold
+  bool failing = false;       // the drive says so itself, or an attribute is at its threshold
+  bool self_assessed = true;  // the drive has said itself whether it is failing
   std::optional<std::uint64_t> reallocated;    // 5: sectors
   std::optional<std::uint64_t> pending;        // 197: sectors
   std::optional<std::uint64_t> uncorrectable;  // 198: sectors
@@ -41,7 +42,8 @@ struct Health {
   }
 };
 
-// `predicts_failure`: the answer to SMART RETURN STATUS.
-Health health_of(const std::vector<SmartAttribute>& attributes, bool predicts_failure);
+// `predicts_failure`: the answer to SMART RETURN STATUS; some bridges keep it to themselves.
+Health health_of(const std::vector<SmartAttribute>& attributes,
+                 std::optional<bool> predicts_failure);
 
 }  // namespace driveprep::inventory

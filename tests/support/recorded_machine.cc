@@ -1,9 +1,10 @@
 #include "tests/support/recorded_machine.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/encoding.h"
-#include "drive/inventory/ata_identify.h"
+#include "drive/inventory/ata_commands.h"
 
 namespace driveprep::test {
 namespace {
@@ -31,6 +32,18 @@ void unpack(const nlohmann::json& entry, const fs::path& path) {
   // Files that could not be read, and nodes, stay away.
 }
 
+// As the commands are called in the trees.
+std::string name_of(const AtaCommand& command) {
+  switch (command.command << 8 | command.feature) {
+    case 0xEC00: return "ATA IDENTIFY DEVICE";
+    case 0xB0D0: return "ATA SMART READ DATA";
+    case 0xB0D1: return "ATA SMART READ THRESHOLDS";
+    case 0xB0DA: return "ATA SMART RETURN STATUS";
+    case 0x2700: return "ATA READ NATIVE MAX ADDRESS EXT";
+    default: return "unknown";
+  }
+}
+
 }  // namespace
 
 RecordedMachine::RecordedMachine(const std::string& tree) {
@@ -44,13 +57,20 @@ Sysfs RecordedMachine::sysfs() const {
   return Sysfs(root() / "sys", root() / "proc", root() / "dev");
 }
 
-std::optional<Bytes> RecordedMachine::ata_page(const std::string& disk,
-                                               const std::string& command) const {
+inventory::AtaAnswer RecordedMachine::answer(const std::string& disk, const std::string& command,
+                                             MutableByteView page) const {
   const nlohmann::json& asked = tree_.at("asked").at(disk).at("sg");
-  if (!asked.contains(command) || asked.at(command).at("status") != 0) return std::nullopt;
-  Bytes page = from_hex(asked.at(command).at("data").get<std::string>()).value();
-  if (page.size() != kAtaPageBytes) return std::nullopt;
-  return page;
+  if (!asked.contains(command)) return {AtaAnswer::Kind::kRefused, {}, {}};
+  const nlohmann::json& recorded = asked.at(command);
+  const Bytes sense = from_hex(recorded.at("sense").get<std::string>()).value();
+  const Bytes data = from_hex(recorded.at("data").get<std::string>()).value();
+  const std::size_t length = std::min(data.size(), page.size());
+  std::copy_n(data.begin(), length, page.begin());
+  return understand({.status = recorded.at("status").get<std::uint8_t>(),
+                     .host_status = recorded.at("host").get<std::uint16_t>(),
+                     .sense = sense,
+                     .asked = page.size(),
+                     .missing = page.size() - length});
 }
 
 void RecordedMachine::add_answers(DiskFacts& facts) const {
@@ -60,17 +80,10 @@ void RecordedMachine::add_answers(DiskFacts& facts) const {
   facts.opened.logical_sector = ioctls.at("BLKSSZGET").get<std::uint32_t>();
   facts.opened.read_only = ioctls.at("BLKROGET").get<int>() != 0;
   facts.opened.signatures = Signatures();
-  facts.opened.health = std::optional<Health>();
-  const std::optional<Bytes> page = ata_page(facts.name, "ATA IDENTIFY DEVICE");
-  if (!page || !facts.disk.value()) return;
-  IdentityReports reports = facts.reports.value();
-  add_ata_statements(parse_ata_identify(*page), Source::kAtaIdentify, reports);
-  facts.reports = std::move(reports);
-  const std::optional<Bytes> data = ata_page(facts.name, "ATA SMART READ DATA");
-  const std::optional<Bytes> thresholds = ata_page(facts.name, "ATA SMART READ THRESHOLDS");
-  if (data && thresholds) {
-    facts.opened.health = std::optional(health_of(parse_smart(*data, *thresholds), false));
-  }
+  const AtaSender sender = [&](const AtaCommand& command, MutableByteView page) {
+    return answer(facts.name, name_of(command), page);
+  };
+  inventory::add_answers([&] { return read_ata_pages(sender, facts.name); }, facts);
 }
 
 guard::DiskCase RecordedMachine::look_at(const std::string& name) const {

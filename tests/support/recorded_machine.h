@@ -21,11 +21,13 @@ class RecordedMachine {
 
   // All facts about a disk, as if a job meant it, with nothing on it that libblkid would find.
   guard::DiskCase look_at(const std::string& name) const;
-  // An ATA page that the disk gave back, 512 bytes; nullopt when it gave none.
-  std::optional<Bytes> ata_page(const std::string& disk, const std::string& command) const;
+  // What a disk answered, to be changed: "ioctl", and "sg" by the name of the command.
+  nlohmann::json& answers_of(const std::string& disk) { return tree_.at("asked").at(disk); }
 
  private:
   void add_answers(inventory::DiskFacts& facts) const;
+  inventory::AtaAnswer answer(const std::string& disk, const std::string& command,
+                              MutableByteView page) const;
 
   ScratchDirectory scratch_;
   nlohmann::json tree_;

@@ -131,3 +131,30 @@ TEST_CASE("a recorded file that is taken away never turns a refusal into a permi
     std::filesystem::rename(kept, file);
   }
 }
+
+// Of what the drives themselves answered: not recorded, refused, and lost on the way.
+TEST_CASE("an answer of a drive that is taken away never turns a refusal into a permission") {
+  test::RecordedMachine machine("all-buses-6.12.95.json");
+  int silent = 0;
+  for (const auto& [name, expected] : kAllBuses) {
+    nlohmann::json& answers = machine.answers_of(name);
+    if (!answers.contains("sg") || answers.at("sg").contains("error")) continue;
+    const nlohmann::json whole = answers;
+    const bool takes_ata = inventory::takes_ata_commands(machine.look_at(name).disk);
+    for (const auto& [command, answer] : whole.at("sg").items()) {
+      CAPTURE(name, command);
+      answers.at("sg").erase(command);
+      if (!expected.empty()) CHECK_FALSE(codes(machine.look_at(name)).empty());
+      answers = whole;
+      answers.at("sg").at(command)["host"] = 3;  // a time-out
+      const Codes found = codes(machine.look_at(name));
+      if (!expected.empty()) CHECK_FALSE(found.empty());
+      if (command == "ATA IDENTIFY DEVICE" && takes_ata && expected != Codes{"disk-not-a-drive"}) {
+        ++silent;
+        CHECK(std::ranges::count(found, "disk-fact-unreadable") > 0);
+      }
+      answers = whole;
+    }
+  }
+  CHECK(silent > 5);
+}

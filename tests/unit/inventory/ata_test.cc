@@ -1,8 +1,9 @@
 // The pages are put together word by word from the standard's tables.
 #include <catch2/catch.hpp>
+#include <functional>
 #include <numeric>
 
-#include "drive/inventory/ata_identify.h"
+#include "drive/inventory/ata_commands.h"
 #include "drive/inventory/scsi_pages.h"
 #include "drive/inventory/smart.h"
 #include "tests/support/scratch.h"
@@ -200,4 +201,166 @@ TEST_CASE("a drive fails by its own account, or by an attribute at its threshold
   Bytes damaged = worn;
   damaged[100] ^= std::byte{1};
   CHECK_THROWS_AS(parse_smart(damaged, {}), FormatError);
+}
+
+namespace {
+
+// Sense data as the kernel gives them: with descriptors, and in the fixed format.
+Bytes descriptor_sense(unsigned key, std::uint64_t lba, bool extended = false) {
+  Bytes sense(22);
+  const auto put = [&](std::size_t at, std::uint64_t value) {
+    sense[at] = static_cast<std::byte>(value & 0xFF);
+  };
+  put(0, 0x72);
+  put(1, key);
+  put(3, 0x1D);
+  put(7, 14);
+  put(8, 9);
+  put(9, 12);
+  put(10, extended ? 1 : 0);
+  put(15, lba);
+  put(17, lba >> 8);
+  put(19, lba >> 16);
+  put(14, lba >> 24);
+  put(16, lba >> 32);
+  put(18, lba >> 40);
+  return sense;
+}
+
+Bytes fixed_sense(unsigned key, std::uint8_t asc = 0, std::uint8_t ascq = 0) {
+  Bytes sense(18);
+  sense[0] = std::byte{0x70};
+  sense[2] = static_cast<std::byte>(key);
+  sense[7] = std::byte{10};
+  sense[12] = static_cast<std::byte>(asc);
+  sense[13] = static_cast<std::byte>(ascq);
+  return sense;
+}
+
+using Kind = AtaAnswer::Kind;
+
+Kind kind_of(const SgResult& result) { return understand(result).kind; }
+
+constexpr std::uint64_t kNotFailing = 0xC24F00;
+constexpr std::uint64_t kFailing = 0x2CF400;
+
+// A drive that answers, but for what is done to one of its answers.
+struct FakeDrive {
+  std::function<AtaAnswer(const AtaCommand&)> instead = [](const AtaCommand&) {
+    return AtaAnswer{};
+  };
+  std::uint64_t status = kNotFailing;
+  Bytes identify = red_drive().take();
+  int asked = 0;
+
+  AtaAnswer operator()(const AtaCommand& command, MutableByteView page) {
+    ++asked;
+    AtaAnswer answer = instead(command);
+    if (answer.kind != Kind::kDone) return answer;
+    if (command.command == 0xEC) std::ranges::copy(identify, page.begin());
+    if (command.command == 0x27) answer.lba = kNativeSectors - 1;
+    if (command.command == 0xB0 && command.feature == 0xDA) answer.lba = status;
+    return answer;
+  }
+
+  static constexpr std::uint64_t kNativeSectors = 0x1D1C0BEB0 + 2048;
+};
+
+AtaPages pages_of(FakeDrive& drive) {
+  return read_ata_pages([&](const auto& command, auto page) { return drive(command, page); },
+                        "sdb");
+}
+
+}  // namespace
+
+TEST_CASE("a device that says no is told from one that says nothing") {
+  CHECK(kind_of({}) == Kind::kDone);
+  CHECK(kind_of({.status = 2, .sense = fixed_sense(5, 0x20)}) == Kind::kRefused);
+  CHECK(kind_of({.status = 2, .sense = fixed_sense(0xB)}) == Kind::kRefused);
+  CHECK(kind_of({.status = 2, .sense = fixed_sense(6, 0x29)}) == Kind::kAgain);
+  CHECK(kind_of({.asked = 512, .missing = 512}) == Kind::kRefused);
+
+  CHECK(kind_of({.asked = 512, .missing = 8}) == Kind::kFailed);
+  CHECK(kind_of({.status = 2}) == Kind::kFailed);
+  CHECK(kind_of({.status = 2, .sense = Bytes(18)}) == Kind::kFailed);
+  CHECK(kind_of({.status = 8}) == Kind::kFailed);
+  for (const unsigned key : {2U, 3U, 4U, 7U, 0xDU}) {
+    CHECK(kind_of({.status = 2, .sense = fixed_sense(key)}) == Kind::kFailed);
+  }
+  for (std::uint16_t host = 1; host < 20; ++host) {
+    const AtaAnswer answer = understand({.host_status = host});
+    CHECK(answer.kind == Kind::kFailed);
+    CHECK_FALSE(answer.problem.empty());
+  }
+}
+
+TEST_CASE("registers come in sense data of both formats, and only with a command that was done") {
+  const auto lba = [](ByteView sense) { return understand({.status = 2, .sense = sense}).lba; };
+  CHECK(lba(descriptor_sense(1, 0xC24F01)) == 0xC24F01U);
+  CHECK(lba(descriptor_sense(1, 0x010203C24F01)) == 0xC24F01U);
+  CHECK(lba(descriptor_sense(1, 0x010203C24F01, true)) == 0x010203C24F01U);
+  CHECK_FALSE(lba(descriptor_sense(0xB, 0xC24F00)));
+  Bytes fixed = fixed_sense(1, 0, 0x1D);
+  fixed[10] = std::byte{0x4F};
+  fixed[11] = std::byte{0xC2};
+  CHECK(lba(fixed) == 0xC24F00U);
+  fixed[8] = std::byte{0x20};
+  CHECK_FALSE(lba(fixed));
+  CHECK_FALSE(lba(fixed_sense(1)));
+  CHECK_FALSE(lba(ByteView(descriptor_sense(1, 7)).first(8)));
+}
+
+TEST_CASE("a drive is asked for its pages, its health and what it hides") {
+  FakeDrive drive;
+  const AtaPages pages = pages_of(drive);
+  CHECK(pages.identify);
+  CHECK(pages.smart);
+  CHECK(pages.thresholds);
+  CHECK(pages.predicts_failure == false);
+  CHECK(pages.native_sectors == FakeDrive::kNativeSectors);
+  CHECK(drive.asked == 5);
+  drive.status = kFailing;
+  CHECK(pages_of(drive).predicts_failure == true);
+  drive.status = 0;
+  CHECK_FALSE(pages_of(drive).predicts_failure);
+  Page open = red_drive();
+  open.word(82, 0x746B & ~(1U << 10));
+  drive.identify = open.take();
+  CHECK_FALSE(pages_of(drive).native_sectors);
+}
+
+TEST_CASE("whichever command gets lost, nothing is taken for the answer") {
+  for (const std::uint8_t feature : {0x00, 0xD0, 0xD1, 0xDA}) {
+    CAPTURE(feature);
+    const auto is_it = [feature](const AtaCommand& each) {
+      return each.feature == feature && each.command == (feature == 0 ? 0xEC : 0xB0);
+    };
+    FakeDrive drive;
+    drive.instead = [&](const AtaCommand& each) {
+      return is_it(each) ? AtaAnswer{Kind::kFailed, "it did not answer in time", {}} : AtaAnswer{};
+    };
+    if (feature == 0) {
+      CHECK_THROWS_AS(pages_of(drive), Error);
+    } else {
+      CHECK_FALSE(pages_of(drive).smart_problem.empty());
+    }
+    // Once more is enough after a reset, and not too often.
+    int resets = 1;
+    drive.instead = [&](const AtaCommand& each) {
+      return is_it(each) && resets-- > 0 ? AtaAnswer{Kind::kAgain, {}, {}} : AtaAnswer{};
+    };
+    CHECK(pages_of(drive).smart_problem.empty());
+    resets = 2;
+    if (feature == 0) {
+      CHECK_THROWS_AS(pages_of(drive), Error);
+    } else {
+      CHECK_FALSE(pages_of(drive).smart_problem.empty());
+    }
+    drive.instead = [&](const AtaCommand& each) {
+      return is_it(each) ? AtaAnswer{Kind::kRefused, {}, {}} : AtaAnswer{};
+    };
+    const AtaPages refused = pages_of(drive);
+    CHECK(refused.smart_problem.empty());
+    CHECK(refused.identify.has_value() == (feature != 0));
+  }
 }
