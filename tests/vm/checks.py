@@ -1,6 +1,9 @@
 """One line a check, and what is to be known of the machine when one fails."""
 
+import collections
 import time
+
+Counts = collections.namedtuple("Counts", "passed failed skipped")
 
 
 class Report:
@@ -18,6 +21,14 @@ class Report:
             self.failed.append(f"{self.group}: {promise}")
             print(f"FAILED  {self.elapsed()} {self.group}: {promise}\n        seen: {seen}", flush=True)
         return bool(holds)
+
+    def counts(self):
+        return Counts(self.passed, len(self.failed), len(self.skipped))
+
+    def forget_since(self, before):
+        """What has passed or was skipped since then counts no more."""
+        self.passed = before.passed
+        del self.skipped[before.skipped:]
 
     def elapsed(self):
         """Seconds since the group began, as a column."""

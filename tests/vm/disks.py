@@ -31,6 +31,7 @@ class Disk:
     rotation: int = 0  # turns a minute, 1 for flash, 0: not told
     removable: bool = False
     read_only: bool = False
+    discard: bool = False  # what is discarded becomes a hole of the image
     logged: bool = False  # every write goes to `log_path`
 
     def __post_init__(self):
@@ -83,14 +84,16 @@ class Disk:
     def top(self, below):
         """The throttle on top of the node `below`, as blockdev-add and blockdev-reopen want it."""
         return {"driver": "throttle", "node-name": self.top_node, "file": below,
-                "throttle-group": self.throttle_group, "read-only": self.read_only}
+                "throttle-group": self.throttle_group, "read-only": self.read_only,
+                **({"discard": "unmap"} if self.discard else {})}
 
     def nodes(self, directory):
         cache = {"direct": False, "no-flush": False}
+        discard = {"discard": "unmap"} if self.discard else {}
         nodes = [{"driver": "file", "node-name": f"{self.name}-file", "filename": self.path(directory),
-                  "read-only": self.read_only, "cache": cache, "locking": "off"},
+                  "read-only": self.read_only, "cache": cache, "locking": "off", **discard},
                  {"driver": "raw", "node-name": f"{self.name}-raw", "file": f"{self.name}-file",
-                  "read-only": self.read_only}]
+                  "read-only": self.read_only, **discard}]
         if self.logged:
             nodes += [{"driver": "file", "node-name": f"{self.name}-logfile",
                        "filename": self.log_path(directory)},

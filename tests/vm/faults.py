@@ -11,6 +11,7 @@ from qmp import QmpError
 EIO = 5
 REOPEN_TRIES = 400  # of a disk whose flushes fail: reopening flushes, and uses up one failure each
 FLUSH_FAILURES = 200
+NO_LIMITS = {f"{unit}-{kind}": 0 for unit in ("iops", "bps") for kind in ("total", "read", "write")} | {"iops-size": 0}
 
 
 class Faults:
@@ -63,21 +64,28 @@ class Faults:
 
     def slow(self, iops=20, bytes_per_second=1 << 20):
         """A slow disk makes "in the middle of a write" a place that can be hit."""
-        self.limit({"iops-total": iops, "bps-total": bytes_per_second})
+        self.limit(iops_total=iops, bps_total=bytes_per_second)
 
     def full_speed(self):
-        self.limit({"iops-total": 0, "bps-total": 0})
+        self.limit()
 
-    def limit(self, limits):
-        self.machine.qmp.command_with("qom-set", {"path": f"/objects/{self.disk.throttle_group}",
-                                                  "property": "limits", "value": limits})
+    def limit(self, **limits):
+        """The limits of QEMU's throttle, with underlines for hyphens: iops_write, bps_total ..., and iops_size,
+        of which a larger request is several. Those that are not named end, though QEMU would keep them."""
+        self.machine.qmp.command_with("qom-set", {
+            "path": f"/objects/{self.disk.throttle_group}", "property": "limits",
+            "value": NO_LIMITS | {name.replace("_", "-"): value for name, value in limits.items()}})
 
     # --- plugs
 
-    def unplug(self, seconds=30):
+    def unplug(self, seconds=120):
         """Returns when it is gone; a SATA disk goes with its controller. Surprise removal on USB and
         SCSI; PCIe asks the guest's kernel, which lets go within a second."""
         device = self.disk.unplug_id
+        if self.disk.bus in ("usb-bot", "usb-uas"):
+            # The port lets go of its transfers while the bridge still knows them. Deleted at once, the
+            # emulated UAS bridge forgets them first, and QEMU 7.2 ends: "canceled usb packet not found".
+            self.attach(False)
         self.machine.qmp.command_with("device_del", {"id": device})
         self.machine.qmp.wait_for_event("DEVICE_DELETED", lambda data: data.get("device") == device,
                                         seconds)
@@ -90,10 +98,13 @@ class Faults:
         for device in self.disk.devices():
             self.machine.qmp.command_with("device_add", device)
         if self.disk.bus in ("usb-bot", "usb-uas"):  # are made unattached, to get their disks first
-            self.machine.qmp.command_with("qom-set", {
-                "path": f"/machine/peripheral/{self.disk.unplug_id}", "property": "attached",
-                "value": True})
+            self.attach(True)
         self.machine.qmp.command("cont")
+
+    def attach(self, attached):
+        """The plug of a USB bridge."""
+        self.machine.qmp.command_with("qom-set", {
+            "path": f"/machine/peripheral/{self.disk.unplug_id}", "property": "attached", "value": attached})
 
     def gone_and_back(self, name):
         """Inside the guest, for SATA: the disk goes, and its port is searched again."""
@@ -114,7 +125,7 @@ def failing(machine, disk, kind, sectors=None, errno=EIO):
         faults.heal()
 
 
-def wait_until_busy(machine, name, kind="write", seconds=30):
+def wait_until_busy(machine, name, kind="write", seconds=120):
     """Returns when the guest's kernel has a request under way on the disk, so that it can be hit."""
     column = {"read": 1, "write": 2}[kind]
     end = time.monotonic() + seconds

@@ -69,7 +69,7 @@ def check_refusals(machine, report, place):
     runs.append(("twins", "disk-serial-duplicate", REFUSED, "TWIN0001",
                  jobs.begin_prepare(machine, "/lab/refused-twins", ["TWIN0001"])))
     for label, code, status, named, running in runs:
-        outcome = jobs.Outcome(running.result(120))
+        outcome = jobs.Outcome(running.result(jobs.SECONDS))
         report.check(f"{label}: refused with {code}, exit status {status}", outcome.status == status and
                      outcome.error.get("code") == code, outcome)
         report.check(f"{label}: the message names it", named in outcome.error.get("message", ""),

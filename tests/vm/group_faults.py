@@ -58,8 +58,8 @@ def run_with_faults(machine, faults, ids):
         events += jobs.slow_writing(faults[disk], disk.known_serial, SLOW)
         events.append((disk.known_serial, phase, functools.partial(begin_fault, disk)))
     running = jobs.begin_prepare(machine, JOB, ids)
-    jobs.at_lines(machine, JOB, running, events)
-    return jobs.Outcome(running.result(300))
+    jobs.at_moments(machine, JOB, running, events)
+    return jobs.Outcome(running.result(jobs.SECONDS))
 
 
 def check_failures(machine, report, outcome, names):

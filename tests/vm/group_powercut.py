@@ -61,8 +61,8 @@ def record(machine, report, place):
     events = [*jobs.slow_writing(faults, SERIAL, SLOW), (SERIAL, "verifying", faults.full_speed)]
     events += [(SERIAL, name, functools.partial(keep, name)) for name in MOMENTS]
     running = jobs.begin_prepare(machine, JOB, [SERIAL])
-    jobs.at_lines(machine, JOB, running, events)
-    outcome = jobs.Outcome(running.result(300))
+    jobs.at_moments(machine, JOB, running, events)
+    outcome = jobs.Outcome(running.result(jobs.SECONDS))
     report.check("a drive is prepared while its writes are recorded", outcome.status == 0,
                  outcome if outcome.status else "")
     report.check("the job directory was kept at each moment", len(moments) == len(MOMENTS), moments)

@@ -123,12 +123,12 @@ def check_unplug(machine, report, disk, name):
     writing = machine.begin(write(name, 0, 2000))
     wait_until_busy(machine, name)
     faults.unplug()
-    result = writing.result(60)
+    result = writing.result()
     named = errors_in(result)
     report.check(f"{disk.name}: unplugged in the middle of a write, the write ends with an error",
                  result.status != 0 and named in ("EIO", "ENODEV", "ENOSPC", "ENXIO"), named)
     report.check(f"{disk.name}: it is gone", machine.run(
-        f"for i in $(seq 50); do [ -e /sys/block/{name} ] || exit 0; sleep 0.1; done; exit 1").status == 0)
+        f"for i in $(seq 300); do [ -e /sys/block/{name} ] || exit 0; sleep 0.1; done; exit 1").status == 0)
     faults.full_speed()
     if disk.bus == "sata":
         return

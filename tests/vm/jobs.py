@@ -18,22 +18,23 @@ DRIVESET = ("DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,Existing
 KEY_STORE = "/lab/keystore"
 # Small, large, empty, deep, names that are no ASCII, and directories enough for
 # several drives: small files go by directory.
-MAKE_SOURCE = f"""set -e
-mkdir -p /lab && mount -t tmpfs -o size=800M tmpfs /lab
-mkdir -p {SOURCE}/deep/er/and/deeper
-for number in $(seq 20); do head -c $((number * 977)) /dev/urandom >{SOURCE}/deep/file-$number.bin; done
-head -c {{large}} /dev/urandom >{SOURCE}/large.bin
-head -c {{block}} /dev/urandom >{SOURCE}/block.bin
+MAKE_SOURCE = """set -e
+mkdir -p {source}/deep/er/and/deeper
+for number in $(seq 20); do head -c $((number * 977)) /dev/urandom >{source}/deep/file-$number.bin; done
+head -c {large} /dev/urandom >{source}/large.bin
+head -c {block} /dev/urandom >{source}/block.bin
 for number in $(seq 8); do
-  mkdir {SOURCE}/$number
-  head -c {{each}} /dev/urandom >{SOURCE}/$number/part.bin
+  mkdir {source}/$number
+  head -c {each} /dev/urandom >{source}/$number/part.bin
 done
-: >{SOURCE}/empty
-echo text >'{SOURCE}/deep/er/and/deeper/Grüße 日本語.txt'
+: >{source}/empty
+echo text >'{source}/deep/er/and/deeper/Grüße 日本語.txt'
 """
 HASHES = ("find . -type f ! -name DriveManifest.xml ! -path './System Volume*' ! -path './$*' "
           "-exec sha256sum {} +")
 FILES = 32
+PHASES = ("formatting", "copying", "finishing", "verifying", "sealing")
+SECONDS = 900  # limit of a run; a minute or two is usual
 POLL_SECONDS = 0.3  # to look more often would take the emulated processors away from driveprep
 # The vector code of libcrypto's SHA-256 costs twice as much as its scalar code when it is emulated, and
 # each opening of a volume by recovery password is two million rounds of it: bit 41 is SSSE3.
@@ -42,26 +43,38 @@ ENVIRONMENT = "export OPENSSL_ia32cap=~0x20000000000;"
 
 def make_lab(machine, lab, large=3000000, block=1048576, each=300000):
     """Makes /lab in memory with the key store and the source below it; {path of the source: hash}."""
-    machine.run_ok(MAKE_SOURCE.format(large=large, block=block, each=each))
+    machine.run_ok("mkdir -p /lab && mount -t tmpfs -o size=800M tmpfs /lab\n" +
+                   make_source(SOURCE, large, block, each))
     for file in sorted(lab.key_store.rglob("*")):
         if file.is_file():
             machine.put(f"{KEY_STORE}/{file.relative_to(lab.key_store)}", file.read_bytes(), 0o600)
     machine.run_ok(f"find {KEY_STORE} -type d -exec chmod 700 {{}} +")
-    found = hashes_of(machine.run_ok(f"cd {SOURCE} && {HASHES}", 120).out)
+    found = hashes_of(machine.run_ok(f"cd {SOURCE} && {HASHES}").out)
     if len(found) != FILES:
         raise ValueError(f"the source has {len(found)} files")
     return found
 
 
+def make_source(path, large=3000000, block=1048576, each=300000):
+    """Script that makes the files of a source."""
+    return MAKE_SOURCE.format(source=path, large=large, block=block, each=each)
+
+
 def make_job(machine, job, drives, source=SOURCE):
     """`drives`: rows of the driveset, without their line ends."""
-    machine.put(f"{job}/job.json", json.dumps({
+    for name, content in job_files(drives, source, KEY_STORE).items():
+        machine.put(f"{job}/{name}", content)
+
+
+def job_files(drives, source, key_store):
+    """{name: content} of the files of a job directory."""
+    return {"job.json": json.dumps({
         "name": NAME, "location": "West Europe", "storageAccountId": STORAGE,
         "returnAddress": ADDRESS,
         "returnShipping": {"carrierName": "FedEx", "carrierAccountNumber": "123456789"},
-        "encryption": {"keyStore": KEY_STORE}}))
-    machine.put(f"{job}/dataset.csv", DATASET.format(source=source))
-    machine.put(f"{job}/driveset.csv", DRIVESET + "".join(f"{row}\n" for row in drives))
+        "encryption": {"keyStore": str(key_store)}}),
+            "dataset.csv": DATASET.format(source=source),
+            "driveset.csv": DRIVESET + "".join(f"{row}\n" for row in drives)}
 
 
 def row(target, drive_id="", sector=""):
@@ -104,7 +117,7 @@ def begin(machine, command):
     return machine.begin(f"{ENVIRONMENT} driveprep {command} --json")
 
 
-def run(machine, command, seconds=300):
+def run(machine, command, seconds=SECONDS):
     return Outcome(begin(machine, command).result(seconds))
 
 
@@ -119,15 +132,37 @@ def log_of(machine, job):
     return machine.run(f"cat {job}/logs/* 2>&-").out.splitlines()
 
 
-def at_lines(machine, job, running, events, before=0):
-    """`events`: (drive id, text, what to call) each. Calls it once the log, after its first `before` lines,
-    has that text in a line about that drive. Returns the events that had not come when the command ended."""
+def last_phase(lines, drive_id):
+    """The phase that a drive was in, by these lines of the log."""
+    begun = [phase for line in lines for phase in PHASES if line.endswith(f"drive {drive_id}: {phase}")]
+    return begun[-1] if begun else None
+
+
+def freeze_at(machine, job, drive_id, phase, before=0):
+    """A command that ends when the log, after its first lines, has the drive in that phase: driveprep stands
+    still then, before much has been done in it. To look from the host takes a second that short ones lack."""
+    return machine.begin(f"""until cat {job}/logs/* | tail -n +{before + 1} | grep -q 'drive {drive_id}: {phase}$'; do
+          sleep 0.03
+          pidof driveprep >/dev/null || exit 1
+        done
+        kill -STOP $(pidof driveprep)""")
+
+
+def thaw(machine):
+    machine.run_ok("kill -CONT $(pidof driveprep)")
+
+
+def at_moments(machine, job, running, events, before=0):
+    """`events`: (drive id, moment, what to call) each, in the order in which they come. The moment is a
+    text: once the log, after its first `before` lines, has it in a line about that drive; or it is asked
+    for. Returns the events that had not come when the command ended."""
     waiting = list(events)
     while waiting and not running.ended():
         lines = log_of(machine, job)[before:]
         for event in list(waiting):
-            drive_id, text, call = event
-            if any(f"drive {drive_id}: " in line and text in line for line in lines):
+            drive_id, moment, call = event
+            if moment() if callable(moment) else any(
+                    f"drive {drive_id}: " in line and moment in line for line in lines):
                 call()
                 waiting.remove(event)
         time.sleep(POLL_SECONDS)
@@ -138,9 +173,9 @@ def slow_writing(fault, drive_id, limit):
     """Events that make a disk slow once it is written to, so that what follows takes long enough to be met.
     It is read before that, which should not take minutes."""
     def slow():
-        fault.limit({"iops-total": 0, "bps-total": limit})
+        fault.limit(bps_total=limit)
     return [(drive_id, "wiping", slow), (drive_id, "continuing after", slow)]
 
 
-def prepare(machine, job, confirmed=(), accepted=(), seconds=300):
+def prepare(machine, job, confirmed=(), accepted=(), seconds=SECONDS):
     return Outcome(begin_prepare(machine, job, confirmed, accepted).result(seconds))

@@ -13,7 +13,7 @@ def judge_drive(machine, report, label, device, key, wanted, thorough=False):
     name = device.removeprefix("/dev/")
     node = device + ("p1" if name[-1].isdigit() else "1")
     report.check(f"{label}: the kernel reads the partition table, also once more", machine.run(
-        f"blockdev --rereadpt {device} && for i in $(seq 50); do [ -b {node} ] && exit 0; sleep 0.1; done; "
+        f"blockdev --rereadpt {device} && for i in $(seq 300); do [ -b {node} ] && exit 0; sleep 0.1; done; "
         "exit 1").status == 0)
     verified = machine.run(f"sfdisk --verify {device}")
     report.check(f"{label}: sfdisk finds no fault", verified.status == 0 and
@@ -21,7 +21,7 @@ def judge_drive(machine, report, label, device, key, wanted, thorough=False):
     kind = machine.run(f"blkid -p -o value -s TYPE {node}").out.strip()
     report.equal(f"{label}: blkid sees a BitLocker volume", kind, "BitLocker")
     opened = machine.run(f"{jobs.ENVIRONMENT} printf %s {key} >/tmp/key && cryptsetup open --type bitlk --readonly "
-                         f"--key-file /tmp/key {node} {MAPPING}", 120)
+                         f"--key-file /tmp/key {node} {MAPPING}")
     if not report.check(f"{label}: cryptsetup opens it by its recovery password", opened.status == 0,
                         opened if opened.status else ""):
         return set()
@@ -51,7 +51,7 @@ def check_files(machine, report, label, mount, wanted):
     mounted = machine.run(mount)
     if not report.check(f"{label} mounts it", mounted.status == 0, mounted if mounted.status else ""):
         return set()
-    found = jobs.hashes_of(machine.run(f"cd /mnt && {jobs.HASHES}", 120).out)
+    found = jobs.hashes_of(machine.run(f"cd /mnt && {jobs.HASHES}").out)
     machine.run_ok("umount /mnt")
     wrong = sorted(path for path, digest in found.items() if wanted.get(path) != digest)
     report.check(f"{label} reads every file as it was, {len(found)} of them", found and not wrong, wrong)
@@ -60,6 +60,6 @@ def check_files(machine, report, label, mount, wanted):
 
 def recovery_passwords(machine, job):
     """{drive id: recovery password} as the service would get them."""
-    machine.run_ok(f"{jobs.ENVIRONMENT} driveprep request {job} --reveal-keys", 120)
+    machine.run_ok(f"{jobs.ENVIRONMENT} driveprep request {job} --reveal-keys")
     request = machine.run_ok(f"cat {job}/requests/importexport.json").json()
     return {drive["driveId"]: drive["bitLockerKey"] for drive in request["properties"]["driveList"]}

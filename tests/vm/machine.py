@@ -17,7 +17,9 @@ import time
 from qmp import Qmp
 
 QEMU = "qemu-system-x86_64"
-BOOT_SECONDS = 180  # emulated, on a busy host; 10 is usual
+# Limits are for emulation on a busy host, and twenty times what is usual: they end what hangs.
+BOOT_SECONDS = 240
+SECONDS = 240
 KVM_BOOT_SECONDS = 40
 # Without AVX: libcrypto's SHA-256 and RSA with it are half as fast when emulated.
 EMULATED_CPU = "Nehalem,+aes,+pclmulqdq,+rdrand"
@@ -25,6 +27,10 @@ EMULATED_CPU = "Nehalem,+aes,+pclmulqdq,+rdrand"
 
 class MachineError(Exception):
     """The machine does not do its part: it did not boot, has stopped, or a command took too long."""
+
+
+class QemuEnded(MachineError):
+    """QEMU has ended by itself. What it was asked to emulate is not to blame."""
 
 
 class Result:
@@ -49,7 +55,7 @@ class Running:
     def __init__(self, machine, number, script):
         self.machine, self.number, self.script = machine, number, script
 
-    def result(self, seconds=60):
+    def result(self, seconds=SECONDS):
         return self.machine.wait(self, seconds)
 
     def ended(self):
@@ -89,7 +95,7 @@ class Machine:
             try:
                 self.start(kind)
                 return self
-            except (MachineError, OSError, EOFError) as error:
+            except (MachineError, OSError) as error:
                 self.kill()
                 problem = error
                 print(f"        no boot with {kind}: {str(error).splitlines()[0][:100]}", flush=True)
@@ -109,7 +115,7 @@ class Machine:
                                             stdout=said, stderr=said)
         limit = KVM_BOOT_SECONDS if accelerator == "kvm" else BOOT_SECONDS
         self.control = self.accept(listeners["control"])
-        self.qmp = Qmp(self.accept(listeners["qmp"]))
+        self.qmp = Qmp(self.accept(listeners["qmp"]), self.ended)
         self.wait(Running(self, 0, "boot"), limit)
         self.boot_seconds = time.monotonic() - began
         self.run("".join(f"mkdir -p /mnt/{tag}; mount -t 9p -o trans=virtio,version=9p2000.L,ro,"
@@ -168,13 +174,24 @@ class Machine:
         self.process = self.control = self.qmp = self.place = None
         self.numbers, self.answers, self.buffer = 1, {}, bytearray()
 
+    def ended(self):
+        """Why the machine answers no more. One whose guest has switched it off, or died, ends with 0."""
+        try:
+            status = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            return MachineError(f"QEMU has closed its channels; kernel: {self.tail('console')}")
+        if status == 0:
+            return MachineError(f"the machine has stopped; kernel: {self.tail('console')}")
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return QemuEnded(f"QEMU has ended with {how}: {self.tail('qemu') or 'without a word'}")
+
     # --- commands
 
-    def run(self, script, seconds=60):
+    def run(self, script, seconds=SECONDS):
         """Runs a shell script to its end."""
         return self.begin(script).result(seconds)
 
-    def run_ok(self, script, seconds=60):
+    def run_ok(self, script, seconds=SECONDS):
         result = self.run(script, seconds)
         if result.status != 0:
             raise MachineError(str(result))
@@ -184,9 +201,11 @@ class Machine:
         """Starts a shell script and does not wait for it."""
         number, self.numbers = self.numbers, self.numbers + 1
         line = b"%d %s\n" % (number, base64.b64encode(script.encode()))
-        self.control.settimeout(60)
+        self.control.settimeout(SECONDS)
         try:
             self.control.sendall(line)
+        except ConnectionError:
+            raise self.ended() from None
         except OSError as error:
             raise MachineError(f"the control channel does not take a command: {error}") from None
         return Running(self, number, script)
@@ -211,8 +230,7 @@ class Machine:
         except OSError:
             got = b""
         if not got:
-            raise MachineError(f"the machine has stopped; {self.tail('qemu')}; "
-                               f"kernel: {self.tail('console')}")
+            raise self.ended()
         self.buffer += got
         while (end := self.buffer.find(b"\n")) >= 0:
             number, status, out, err = (int(word) for word in self.buffer[:end].split())
@@ -232,7 +250,7 @@ class Machine:
 
     # --- disks
 
-    def names(self, disks=None, seconds=30):
+    def names(self, disks=None, seconds=SECONDS):
         """{disk: its name in the guest} once the guest has found all of them."""
         wanted = list(self.disks if disks is None else disks)
         end = time.monotonic() + seconds

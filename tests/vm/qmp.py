@@ -4,19 +4,23 @@ import json
 import socket
 import time
 
+SECONDS = 240  # on a busy host
+
 
 class QmpError(Exception):
     """QEMU has refused a command."""
 
 
 class Qmp:
-    def __init__(self, connection):
-        self.connection, self.buffer, self.events = connection, b"", []
-        self.receive(30)  # the greeting
+    """`ended` makes the exception to raise when QEMU has gone."""
+
+    def __init__(self, connection, ended):
+        self.connection, self.buffer, self.events, self.ended = connection, b"", [], ended
+        self.receive(SECONDS)  # the greeting
         self.command("qmp_capabilities")
 
     def receive(self, seconds):
-        """The next message; EOFError when QEMU has ended, TimeoutError when there was none."""
+        """The next message; TimeoutError when there was none."""
         end = time.monotonic() + seconds
         while b"\n" not in self.buffer:
             self.connection.settimeout(max(0.001, end - time.monotonic()))
@@ -27,25 +31,28 @@ class Qmp:
             except ConnectionError:
                 got = b""
             if not got:
-                raise EOFError("QEMU has ended")
+                raise self.ended()
             self.buffer += got
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def command(self, name, seconds=60, **arguments):
+    def command(self, name, seconds=SECONDS, **arguments):
         """What QEMU returns. Underlines in names of arguments stand for hyphens."""
         message = {"execute": name}
         if arguments:
             message["arguments"] = {key.replace("_", "-"): value for key, value in arguments.items()}
         return self.exchange(message, seconds)
 
-    def command_with(self, name, arguments, seconds=60):
+    def command_with(self, name, arguments, seconds=SECONDS):
         """The same with arguments as QEMU spells them."""
         return self.exchange({"execute": name, "arguments": arguments}, seconds)
 
     def exchange(self, message, seconds):
         self.connection.settimeout(seconds)
-        self.connection.sendall(json.dumps(message).encode() + b"\n")
+        try:
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
+        except ConnectionError:
+            raise self.ended() from None
         while True:
             answer = self.receive(seconds)
             if "event" in answer:
@@ -55,7 +62,7 @@ class Qmp:
             else:
                 return answer["return"]
 
-    def wait_for_event(self, name, matches=lambda data: True, seconds=30):
+    def wait_for_event(self, name, matches=lambda data: True, seconds=SECONDS):
         """The data of the first such event that was not yet waited for."""
         end = time.monotonic() + seconds
         while True:
