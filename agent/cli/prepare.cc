@@ -4,9 +4,8 @@
 #include <map>
 
 #include "agent/cli/commands.h"
-#include "agent/cli/consent.h"
+#include "agent/cli/drive_selection.h"
 #include "agent/cli/early_checks.h"
-#include "agent/cli/job_drives.h"
 #include "agent/cli/job_session.h"
 #include "agent/cli/key_session.h"
 #include "agent/cli/outcome_output.h"
@@ -58,55 +57,6 @@ plan::PlanStore plan_for(const job::Job& job, JobDrives& drives, const journal::
   return plan;
 }
 
-// Every drive that is not finished yet, judged before the first one is touched.
-std::map<std::string, JudgedDrive> judge_drives(const PrepareOptions& options, const job::Job& job,
-                                                JobDrives& drives,
-                                                const journal::Journal* journal) {
-  const GivenConsent given{options.confirm, !options.plan_digest.empty()};
-  std::map<std::string, JudgedDrive> judged;
-  for (const job::DriveRow& row : job.driveset.rows) {
-    const std::optional<journal::Drive> known =
-        journal != nullptr ? journal->drive(row.drive_id) : std::nullopt;
-    if (known && known->state == DriveState::kFinished) continue;
-    judged.emplace(row.drive_id, judge_drive(drives.candidate(row), row, journal, given));
-  }
-  return judged;
-}
-
-// Agreeing to a plan is agreeing to the disks as they were when it was made.
-void require_same_appearance(const plan::DrivePlan& drive, const JudgedDrive& judged) {
-  if (!judged.by_plan || judged.consent.begun) return;
-  if (judged.candidate.appearance() == drive.appearance) return;
-  throw Error(
-      ErrorKind::kBusy, "disk-changed",
-      judged.candidate.name() + " is not as it was when the plan was made: it was " +
-          drive.appearance + " and is " + judged.candidate.appearance(),
-      "Look at the drive, then confirm it by its serial number: --confirm " + drive.drive_id + ".");
-}
-
-// The drives that get files and are not finished. Asks where consent is missing; the rest is empty
-// after a stop (stop_requested()).
-std::map<std::string, guard::VettedDrive> vet_drives(const plan::PlanStore& plan,
-                                                     std::map<std::string, JudgedDrive> judged) {
-  std::map<std::string, guard::VettedDrive> vetted;
-  for (const plan::DrivePlan& drive : plan.drives()) {
-    const auto target = judged.find(drive.drive_id);
-    if (drive.files == 0 || target == judged.end()) continue;
-    require_same_appearance(drive, target->second);
-    std::optional<guard::VettedDrive> answer = vet_with_consent(std::move(target->second));
-    if (!answer) return {};
-    vetted.emplace(drive.drive_id, std::move(*answer));
-  }
-  return vetted;
-}
-
-bool any_question(const plan::PlanStore& plan, const std::map<std::string, JudgedDrive>& judged) {
-  return std::ranges::any_of(plan.drives(), [&](const plan::DrivePlan& drive) {
-    const auto target = judged.find(drive.drive_id);
-    return drive.files > 0 && target != judged.end() && target->second.ask;
-  });
-}
-
 void require_digest(const plan::PlanStore& plan, const std::string& wanted) {
   const std::string digest = plan.digest_text();
   if (wanted.empty() || wanted == digest) return;
@@ -121,18 +71,6 @@ void require_digest(const plan::PlanStore& plan, const std::string& wanted) {
   throw Error(ErrorKind::kNotConfirmed, "plan-digest-differs",
               "the plan has digest " + digest + ", --plan asked for " + wanted,
               "Look at the plan again with driveprep plan, then confirm the digest it prints.");
-}
-
-void require_known_drives(const PrepareOptions& options, const job::Job& job) {
-  for (const std::string& id : options.confirm) {
-    if (std::ranges::find(job.driveset.rows, id, &job::DriveRow::drive_id) !=
-        job.driveset.rows.end()) {
-      continue;
-    }
-    throw Error(ErrorKind::kUsage, "drive-unknown",
-                "--confirm " + id + ": " + job.driveset.file.string() + " has no drive of this id",
-                "Give the DriveId of the drive whose contents may be destroyed.");
-  }
 }
 
 void record_plan(journal::Journal& journal, const job::Job& job, const plan::PlanStore& plan) {
@@ -209,11 +147,11 @@ int run_prepare(const PrepareOptions& options) {
   check_before_writing(keys, journal.get());
   JobDrives drives(job, journal.get(), parse_accepted(options.accept));
   require_known_drives(options, job);
-  std::map<std::string, JudgedDrive> judged = judge_drives(options, job, drives, journal.get());
+  JudgedDrives judged = judge_drives(options, job, drives, journal.get());
   const bool fresh = nothing_begun(journal.get());
   const plan::PlanStore plan = plan_for(job, drives, journal.get());
   // Nobody is asked to agree to what was not shown.
-  const bool shown_plan = !options.json && any_question(plan, judged);
+  const bool shown_plan = !options.json && any_question(plan, judged.allowed);
   std::map<std::string, guard::VettedDrive> vetted;
   keys::ReadyKey ready;
   try {
@@ -224,7 +162,7 @@ int run_prepare(const PrepareOptions& options) {
       ready = keys::ready_key(keys, journal.get(), {.profile = job.spec.encryption.profile}, true);
     }
     if (shown_plan) print_plan(plan);
-    vetted = vet_drives(plan, std::move(judged));
+    vetted = vet_drives(plan, std::move(judged.allowed));
   } catch (const Error&) {
     // Nothing was begun with a new plan: a refusal leaves nothing behind.
     if (fresh) std::filesystem::remove(job.directory.plan_file());
@@ -259,7 +197,12 @@ int run_prepare(const PrepareOptions& options) {
                             .progress = progress,
                             .elapsed = elapsed});
   };
+  const std::vector<prepare::DriveOutcome> left_out = left_out_drives(judged, plan, journal.get());
+  if (tasks.empty() && !left_out.empty()) throw *left_out.front().error;
   if (tasks.empty()) return report();
+  for (const prepare::DriveOutcome& each : left_out) {
+    note("driveprep: drive " + each.drive_id + " is left out: " + each.error->what());
+  }
 
   require_stores_of_envelopes(keys, journal.get());
   if (ready.kid.empty()) {
@@ -301,6 +244,12 @@ int run_prepare(const PrepareOptions& options) {
                                         .log = *log,
                                         .stop = &stop_requested()},
                                        tasks);
+  }
+  for (const prepare::DriveOutcome& each : left_out) {
+    log->error("drive {} is left out: {} ({})", each.drive_id, each.error->what(),
+               each.error->code());
+    progress.emplace_back(each.drive_id);
+    outcomes.push_back(each);
   }
   log_outcomes(*log, *journal, outcomes);
   const int status = report();

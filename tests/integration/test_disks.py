@@ -131,6 +131,28 @@ class Away(Case):
         result = job.prepare()
         self.assertEqual(result.status, 0, result)
 
+    def test_the_others_go_on_without_one_that_is_missing(self):
+        first, second = loops.new(self), loops.new(self)
+        source = self.env.directory("source")
+        for name in ("a.bin", "b.bin", "c.bin"):
+            harness.write_large(source, name, 40 * MIB, 1)
+        job = self.job((first[0], "L0"), (second[0], "L1"), source=source)
+        process = job.start("--json", "--confirm", "L0", "--confirm", "L1")
+        harness.wait_until(lambda: len(job.journal("SELECT 1 FROM volume")) == 2, process)
+        process.kill()
+        process.wait()
+        loops.detach(first[0])
+        result = job.prepare()
+        self.assertEqual(result.status, 10, result)
+        drives = {drive["id"]: drive for drive in result.json()["drives"]}
+        self.assertEqual((drives["L0"]["exit"], drives["L0"]["error"]["code"]), (BUSY, "disk-not-there"))
+        self.assertEqual(drives["L1"]["state"], "finished")
+        self.assertIn("drive L0 is left out", result.err)
+        self.refused(job.prepare(), BUSY, "disk-not-there")  # nothing else is left to do
+        loops.attach_at(*first)
+        self.assertEqual(job.prepare().status, 0)
+        self.assertEqual(self.env.run("verify", job.root).status, 0)
+
 
 class Consent(Case):
     def test_no_terminal_and_no_option_is_no_consent(self):
