@@ -13,11 +13,37 @@ namespace driveprep::cli {
 namespace {
 
 const inventory::DiskFacts& called(const guard::Machine& machine, const std::string& name) {
+  const inventory::DiskFacts* found = nullptr;
   for (const inventory::DiskFacts& disk : machine.disks()) {
-    if (guard::is_called(disk, name)) return disk;
+    if (!guard::is_called(disk, name)) continue;
+    if (found != nullptr) {
+      throw Error(ErrorKind::kRefused, "disk-serial-duplicate",
+                  found->node.string() + " and " + disk.node.string() + " are both called " + name,
+                  "Unplug the other one, or use an enclosure that tells the disk's own serial "
+                  "number.");
+    }
+    found = &disk;
   }
+  if (found != nullptr) return *found;
   throw Error(ErrorKind::kUsage, "drive-not-there", "no drive of this machine is called " + name,
               "driveprep drives lists what is connected; check cable and power.");
+}
+
+// What agreeing to the disk has to name. The kernel's name for a disk is another one's after the
+// next plugging in; that of a loop device is given to its file by whoever attached it.
+std::string id_of(const inventory::DiskFacts& disk, const std::string& written) {
+  if (const auto serial = disk.identity().serial) return serial->value;
+  const bool loop = disk.reports.known() && disk.reports.value().bus == inventory::Bus::kLoop;
+  if (loop) return disk.name;
+  const std::string last = written.substr(written.rfind('/') + 1);
+  if (std::ranges::find(disk.links, last) != disk.links.end()) return last;
+  throw Error(ErrorKind::kRefused, "disk-serial-weak",
+              disk.node.string() + " tells no serial number, and " + written +
+                  " may be another disk at any time",
+              disk.links.empty() ? "Connect it directly, so that it tells its serial number."
+                                 : "Connect it directly; or name it by its link in "
+                                   "/dev/disk/by-id: " +
+                                       disk.links.front());
 }
 
 }  // namespace
@@ -26,10 +52,9 @@ DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> acce
     : machine_(std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
                                                 prepare::prepared_drives())) {
   const inventory::DiskFacts& disk = called(*machine_, options.disk);
-  const auto serial = disk.identity().serial;
   guard::DiskRequest request;
   request.written = options.disk;
-  request.drive_id = serial ? serial->value : disk.name;
+  request.drive_id = id_of(disk, options.disk);
   request.import_job = false;
   request.belongings = {{"the program", "/proc/self/exe"}};
   request.accepted.insert(accepted.begin(), accepted.end());

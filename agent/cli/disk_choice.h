@@ -17,13 +17,15 @@ struct DiskOptions {
   bool json = false;
 };
 
-// The drive id is the disk's serial number; of one that tells none its kernel name ("loop0").
+// The drive id is the disk's serial number; of a loop device its name ("loop0"), of a disk that
+// tells no serial number its name in /dev/disk/by-id, by which it has to be called then.
 class DiskChoice {
  public:
   // Looks at the machine and judges the disk. Sectors of 4096 bytes are all right outside a job.
-  // Throws kUsage "drive-not-there" when nothing is called so, and what speaks against the disk but
-  // for an agreement that can still be asked for. `accepted`: reasons that do not matter to the
-  // command.
+  // Throws kUsage "drive-not-there" when nothing is called so, kRefused "disk-serial-duplicate"
+  // when several are, "disk-serial-weak" for the kernel's name of a disk without a number, and what
+  // speaks against the disk but for an agreement that can still be asked for. `accepted`: reasons
+  // that do not matter to the command.
   DiskChoice(const DiskOptions& options, std::vector<std::string> accepted = {});
 
   const guard::Candidate& candidate() const { return *candidate_; }
