@@ -78,7 +78,10 @@ std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome)
   return Error(ErrorKind::kVerification, "wipe-incomplete",
                name + " still holds something at byte " +
                    std::to_string(*outcome.read_back->first_failed) + " that should be gone",
-               "Do not let this drive out of your hands: wipe it once more, or destroy it.");
+               outcome.method == Method::kDiscard
+                   ? "The disk has not forgotten what it was told to: wipe it with --method "
+                     "overwrite."
+                   : "Do not let this drive out of your hands: wipe it once more, or destroy it.");
 }
 
 void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProgress& progress) {
@@ -100,8 +103,8 @@ void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProg
   progress.begin(report::Phase::kVerifying);
   const auto reading = drive.open_for_reading();
   outcome.cache_bypassed = reading->bypasses_cache();
-  outcome.read_back =
-      erase::read_back(*reading, outcome.report.before, outcome.method, std::random_device()());
+  outcome.read_back = erase::read_back(*reading, outcome.report.before, outcome.method,
+                                       std::random_device()(), outcome.report.held);
   if (const auto wrong = judged(device.name(), outcome)) throw *wrong;
   drive.show_table_to_kernel();
 }

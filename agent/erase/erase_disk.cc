@@ -20,6 +20,17 @@ constexpr std::size_t kSample = 4096;
 constexpr std::size_t kRandomSamples = 1000;
 constexpr std::array<std::string_view, 3> kNames = {"overwrite", "discard", "metadata"};
 
+// Offsets in ascending order.
+std::vector<std::uint64_t> random_places(std::uint64_t size, std::uint64_t seed) {
+  const std::uint64_t blocks = round_up(size, kSample) / kSample;  // the last may be short
+  std::vector<std::uint64_t> places = {0, (blocks - 1) * kSample};
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<std::uint64_t> any(0, blocks - 1);
+  for (std::size_t i = 0; i < kRandomSamples; ++i) places.push_back(any(random) * kSample);
+  std::ranges::sort(places);
+  return places;
+}
+
 class Erasing {
  public:
   Erasing(const EraseRequest& request, EraseReport& report)
@@ -130,12 +141,29 @@ class Erasing {
   }
 
   void discard() {
+    remember_samples();
     for (std::uint64_t at = 0; at < disk_.size() && !stopping();) {
       const std::uint64_t length = std::min(kFlushEvery, disk_.size() - at);
       request_.discard({at, length});
       at += length;
       report_.covered += length;
       if (request_.progress != nullptr) request_.progress->add_bytes(length);
+    }
+  }
+
+  // A place that cannot be read cannot show afterwards that it has changed; others can.
+  void remember_samples() {
+    block::AlignedBuffer buffer(kSample);
+    for (const std::uint64_t at : random_places(disk_.size(), std::random_device()())) {
+      const MutableByteView bytes =
+          buffer.span().first(std::min<std::uint64_t>(kSample, disk_.size() - at));
+      try {
+        disk_.read(at, bytes);
+      } catch (const Error& error) {
+        if (error.kind() == ErrorKind::kBusy) throw;  // it has gone
+        continue;
+      }
+      if (!all_zero(bytes)) report_.held.push_back({at, Bytes(bytes.begin(), bytes.end())});
     }
   }
 
@@ -185,6 +213,10 @@ class Reading {
     }
   }
 
+  void changed(const HeldSample& before) {
+    if (std::ranges::equal(sample(before.offset), before.held)) fail(before.offset);
+  }
+
   void fail(std::uint64_t offset) {
     ++found_.failed;
     if (!found_.first_failed) found_.first_failed = offset;
@@ -214,16 +246,11 @@ void erase_disk(const EraseRequest& request, EraseReport& report) {
 }
 
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
-                   std::uint64_t seed) {
+                   std::uint64_t seed, const std::vector<HeldSample>& held) {
   Reading reading(disk, method);
   for (const KeyPlace& place : before.places) reading.whole(place);
-  const std::uint64_t blocks = round_up(disk.size(), kSample) / kSample;  // the last may be short
-  std::vector<std::uint64_t> places = {0, blocks - 1};
-  std::mt19937_64 random(seed);
-  std::uniform_int_distribution<std::uint64_t> any(0, blocks - 1);
-  for (std::size_t i = 0; i < kRandomSamples; ++i) places.push_back(any(random));
-  std::ranges::sort(places);
-  for (const std::uint64_t block : places) reading.sample(block * kSample);
+  for (const std::uint64_t place : random_places(disk.size(), seed)) reading.sample(place);
+  for (const HeldSample& each : held) reading.changed(each);
 
   // Looked for once more: nothing may lead to a volume, wherever it was.
   const KeyPlaces left = find_key_places(disk, before.areas);

@@ -34,13 +34,21 @@ struct EraseRequest {
   const std::atomic<bool>* stop = nullptr;
 };
 
+// What a place held that was not zeros.
+struct HeldSample {
+  std::uint64_t offset = 0;
+  Bytes held;
+};
+
 // What has been done; true also when something has failed or was stopped after it.
 struct EraseReport {
   KeyPlaces before;
   std::vector<KeyPlace> destroyed;  // in their order, durable
   bool metadata_destroyed = false;  // all of `before.places`
   std::uint64_t covered = 0;        // bytes zeroed, durable, or discarded; how far it came
-  bool contents_gone = false;       // the method came to its end
+  // Of kDiscard: random places just before it. What they hold after it has to differ.
+  std::vector<HeldSample> held;
+  bool contents_gone = false;  // the method came to its end
   bool stopped = false;
 };
 
@@ -61,8 +69,9 @@ struct ReadBack {
 
 // Reads samples, `disk` opened anew past the page cache: both ends, every former key place whole,
 // and a thousand places drawn by `seed`. After kOverwrite all are zeros; after the others no block
-// of a key place holds what it held, and no search leads to a volume any more.
+// of a key place holds what it held, and no search leads to a volume any more. After kDiscard no
+// place of `held` is as it was: a disk may take the command and do nothing.
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
-                   std::uint64_t seed);
+                   std::uint64_t seed, const std::vector<HeldSample>& held = {});
 
 }  // namespace driveprep::erase

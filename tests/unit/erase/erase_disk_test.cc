@@ -132,6 +132,29 @@ TEST_CASE("keys go first, each whole, and are safe on the disk before anything e
   CHECK(report.contents_gone);
 }
 
+TEST_CASE("a discard that does nothing, or not everything, is seen") {
+  Prepared prepared;
+  for (std::uint64_t at = 0; at < kSize; at += kMiB) {
+    if (at < kSize / 2) prepared.disk.write(at + 256 * kKiB, test::pattern(512 * kKiB, 3));
+  }
+  EraseRequest request = prepared.request(Method::kDiscard);
+  EraseReport report;
+  erase_disk(request, report);
+  REQUIRE(report.held.size() > 100);
+  const ReadBack ignored =
+      read_back(prepared.disk, report.before, Method::kDiscard, 1, report.held);
+  CHECK_FALSE(ignored.ok());
+  CHECK(ignored.failed > 100);
+
+  const auto zero = [&](const ByteRange& range) {
+    prepared.disk.write(range.offset, Bytes(range.length));
+  };
+  request.discard = zero;
+  report = {};
+  erase_disk(request, report);
+  CHECK(read_back(prepared.disk, report.before, Method::kDiscard, 1, report.held).ok());
+}
+
 TEST_CASE("after each method nothing opens the volume") {
   for (const Method method : {Method::kOverwrite, Method::kDiscard, Method::kMetadata}) {
     CAPTURE(to_string(method));
