@@ -48,7 +48,7 @@ std::string id_of(const inventory::DiskFacts& disk, const std::string& written) 
 
 }  // namespace
 
-DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> accepted)
+DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> accepted, bool wiping)
     : machine_(std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
                                                 prepare::prepared_drives())) {
   const inventory::DiskFacts& disk = called(*machine_, options.disk);
@@ -56,6 +56,7 @@ DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> acce
   request.written = options.disk;
   request.drive_id = id_of(disk, options.disk);
   request.import_job = false;
+  request.wiping = wiping;
   request.belongings = {{"the program", "/proc/self/exe"}};
   request.accepted.insert(accepted.begin(), accepted.end());
   for (const auto& [id, reasons] : parse_accepted(options.accept)) {

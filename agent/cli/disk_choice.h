@@ -25,8 +25,9 @@ class DiskChoice {
   // Throws kUsage "drive-not-there" when nothing is called so, kRefused "disk-serial-duplicate"
   // when several are, "disk-serial-weak" for the kernel's name of a disk without a number, and what
   // speaks against the disk but for an agreement that can still be asked for. `accepted`: reasons
-  // that do not matter to the command.
-  DiskChoice(const DiskOptions& options, std::vector<std::string> accepted = {});
+  // that do not matter to the command; `wiping`: nor does whether the disk is failing.
+  DiskChoice(const DiskOptions& options, std::vector<std::string> accepted = {},
+             bool wiping = false);
 
   const guard::Candidate& candidate() const { return *candidate_; }
 

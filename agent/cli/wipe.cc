@@ -165,11 +165,23 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
   print("Record: " + file + " (driveprep report --check " + file + ")");
 }
 
+// What hours of work have shown is not lost for want of a place to write it.
+void write_or_print(const std::string& file, const std::string& signed_record) {
+  try {
+    record::write_record(file, signed_record);
+  } catch (const Error& error) {
+    print(signed_record);
+    throw Error(error.kind(), error.code(),
+                std::string(error.what()) + "; the signed record stands on standard output instead",
+                "Keep these lines as a file: driveprep report --check reads it.");
+  }
+}
+
 }  // namespace
 
 int run_wipe(const WipeOptions& options) {
   // A drive that was prepared and has come back, or never left, is what is wiped; a worn one, too.
-  DiskChoice choice(options, {"disk-already-prepared", "disk-bad-sectors", "disk-too-large"});
+  DiskChoice choice(options, {"disk-already-prepared", "disk-bad-sectors", "disk-too-large"}, true);
   const guard::DiskCase& disk = choice.candidate().disk();
   const Method method = method_for(options, disk.disk);
   const std::string file = file_of(options, choice.candidate().drive_id());
@@ -186,7 +198,7 @@ int run_wipe(const WipeOptions& options) {
   guard::ArmedDrive drive = guard::arm(*vetted);
   const WipeOutcome outcome = wiped(drive, method, options.json);
   const nlohmann::ordered_json record = wipe_record(drive.candidate().disk(), outcome);
-  record::write_record(file, record::sign_record(record, key));
+  write_or_print(file, record::sign_record(record, key));
   if (options.json) {
     print_json({{"schema", 1}, {"file", file}, {"record", record}});
   } else {

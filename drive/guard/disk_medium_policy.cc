@@ -120,6 +120,7 @@ void check_health(DiskReasons& reasons) {
   const inventory::Health& health = *disk.opened.health.value();
   const std::string& name = reasons.name();
   if (health.failing) {
+    if (reasons.of().request.wiping) return;
     reasons.refuse("disk-failing", ErrorKind::kHealth,
                    name + " is failing, by its own account (SMART)", "Use another drive.");
     return;

@@ -23,7 +23,7 @@
 //   disk-4kn          accept refused  4096-byte sectors, for an import job
 //   disk-misaligned          refused
 //   disk-geometry-altered    refused  the bridge shows another size than the disk has
-//   disk-failing             health   SMART says so
+//   disk-failing             health   SMART says so, and something is to be kept on it
 //   disk-bad-sectors  accept health   reallocated, pending or uncorrectable sectors
 //   disk-serial-contradictory refused reliable sources differ
 //   disk-serial-duplicate    refused  another attached disk says the same
@@ -71,6 +71,7 @@ struct DiskRequest {
   std::filesystem::path path;      // device node, or a link to it
   std::string drive_id;            // what the job calls the drive; of a disk its serial number
   bool import_job = true;          // the service takes 512-byte sectors only
+  bool wiping = false;             // a disk that is failing has the more reason for it
   std::set<std::string> accepted;  // reason codes
   std::vector<Belonging> sources;  // what is read
   std::vector<Belonging> belongings;

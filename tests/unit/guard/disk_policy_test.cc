@@ -312,6 +312,14 @@ TEST_CASE("each reason is reached, alone") {
   }
 }
 
+TEST_CASE("a failing disk is wiped, and nothing else is done with it") {
+  DiskCase disk = good();
+  disk.disk.opened.health = std::optional(failing());
+  CHECK(codes(disk) == Codes{"disk-failing"});
+  disk.request.wiping = true;
+  CHECK(codes(disk).empty());
+}
+
 TEST_CASE("nobody is told to unmount the sources or the job") {
   for (const char* code : {"disk-holds-source", "disk-holds-job"}) {
     FakeMachine machine;
