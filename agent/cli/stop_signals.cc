@@ -24,7 +24,9 @@ void wait_for_signals(sigset_t signals) {
     int signal_number = 0;
     if (sigwait(&signals, &signal_number) != 0) continue;
     if (clean_stops == 0 || stop) {
-      say("\ndriveprep: stopped\n");
+      say(clean_stops == 0 ? "\ndriveprep: stopped\n"
+                           : "\ndriveprep: stopped at once: what was begun is not finished; run the "
+                             "same command again\n");
       ::_exit(status_of(signal_number));
     }
     exit_status = status_of(signal_number);

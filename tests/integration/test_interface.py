@@ -283,7 +283,11 @@ class Interface(harness.Case):
     # --- progress
 
     def test_plain_progress_claims_no_speed_at_the_start_of_a_phase(self):
-        result = self.run_ok("prepare", self.small_job().root)
+        tree = self.env.directory("tree")
+        harness.write_large(tree, "large", 512 * MIB, 1)  # long enough to be looked at
+        job = self.make_job(sources=[(tree + "/", "archive/")], drives=[Drive(size=640 * MIB)])
+        result = self.run_ok("prepare", job.root)
+        shutil.rmtree(job.root)
         lines = result.err.splitlines()
         self.assertEqual(lines[-1].split(), ["DISK0", "done"])
         self.assertTrue(any("copying" in line or "verifying" in line for line in lines), result)

@@ -158,6 +158,20 @@ class Wipe(harness.Case):
         self.assertEqual((record["result"], record["metadata_destroyed"]), ("stopped", True))
         self.assertIn(b"NOT WIPED", out)
 
+    def test_stopped_at_once(self):
+        device, image = loops.new(self, size=4096 * MIB)
+        process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record",
+                                 os.path.join(self.env.directory("record"), "record.json"),
+                                 "--method", "overwrite")
+        harness.wait_until(lambda: harness.written_bytes(image) > 64 * MIB, process)
+        with harness.Stopped(process):  # both are there before it looks
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, 143, out + err)
+        self.assertIn(b"what was begun is not finished", err)
+        self.assertNotIn(b"wiped", out)
+
     def test_a_method_that_there_is_none_of(self):
         device, image = loops.new(self)
         result, _ = self.wipe(device, "--method", "magic")
