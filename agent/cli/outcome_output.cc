@@ -38,6 +38,7 @@ void print_outcome(const OutcomeReport& report, const prepare::DriveOutcome& out
     print("    " + printable(outcome.error->what()));
     if (!outcome.error->remedy().empty()) print("    what to do: " + outcome.error->remedy());
   }
+  for (const std::string& warning : outcome.warnings) print("    warning: " + printable(warning));
   if (outcome.failures > 0) print_failures(report, outcome);
   if (outcome.verification) {
     std::size_t shown = 0;
@@ -78,6 +79,7 @@ nlohmann::ordered_json outcome_json(const OutcomeReport& report,
   if (outcome.verification) entry["verification"] = verification_json(*outcome.verification);
   entry["health"] = {{"before", prepare::health_json(outcome.health_before)},
                      {"after", prepare::health_json(outcome.health_after)}};
+  entry["warnings"] = outcome.warnings;
   nlohmann::ordered_json failures = nlohmann::ordered_json::array();
   for (const journal::Failure& failure : report.journal.failures(outcome.drive_id, 0, 1000)) {
     failures.push_back(

@@ -126,21 +126,22 @@ int run_test(const TestOptions& options) {
                   &stop_requested());
   progress.begin(report::Phase::kOpening);
   guard::ArmedDrive drive = guard::arm(*vetted);
-  const std::optional<inventory::Health> before = drive.health();
+  const std::optional<inventory::Health> before = drive.health_when_armed();
   Tested tested = run_watched(drive, coverage, before.has_value(), progress);
   TestReport report{.drive = drive.candidate(),
                     .coverage = coverage,
                     .sample = tested.sample,
                     .cache_bypassed = tested.cache_bypassed,
                     .before = before,
-                    .after = drive.health(),
+                    .after = prepare::health_after(drive),
                     .warnings = guard::warnings_of(drive.candidate().disk())};
   if (drive.candidate().sector() != SectorSize(512)) {
     report.warnings.push_back("the import service does not take drives with sectors of 4096 bytes");
   }
   report.warnings.insert(report.warnings.end(), tested.warnings.begin(), tested.warnings.end());
   report.reasons = intake::conclude(drive.candidate().name(), tested.sample,
-                                    prepare::deterioration(report.before, report.after));
+                                    {.worse = prepare::deterioration(report.before, report.after),
+                                     .untold = prepare::silence(report.before, report.after)});
   progress.begin(end_of(report));
   display.reset();
 

@@ -92,12 +92,10 @@ Checked check(const job::Job& job, JobDrives& drives, const std::string& job_id,
     const std::unique_ptr<block::FileDevice> disk = open_drive(drives, drive);
     prepare::require_disk(*disk, drive.volume->disk);
     checked.disk_recognised = true;
-    keys::DriveKey key =
-        keys::open_drive_envelope(job.directory, job_id, drive.id, drive.state, keys);
-    keys::record(journal, keys::kEnvelopeOpened, drive.id, {{"key", key.kid}, {"why", "verify"}});
     checked.report = prepare::verify_drive({
         .disk = *disk,
-        .recovery_password = std::move(key.password),
+        .recovery_password = keys::use_recovery_password(journal, job.directory, job_id, drive.id,
+                                                         drive.state, keys, "verify"),
         .drive_id = drive.id,
         .volume = drive.volume->volume,
         .manifest_md5 = drive.manifest->md5_hex,

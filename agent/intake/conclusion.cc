@@ -102,7 +102,7 @@ std::optional<TrueSize> true_size(const SampleResult& sample) {
 }
 
 std::vector<guard::Reason> conclude(const std::string& name, const SampleResult& sample,
-                                    const std::string& worse) {
+                                    const HealthChange& health) {
   std::vector<guard::Reason> reasons;
   if (const std::optional<TrueSize> size = true_size(sample)) {
     reasons.push_back(fake(name, sample, *size));
@@ -113,11 +113,18 @@ std::vector<guard::Reason> conclude(const std::string& name, const SampleResult&
     reasons.push_back({sample.failure->code(), sample.failure->kind(), sample.failure->what(),
                        sample.failure->remedy()});
   }
-  if (!worse.empty()) {
+  if (!health.worse.empty()) {
     reasons.push_back({"drive-deteriorated", ErrorKind::kHealth,
-                       name + " has become worse during the test: " + worse,
+                       name + " has become worse during the test: " + health.worse,
                        "Do not use it as it is: try another cable and port; if more bad sectors "
                        "come, use another drive."});
+  }
+  if (!health.untold.empty()) {
+    reasons.push_back(
+        {"drive-health-silent", ErrorKind::kHealth,
+         name + " told its health before the test and no longer does: " + health.untold,
+         "Check cable and port, then test again; if it stays silent, use another "
+         "drive."});
   }
   return reasons;
 }

@@ -5,7 +5,8 @@
 //   sample-differs         verification  something came back with other bytes
 //   sample-unreadable      verification  something could not be read back
 //   drive-deteriorated     health        SMART counts have grown during the test
-//   and the code of the error that ended the writing
+//   drive-health-silent    health        SMART told something before the test that it no longer
+//   tells and the code of the error that ended the writing
 #pragma once
 
 #include <cstdint>
@@ -27,11 +28,16 @@ struct TrueSize {
 // nullopt: nothing speaks against what the drive says.
 std::optional<TrueSize> true_size(const SampleResult& sample);
 
+// SMART before and after, in words; "" for nothing.
+struct HealthChange {
+  std::string worse;   // what is counted more of than before
+  std::string untold;  // what was told before and is no longer
+};
+
 // Everything that speaks against the drive, the worst first; empty: it has passed, as far as the
-// sample went. A stop is no reason. `worse`: what SMART counts more of than before, in words; ""
-// for nothing.
+// sample went. A stop is no reason.
 std::vector<guard::Reason> conclude(const std::string& name, const SampleResult& sample,
-                                    const std::string& worse);
+                                    const HealthChange& health);
 
 // "131 kB at offset 1,234,944 read as zeros", ...
 std::string describe(const Finding& finding);

@@ -1,8 +1,10 @@
 #include "agent/keys/drive_envelope.h"
 
+#include "agent/keys/audit.h"
 #include "agent/keys/envelopes.h"
 
 namespace driveprep::keys {
+
 DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::string& job_id,
                              const std::string& drive_id, journal::DriveState state,
                              keywrap::KeyStore& keys, keywrap::Accept accept) {
@@ -22,6 +24,17 @@ DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::stri
       keywrap::open(text, {job_id, drive_id, keywrap::Purpose::kRecoveryPassword}, keys, accept);
   return {bitlocker::RecoveryPassword::parse(opened.payload.value.text()), std::move(opened.kid),
           std::move(opened.warnings)};
+}
+
+bitlocker::RecoveryPassword use_recovery_password(journal::Journal& journal,
+                                                  const job::JobDirectory& directory,
+                                                  const std::string& job_id,
+                                                  const std::string& drive_id,
+                                                  journal::DriveState state,
+                                                  keywrap::KeyStore& keys, const char* why) {
+  DriveKey key = open_drive_envelope(directory, job_id, drive_id, state, keys);
+  record(journal, kEnvelopeOpened, drive_id, {{"key", key.kid}, {"why", why}});
+  return std::move(key.password);
 }
 
 }  // namespace driveprep::keys

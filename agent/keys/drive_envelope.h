@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/job/job_directory.h"
-#include "agent/journal/records.h"
+#include "agent/journal/journal.h"
 #include "bitlocker/recovery_password.h"
 #include "keywrap/envelope.h"
 
@@ -23,5 +23,14 @@ DriveKey open_drive_envelope(const job::JobDirectory& directory, const std::stri
                              const std::string& drive_id, journal::DriveState state,
                              keywrap::KeyStore& keys,
                              keywrap::Accept accept = keywrap::Accept::kOurAlgorithm);
+
+// The same for work on the drive; recorded, so that whoever asks later sees each time that the key
+// was used. `why`: "continue", "verify", "seal".
+bitlocker::RecoveryPassword use_recovery_password(journal::Journal& journal,
+                                                  const job::JobDirectory& directory,
+                                                  const std::string& job_id,
+                                                  const std::string& drive_id,
+                                                  journal::DriveState state,
+                                                  keywrap::KeyStore& keys, const char* why);
 
 }  // namespace driveprep::keys

@@ -13,11 +13,10 @@ constexpr std::size_t kWriters = 2;  // keeps the drive busy while one write is 
 
 }  // namespace
 
-CopyPipeline::CopyPipeline(const bitlocker::EncryptedDevice& encryption,
-                           block::BlockDevice& partition, std::uint64_t cluster_size,
-                           Options options)
+CopyPipeline::CopyPipeline(const bitlocker::EncryptedDevice& encryption, Below below,
+                           std::uint64_t cluster_size, Options options)
     : encryption_(encryption),
-      partition_(partition),
+      below_(below),
       cluster_size_(cluster_size),
       options_(std::move(options)),
       pool_(options_.buffers),
@@ -84,10 +83,11 @@ bool CopyPipeline::submit(std::vector<Block> group) {
   return work_.push(std::move(group));
 }
 
-void CopyPipeline::write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) {
+void CopyPipeline::write(Content content, std::uint64_t offset, block::AlignedBuffer data,
+                         std::size_t length) {
   check();
   add_outstanding(1);
-  if (!work_.push(Staged{offset, std::move(data), length})) check();
+  if (!work_.push(Staged{offset, std::move(data), length, content})) check();
 }
 
 block::AlignedBuffer CopyPipeline::new_buffer() {
@@ -113,8 +113,7 @@ void CopyPipeline::run_hasher() {
     } else {
       Staged& staged = std::get<Staged>(*work);
       encryption_.encrypt(staged.offset, staged.buffer.span().first(staged.length));
-      WriteTask task{std::move(staged.buffer), {{staged.offset, 0, staged.length}}, 0};
-      hand_over(std::move(task));
+      hand_over({std::move(staged.buffer), {{staged.offset, 0, staged.length}}, 0, staged.content});
     }
   }
 }
@@ -172,8 +171,10 @@ void CopyPipeline::hand_over(WriteTask task) {
 void CopyPipeline::run_writer() {
   while (std::optional<WriteTask> task = writes_.pop()) {
     if (options_.before_write) options_.before_write();
+    block::BlockDevice& place =
+        task->content == Content::kStructures ? below_.structures : below_.files;
     for (const Piece& piece : task->pieces) {
-      partition_.write(piece.offset, task->buffer.span().subspan(piece.begin, piece.length));
+      place.write(piece.offset, task->buffer.span().subspan(piece.begin, piece.length));
     }
     pool_.give_back(std::move(task->buffer));
     if (options_.on_written && task->bytes > 0) options_.on_written(task->bytes);

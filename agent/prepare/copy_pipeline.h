@@ -45,9 +45,14 @@ class CopyPipeline final : public ntfs::DataSink {
     std::function<void()> before_write = {};                   // the same; may wait, and may throw
   };
 
-  // `encryption` maps and encrypts volume offsets; ciphertext is written to `partition`, the device
-  // below it. Both must outlive this.
-  CopyPipeline(const bitlocker::EncryptedDevice& encryption, block::BlockDevice& partition,
+  // The partition, below the encryption: where the ciphertext goes, by what it is.
+  struct Below {
+    block::BlockDevice& files;
+    block::BlockDevice& structures;
+  };
+
+  // `encryption` maps and encrypts volume offsets. It and the devices must outlive this.
+  CopyPipeline(const bitlocker::EncryptedDevice& encryption, Below below,
                std::uint64_t cluster_size, Options options);
   ~CopyPipeline() override;
 
@@ -57,7 +62,8 @@ class CopyPipeline final : public ntfs::DataSink {
   // Blocks whose files have their ranges. False when the pipeline has failed or was stopped.
   bool submit(std::vector<Block> group);
 
-  void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override;
+  void write(Content content, std::uint64_t offset, block::AlignedBuffer data,
+             std::size_t length) override;
   void wait() override { drain(); }
   block::AlignedBuffer new_buffer() override;
 
@@ -74,6 +80,7 @@ class CopyPipeline final : public ntfs::DataSink {
     std::uint64_t offset;
     block::AlignedBuffer buffer;
     std::size_t length;
+    Content content;
   };
   using Work = std::variant<std::vector<Block>, Staged>;
   struct Piece {
@@ -85,6 +92,7 @@ class CopyPipeline final : public ntfs::DataSink {
     block::AlignedBuffer buffer;
     std::vector<Piece> pieces;
     std::uint64_t bytes;  // of user data, for the progress
+    Content content = Content::kFiles;
   };
 
   void run_hasher();
@@ -99,7 +107,7 @@ class CopyPipeline final : public ntfs::DataSink {
   void guarded(Body body);
 
   const bitlocker::EncryptedDevice& encryption_;
-  block::BlockDevice& partition_;
+  const Below below_;
   const std::uint64_t cluster_size_;
   const Options options_;
   BufferPool pool_;

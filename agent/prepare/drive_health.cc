@@ -1,6 +1,8 @@
 #include "agent/prepare/drive_health.h"
 
+#include <chrono>
 #include <cstdint>
+#include <thread>
 
 namespace driveprep::prepare {
 namespace {
@@ -20,6 +22,13 @@ void add_growth(const std::optional<std::uint64_t>& before, const std::optional<
           " before, " + std::to_string(*now) + " now)";
 }
 
+template <typename T>
+void add_silence(const std::optional<T>& before, const std::optional<T>& now, const char* what,
+                 std::string& text) {
+  if (!before || now) return;
+  text += (text.empty() ? "" : ", ") + std::string(what);
+}
+
 }  // namespace
 
 std::string deterioration(const std::optional<Health>& before, const std::optional<Health>& now) {
@@ -31,6 +40,29 @@ std::string deterioration(const std::optional<Health>& before, const std::option
   add_growth(before->uncorrectable, now->uncorrectable, "uncorrectable sectors", text);
   add_growth(before->crc_errors, now->crc_errors, "interface errors", text);
   return text;
+}
+
+std::string silence(const std::optional<Health>& before, const std::optional<Health>& now) {
+  if (!before) return {};
+  if (!now) return "it does not answer SMART";
+  std::string text;
+  if (before->self_assessed && !now->self_assessed) text = "its own judgement";
+  add_silence(before->reallocated, now->reallocated, "reallocated sectors", text);
+  add_silence(before->pending, now->pending, "pending sectors", text);
+  add_silence(before->uncorrectable, now->uncorrectable, "uncorrectable sectors", text);
+  add_silence(before->crc_errors, now->crc_errors, "interface errors", text);
+  return text;
+}
+
+std::optional<Health> health_after(const guard::ArmedDrive& drive) {
+  constexpr int kAttempts = 5;
+  constexpr std::chrono::seconds kPause{2};
+  const std::optional<Health> before = drive.health_when_armed();
+  for (int attempt = 1;; ++attempt) {
+    std::optional<Health> now = drive.health();
+    if (silence(before, now).empty() || attempt == kAttempts) return now;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 nlohmann::ordered_json health_json(const std::optional<Health>& health) {

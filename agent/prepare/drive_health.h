@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "drive/guard/drive_target.h"
 #include "drive/inventory/smart.h"
 
 namespace driveprep::prepare {
@@ -15,6 +16,15 @@ namespace driveprep::prepare {
 // port; after either a drive is not shipped, whatever was read back.
 std::string deterioration(const std::optional<inventory::Health>& before,
                           const std::optional<inventory::Health>& now);
+
+// In words what was told before and is no longer: not knowing is not knowing that all is well. ""
+// when everything still is.
+std::string silence(const std::optional<inventory::Health>& before,
+                    const std::optional<inventory::Health>& now);
+
+// What the drive tells when the work is done. One that told something when it was armed is asked
+// again for some seconds: after much writing some answer late.
+std::optional<inventory::Health> health_after(const guard::ArmedDrive& drive);
 
 // {"failing", "reallocated", "pending", "uncorrectable", "crc_errors", "hours", "celsius"}; null
 // for what the drive does not tell; null as a whole when it tells nothing.

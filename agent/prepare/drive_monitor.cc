@@ -104,7 +104,13 @@ Clock::duration DriveMonitor::look_for_silence() {
 
 void DriveMonitor::look_at_health() {
   const std::optional<inventory::Health> health = hooks_.health();
-  if (!health || !health->celsius) return;
+  if (!health) {
+    if (!said_untold_) hooks_.warn("the drive does not tell its health and temperature any more");
+    said_untold_ = true;
+    return;
+  }
+  said_untold_ = false;
+  if (!health->celsius) return;
   progress_.set_celsius(*health->celsius);
   bool warm = false;
   {

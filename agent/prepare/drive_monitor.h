@@ -31,7 +31,7 @@ class DriveMonitor {
     std::chrono::milliseconds longest_pause{30 * 60'000};
   };
   struct Hooks {
-    // nullopt when the drive tells nothing; empty function: it is never asked.
+    // nullopt when the drive does not answer; empty function: it is never asked.
     std::function<std::optional<inventory::Health>()> health;
     std::function<void(const std::string& what)> warn;
     // Once for each silence: "no answer for 120 s to write at byte 1048576".
@@ -84,6 +84,7 @@ class DriveMonitor {
 
   // Of the monitor's thread.
   bool said_warm_ = false;
+  bool said_untold_ = false;
   std::optional<std::chrono::steady_clock::time_point> said_stalled_;  // of the request from then
   std::thread thread_;
 };

@@ -7,10 +7,9 @@
 #include "agent/keys/audit.h"
 #include "agent/keys/drive_envelope.h"
 #include "agent/manifest/drive_info.h"
-#include "agent/prepare/drive_health.h"
+#include "agent/prepare/drive_completion.h"
 #include "agent/prepare/drive_monitor.h"
 #include "agent/prepare/manifest_builder.h"
-#include "agent/prepare/prepared_drives.h"
 #include "agent/prepare/volume_copier.h"
 #include "agent/prepare/volume_creation.h"
 #include "agent/report/sizes.h"
@@ -55,7 +54,6 @@ class DrivePreparation {
 
  private:
   void work(DriveOutcome& outcome) {
-    health_before_ = armed_->health();
     monitor_ = std::make_unique<DriveMonitor>(heat_limits(is_rotational()), monitor_hooks(),
                                               progress_, context_.stop);
     const DriveMonitor::Watch watch(*monitor_, armed_->device().outstanding());
@@ -78,7 +76,8 @@ class DrivePreparation {
     } else {
       complete = start(outcome);
     }
-    if (complete) verify_and_seal(outcome);
+    if (!complete) return;
+    complete_drive({context_, drive_, facts_, *armed_, *session_, *monitor_, progress_}, outcome);
   }
 
   // Something that continuing needs is gone, and will not come back by itself.
@@ -119,21 +118,13 @@ class DrivePreparation {
     return context_.job.directory.drive(drive_.drive_id) / name;
   }
 
-  // Recorded: whoever asks later sees each time that the key was used.
-  bitlocker::RecoveryPassword open_envelope(const char* why) {
-    keys::DriveKey key =
-        keys::open_drive_envelope(context_.job.directory, context_.job_id, drive_.drive_id,
-                                  DriveState::kWriting, context_.keys);
-    keys::record(context_.journal, keys::kEnvelopeOpened, drive_.drive_id,
-                 {{"key", key.kid}, {"why", why}});
-    return std::move(key.password);
-  }
-
   void resume(const journal::Drive& known, const journal::Checkpoint& checkpoint) {
     block::FileDevice& disk = armed_->device();
     facts_ = *known.volume;
     bitlocker::VolumeLayout layout = layout_of(facts_, disk.sector_size());
-    const bitlocker::RecoveryPassword recovery_password = open_envelope("continue");
+    const bitlocker::RecoveryPassword recovery_password = keys::use_recovery_password(
+        context_.journal, context_.job.directory, context_.job_id, drive_.drive_id,
+        DriveState::kWriting, context_.keys, "continue");
     const block::ReadableSlice partition(disk, {facts_.partition_offset, facts_.partition_length},
                                          disk.name() + " (partition 1)");
     bitlocker::OpenOptions options;
@@ -174,8 +165,8 @@ class DrivePreparation {
     pipeline_options.group = std::min<std::size_t>(16, context_.memory.buffers / 3);
     pipeline_options.on_written = [this](std::uint64_t bytes) { progress_.add_bytes(bytes); };
     pipeline_options.before_write = [this] { monitor_->wait_while_hot(); };
-    CopyPipeline pipeline(session_->volume(), session_->partition(), facts_.cluster_size,
-                          std::move(pipeline_options));
+    CopyPipeline pipeline(session_->volume(), {session_->bulk(), session_->structures()},
+                          facts_.cluster_size, std::move(pipeline_options));
 
     ntfs::WriterOptions writer_options;
     writer_options.planned_records = drive_.files + drive_.directories + 8;
@@ -183,7 +174,7 @@ class DrivePreparation {
     if (free_clusters_known > 0) writer_options.free_clusters = free_clusters_known;
     ntfs::VolumeWriter writer(session_->volume(), pipeline, writer_options);
     Checkpointer checkpointer(id, checkpoint ? checkpoint->number : 0, writer, pipeline,
-                              session_->partition(), session_->redo(), *spool_, context_.journal);
+                              session_->bulk(), session_->redo(), *spool_, context_.journal);
 
     CopyState state;
     if (checkpoint) {
@@ -274,95 +265,6 @@ class DrivePreparation {
     }
   }
 
-  VerifyReport verify(bool sealed) {
-    const std::string& id = drive_.drive_id;
-    const std::unique_ptr<block::FileDevice> disk = armed_->open_for_reading();
-    const DriveMonitor::Watch watch(*monitor_, disk->outstanding());
-    VerifyRequest request{
-        .disk = *disk,
-        .recovery_password = open_envelope("verify"),
-        .drive_id = id,
-        .volume = facts_.volume,
-        .manifest_md5 = context_.journal.drive(id)->manifest->md5_hex,
-        .expected_bytes = drive_.bytes,
-        .expected_files = drive_.files,
-        .metadata_offsets = {},
-        .progress = &progress_,
-        .stop = context_.stop,
-        .buffers = context_.memory.buffers,
-    };
-    if (!sealed) request.metadata_offsets = facts_.metadata_offsets;
-    return verify_drive(std::move(request));
-  }
-
-  void verify_and_seal(DriveOutcome& outcome) {
-    const std::string& id = drive_.drive_id;
-    context_.journal.set_state(id, DriveState::kVerifying, "reading everything back");
-    outcome.verification = verify(false);
-    const VerifyReport& found = *outcome.verification;
-    if (found.stopped) {
-      outcome.stopped = true;
-      outcome.state = DriveState::kVerifying;
-      context_.journal.set_state(id, DriveState::kVerifying,
-                                 "all is copied; reading it back was stopped by the operator");
-      return;
-    }
-    if (!found.ok() && found.unreadable_count == found.mismatch_count) {
-      throw verification_error(id, found);
-    }
-    journal::Verification record{FileTime::now(), found.blocks, found.bytes, found.cache_bypassed,
-                                 found.ok() ? "ok" : "blocks-differ"};
-    if (!found.ok()) {
-      const std::string detail =
-          report::counted(found.mismatch_count, "difference") + " when read back";
-      outcome.state = DriveState::kFailed;
-      outcome.error = verification_error(id, found);
-      context_.journal.set_verification(id, record, DriveState::kFailed, detail);
-      return;
-    }
-    if (!still_healthy(record, outcome)) return;
-    progress_.begin(report::Phase::kSealing);
-    seal();
-    context_.journal.set_verification(id, record, DriveState::kFinished, "verified");
-    context_.journal.add_event("drive-finished", id);
-    outcome.state = DriveState::kFinished;
-    if (armed_->is_disk()) hand_over();
-  }
-
-  // What is still to be done for a finished disk does not make it less finished.
-  void hand_over() {
-    const auto serial = armed_->candidate().disk().disk.identity().serial;
-    try {
-      if (serial) {
-        keep_prepared_drive(
-            {serial->value, facts_.disk.lower(), context_.job.directory.root().string()});
-      }
-      armed_->show_table_to_kernel();
-    } catch (const Error& error) {
-      context_.log.warn("drive {}: {} ({})", drive_.drive_id, error.what(), error.code());
-    }
-  }
-
-  // A drive that became worse while it was written fails, whatever it has given back.
-  bool still_healthy(journal::Verification record, DriveOutcome& outcome) {
-    const std::optional<inventory::Health> now = armed_->health();
-    if (!health_before_ && !now) return true;
-    outcome.health_before = health_before_;
-    outcome.health_after = now;
-    keys::record(context_.journal, "drive-health", drive_.drive_id,
-                 {{"before", health_json(health_before_)}, {"after", health_json(now)}});
-    const std::string worse = deterioration(health_before_, now);
-    if (worse.empty()) return true;
-    record.result = "drive-deteriorated";
-    outcome.state = DriveState::kFailed;
-    outcome.error.emplace(
-        ErrorKind::kHealth, record.result,
-        "drive " + drive_.drive_id + " has become worse while it was written: " + worse,
-        "Do not ship it: check cable and port, and prepare another drive.");
-    context_.journal.set_verification(drive_.drive_id, record, DriveState::kFailed, worse);
-    return false;
-  }
-
   // What nobody knows turns is treated as if it did: it must be cooler.
   bool is_rotational() const {
     if (!armed_->is_disk()) return true;
@@ -373,7 +275,7 @@ class DrivePreparation {
   DriveMonitor::Hooks monitor_hooks() {
     DriveMonitor::Hooks hooks;
     const std::string& id = drive_.drive_id;
-    if (health_before_) hooks.health = [this] { return armed_->health(); };
+    if (armed_->health_when_armed()) hooks.health = [this] { return armed_->health(); };
     hooks.warn = [this, id](const std::string& what) {
       context_.log.warn("drive {}: {}", id, what);
     };
@@ -388,22 +290,6 @@ class DrivePreparation {
     return hooks;
   }
 
-  // The commit, and a last look at it through the front door.
-  void seal() {
-    Bytes boot_sector(session_->volume().sector_size().bytes());
-    session_->volume().read(0, boot_sector);
-    bitlocker::write_boot_region(session_->partition(), session_->layout(), boot_sector);
-    const std::unique_ptr<block::FileDevice> disk = armed_->open_for_reading();
-    const block::ReadableSlice partition(*disk, {facts_.partition_offset, facts_.partition_length},
-                                         disk->name() + " (partition 1)");
-    const bitlocker::OpenedVolume opened = bitlocker::open_volume(partition, open_envelope("seal"));
-    if (opened.volume_id != facts_.volume ||
-        bitlocker::header_difference(partition, opened.layout, boot_sector)) {
-      throw Error(ErrorKind::kVerification, "seal-differs",
-                  "the finished volume on " + disk->name() + " is not the one that was made");
-    }
-  }
-
   const PrepareContext& context_;
   const std::size_t index_;
   const guard::VettedDrive& vetted_;
@@ -412,7 +298,6 @@ class DrivePreparation {
   const plan::DrivePlan& drive_;
   journal::VolumeFacts facts_;
   std::optional<guard::ArmedDrive> armed_;
-  std::optional<inventory::Health> health_before_;
   std::unique_ptr<DriveMonitor> monitor_;
   std::unique_ptr<DriveSession> session_;
   std::unique_ptr<manifest::HashSpoolWriter> spool_;  // none when the manifest is made

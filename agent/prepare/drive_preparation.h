@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <spdlog/logger.h>
 
@@ -52,6 +53,8 @@ struct DriveOutcome {
   // By SMART, when it was armed and when it had been read back; nullopt where it tells nothing.
   std::optional<inventory::Health> health_before = std::nullopt;
   std::optional<inventory::Health> health_after = std::nullopt;
+  // Of a finished drive: what could not be done for it beside.
+  std::vector<std::string> warnings = {};
 };
 
 // Never throws an Error: what goes wrong with one drive is in its outcome and in the journal.

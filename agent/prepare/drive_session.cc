@@ -11,8 +11,16 @@ DriveSession::DriveSession(guard::ArmedDrive& target, const journal::VolumeFacts
     : layout_(std::move(layout)),
       partition_(target.device(), {facts.partition_offset, facts.partition_length},
                  target.device().name() + " (partition 1)"),
-      redo_(partition_, redo_file),
+      remembered_(partition_),
+      redo_(remembered_, redo_file),
       volume_(redo_, layout_, std::move(cipher)) {}
+
+std::optional<std::uint64_t> DriveSession::lost_structure(const block::ReadableDevice& disk) {
+  const block::ReadableSlice place(disk, partition_.range(), partition_.name());
+  const std::optional<std::uint64_t> lost = remembered_.first_difference(place);
+  if (!lost) remembered_.forget();
+  return lost;
+}
 
 bitlocker::VolumeLayout layout_of(const journal::VolumeFacts& facts, SectorSize sector) {
   bitlocker::VolumeLayout layout;

@@ -158,7 +158,7 @@ NewDrive create_drive(const PrepareContext& context, const plan::DrivePlan& plan
       cipher_of(spec), std::move(empty.created.fvek), sector);
   made.session = std::make_unique<DriveSession>(target, made.facts, layout, std::move(sectors),
                                                 context.job.directory.drive(id) / "redo");
-  volume::write_empty_volume(empty, made.session->partition(), made.session->volume());
+  volume::write_empty_volume(empty, made.session->structures(), made.session->volume());
   return made;
 }
 

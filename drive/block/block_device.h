@@ -1,4 +1,5 @@
-// What can be read and written in bytes: an image file, a disk, a partition of it, a decrypted view.
+// What can be read and written in bytes: an image file, a disk, a partition of it, a decrypted
+// view.
 //
 // Offsets and lengths are bytes from the start of the device. All calls are safe from several
 // threads at once as long as written ranges do not overlap other ranges in use.
@@ -64,6 +65,7 @@ class Slice : public BlockDevice {
   void read(std::uint64_t offset, MutableByteView out) const override;
   void write(std::uint64_t offset, ByteView data) override;
   void flush() override { device_.flush(); }
+  const ByteRange& range() const { return range_; }  // of the device below
 
  private:
   BlockDevice& device_;

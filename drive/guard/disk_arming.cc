@@ -79,6 +79,12 @@ void ArmedDrive::show_table_to_kernel() {
   if (is_disk()) candidate_.machine().opener().read_table_anew(device_->fd(), candidate_.name());
 }
 
+std::optional<inventory::Health> ArmedDrive::health_when_armed() const {
+  if (!is_disk()) return std::nullopt;
+  const auto& health = candidate_.disk().disk.opened.health;
+  return health.known() ? health.value() : std::nullopt;
+}
+
 std::optional<inventory::Health> ArmedDrive::health() const {
   if (!is_disk() || !inventory::takes_ata_commands(candidate_.disk().disk)) return std::nullopt;
   try {

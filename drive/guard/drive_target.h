@@ -92,6 +92,10 @@ class ArmedDrive {
   // "table-not-read".
   void show_table_to_kernel();
 
+  // What the drive told of its health before the first write; nullopt of an image, and of a disk
+  // that tells nothing.
+  std::optional<inventory::Health> health_when_armed() const;
+
   // What the drive tells of its health now; nullopt of an image, and of a disk that tells nothing
   // or cannot be asked.
   std::optional<inventory::Health> health() const;

@@ -232,7 +232,8 @@ void BlockCache::write_ahead(const IntervalSet& forbidden, DataSink& sink) {
         ahead_.push_back(waiting_[i]);
       }
       dirty_count_ -= end - begin;
-      sink.write(waiting_[begin] * kBlock, std::move(buffer), filled);
+      sink.write(DataSink::Content::kStructures, waiting_[begin] * kBlock, std::move(buffer),
+                 filled);
     }
     begin = end;
   }

@@ -10,7 +10,8 @@ class DirectSink : public DataSink {
  public:
   // `device`: the volume; it must outlive this.
   explicit DirectSink(block::BlockDevice& device) : device_(device) {}
-  void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override {
+  void write(Content, std::uint64_t offset, block::AlignedBuffer data,
+             std::size_t length) override {
     device_.write(offset, data.span().first(length));
   }
   void wait() override {}

@@ -33,7 +33,7 @@ void SmallFilePacker::add(std::span<const ClusterRun> runs, ByteView content) {
 void SmallFilePacker::flush() {
   if (filled_ == 0) return;
   const std::size_t length = std::exchange(filled_, 0);
-  sink_.write(offset_, std::exchange(buffer_, {}), length);
+  sink_.write(DataSink::Content::kFiles, offset_, std::exchange(buffer_, {}), length);
 }
 
 }  // namespace driveprep::ntfs

@@ -1,4 +1,4 @@
-"""Libraries between program and system: a resolver of names and a clock that obey a test."""
+"""Libraries between program and system: a resolver of names, a clock and a disk that obey a test."""
 
 import os
 import subprocess
@@ -65,6 +65,71 @@ int gettimeofday(struct timeval* now, void* zone) {
 }
 """
 
+WRITES = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* The write number WRITES_AT to the file WRITES_TO goes wrong: "fail" (nothing reaches it, this one
+   and all later ones are refused), "head" and "tail" (half of its sectors do, then the same),
+   "drop" (nothing does, and success is told). Each is listed in WRITES_LOG. */
+static atomic_long count;
+static atomic_int broken;
+static int meant(int fd) {
+  struct stat one, other;
+  const char* path = getenv("WRITES_TO");
+  return path != NULL && fstat(fd, &one) == 0 && S_ISREG(one.st_mode) && stat(path, &other) == 0 &&
+         one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+static ssize_t real(int fd, const void* data, size_t length, off_t offset) {
+  static ssize_t (*next)(int, const void*, size_t, off_t);
+  if (next == NULL) *(void**)&next = dlsym(RTLD_NEXT, "pwrite");
+  return next(fd, data, length, offset);
+}
+static ssize_t faulty(int fd, const char* data, size_t length, off_t offset) {
+  const char* fault = getenv("WRITES_FAULT");
+  long number = atomic_fetch_add(&count, 1);
+  size_t half = length / 2 / 512 * 512;
+  int log = open(getenv("WRITES_LOG"), O_WRONLY | O_APPEND | O_CREAT, 0600);
+  dprintf(log, "%ld %lld %zu\\n", number, (long long)offset, length);
+  close(log);
+  if (number == atol(getenv("WRITES_AT"))) {
+    if (strcmp(fault, "drop") == 0) return (ssize_t)length;
+    if (strcmp(fault, "head") == 0) real(fd, data, half, offset);
+    if (strcmp(fault, "tail") == 0) real(fd, data + half, length - half, offset + (off_t)half);
+    broken = 1;
+  }
+  if (broken) {
+    errno = EIO;
+    return -1;
+  }
+  return real(fd, data, length, offset);
+}
+ssize_t pwrite(int fd, const void* data, size_t length, off_t offset) {
+  return meant(fd) ? faulty(fd, data, length, offset) : real(fd, data, length, offset);
+}
+ssize_t pwrite64(int fd, const void* data, size_t length, off_t offset) {
+  return pwrite(fd, data, length, offset);
+}
+ssize_t write(int fd, const void* data, size_t length) {
+  static ssize_t (*next)(int, const void*, size_t);
+  off_t offset;
+  ssize_t done;
+  if (next == NULL) *(void**)&next = dlsym(RTLD_NEXT, "write");
+  if (!meant(fd)) return next(fd, data, length);
+  offset = lseek(fd, 0, SEEK_CUR);
+  done = faulty(fd, data, length, offset);
+  if (done > 0) lseek(fd, offset + done, SEEK_SET);
+  return done;
+}
+"""
+
 
 class Preloaded:
     """Compiles the sources once for an environment; skips the test without a compiler."""
@@ -91,3 +156,8 @@ class Preloaded:
     def clock(self, ahead):
         """The environment in which the clock is so many seconds ahead."""
         return {**self.library("clock", CLOCK), "CLOCK": str(int(ahead))}
+
+    def writes(self, path, number, fault, log):
+        """The environment in which this write to the file goes wrong; WRITES has the faults."""
+        return {**self.library("writes", WRITES), "WRITES_TO": path, "WRITES_AT": str(number),
+                "WRITES_FAULT": fault, "WRITES_LOG": log}

@@ -13,9 +13,9 @@ SampleResult good() {
   return sample;
 }
 
-std::vector<std::string> codes(const SampleResult& sample, const std::string& worse = "") {
+std::vector<std::string> codes(const SampleResult& sample, const HealthChange& health = {}) {
   std::vector<std::string> codes;
-  for (const guard::Reason& reason : conclude("/dev/sdx", sample, worse)) {
+  for (const guard::Reason& reason : conclude("/dev/sdx", sample, health)) {
     codes.push_back(std::string(to_string(reason.kind)) + "/" + reason.code);
   }
   return codes;
@@ -27,7 +27,10 @@ using Codes = std::vector<std::string>;
 
 TEST_CASE("a drive that became worse has not passed, whatever it gave back") {
   CHECK(codes(good()).empty());
-  CHECK(codes(good(), "2 pending sectors more") == Codes{"health/drive-deteriorated"});
+  CHECK(codes(good(), {.worse = "2 pending sectors more", .untold = {}}) ==
+        Codes{"health/drive-deteriorated"});
+  CHECK(codes(good(), {.worse = {}, .untold = "it does not answer SMART"}) ==
+        Codes{"health/drive-health-silent"});
 }
 
 TEST_CASE("what differs comes before what failed, and both before health") {
@@ -38,7 +41,7 @@ TEST_CASE("what differs comes before what failed, and both before health") {
   sample.findings = {{{4096, 512}, Defect::kZeros}};
   sample.states[5] = PlaceState::kWrong;
   sample.failure = Error(ErrorKind::kBusy, "drive-vanished", "gone", "Plug it in.");
-  CHECK(codes(sample, "1 interface errors more") ==
+  CHECK(codes(sample, {.worse = "1 interface errors more", .untold = {}}) ==
         Codes{"verification/sample-differs", "busy/drive-vanished", "health/drive-deteriorated"});
 }
 

@@ -43,7 +43,7 @@ SampleResult run(block::BlockDevice& device, Coverage coverage = Coverage::kSamp
 }
 
 std::string code_of(const SampleResult& sample) {
-  const std::vector<guard::Reason> reasons = conclude("/dev/sdx", sample, "");
+  const std::vector<guard::Reason> reasons = conclude("/dev/sdx", sample, {});
   if (reasons.empty()) return "";
   CHECK(!reasons.front().message.empty());
   CHECK(!reasons.front().remedy.empty());
@@ -110,7 +110,7 @@ TEST_CASE("addresses that wrap are found, and where") {
   REQUIRE(!sample.findings.empty());
   const Finding& first = sample.findings.front();
   CHECK((first.written_at - first.range.offset) % real == 0);
-  const std::string message = conclude("/dev/sdx", sample, "").front().message;
+  const std::string message = conclude("/dev/sdx", sample, {}).front().message;
   CHECK(message.find("at most") != std::string::npos);
   CHECK(message.find("read as what was written at offset") != std::string::npos);
 }

@@ -42,8 +42,9 @@ void export_device(const block::ReadableDevice& device, const std::filesystem::p
   }
 }
 
-void RecordingSink::write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) {
-  DirectSink::write(offset, std::move(data), length);
+void RecordingSink::write(Content content, std::uint64_t offset, block::AlignedBuffer data,
+                          std::size_t length) {
+  DirectSink::write(content, offset, std::move(data), length);
   writes.push_back({offset, length});
 }
 

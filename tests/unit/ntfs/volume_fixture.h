@@ -38,7 +38,8 @@ void export_device(const block::ReadableDevice& device, const std::filesystem::p
 class RecordingSink : public DirectSink {
  public:
   using DirectSink::DirectSink;
-  void write(std::uint64_t offset, block::AlignedBuffer data, std::size_t length) override;
+  void write(Content content, std::uint64_t offset, block::AlignedBuffer data,
+             std::size_t length) override;
   std::vector<ByteRange> writes;
 };
 

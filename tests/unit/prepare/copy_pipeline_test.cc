@@ -5,6 +5,7 @@
 #include "agent/prepare/copy_pipeline.h"
 #include "bitlocker/layout.h"
 #include "drive/block/memory_device.h"
+#include "drive/block/remembering_device.h"
 
 using namespace driveprep;
 using namespace driveprep::prepare;
@@ -67,7 +68,7 @@ TEST_CASE("a file arrives encrypted in its clusters, hashed block by block, zero
   CopyPipeline::Options options;
   options.buffers = 8;
   options.on_written = [&](std::uint64_t bytes) { written += bytes; };
-  CopyPipeline pipeline(rig.volume, rig.partition, kCluster, options);
+  CopyPipeline pipeline(rig.volume, {rig.partition, rig.partition}, kCluster, options);
   // In three pieces, none of which begins or ends with a block.
   const std::vector<ByteRange> ranges = {
       {100 * kMiB, kMiB}, {120 * kMiB, 5 * kMiB}, {140 * kMiB, 4 * kMiB}};
@@ -99,24 +100,30 @@ TEST_CASE("pieces of zeros of a page blob are marked to be left out") {
   Bytes content(3 * kBufferBytes);
   content[kBufferBytes] = std::byte{1};
   auto file = file_of(content.size(), manifest::BlobType::kPage);
-  CopyPipeline pipeline(rig.volume, rig.partition, kCluster, {.buffers = 8});
+  CopyPipeline pipeline(rig.volume, {rig.partition, rig.partition}, kCluster, {.buffers = 8});
   file->set_ranges({{100 * kMiB, content.size()}});
   REQUIRE(pipeline.submit(blocks_of(pipeline, file, content)));
   pipeline.drain();
   CHECK(file->present == std::vector<std::uint8_t>{0, 1, 0});
 }
 
-TEST_CASE("packed data of small files takes the same way") {
+TEST_CASE("packed data of small files takes the same way, and so do structures, told apart") {
+  using Content = ntfs::DataSink::Content;
   Rig rig;
-  CopyPipeline pipeline(rig.volume, rig.partition, kCluster, {.buffers = 8});
+  block::RememberingDevice structures(rig.partition);
+  CopyPipeline pipeline(rig.volume, {rig.partition, structures}, kCluster, {.buffers = 8});
   const Bytes content = random_bytes(3 * kCluster, 2);
+  const Content kind = GENERATE(Content::kFiles, Content::kStructures);
   block::AlignedBuffer buffer = pipeline.new_buffer();
   std::ranges::copy(content, buffer.span().begin());
-  pipeline.write(150 * kMiB, std::move(buffer), content.size());
+  pipeline.write(kind, 150 * kMiB, std::move(buffer), content.size());
   pipeline.drain();
+  CHECK_FALSE(structures.first_difference());
   Bytes found(content.size());
   rig.volume.read(150 * kMiB, found);
   CHECK(found == content);
+  rig.partition.write(150 * kMiB, Bytes(kCluster));
+  CHECK(structures.first_difference().has_value() == (kind == Content::kStructures));
 }
 
 TEST_CASE("the first write error stops the pipeline and is what every later call tells") {
@@ -124,7 +131,7 @@ TEST_CASE("the first write error stops the pipeline and is what every later call
   rig.partition.before_write = [](std::uint64_t, std::uint64_t, ByteView) {
     throw Error(ErrorKind::kWrite, "write-failed", "the drive says no");
   };
-  CopyPipeline pipeline(rig.volume, rig.partition, kCluster, {.buffers = 8});
+  CopyPipeline pipeline(rig.volume, {rig.partition, rig.partition}, kCluster, {.buffers = 8});
   auto file = file_of(kBufferBytes, manifest::BlobType::kBlock);
   file->set_ranges({{100 * kMiB, kBufferBytes}});
   pipeline.submit(blocks_of(pipeline, file, Bytes(kBufferBytes)));

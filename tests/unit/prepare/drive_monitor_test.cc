@@ -35,6 +35,7 @@ bool soon(Condition condition) {
 
 struct Drive {
   std::atomic<int> celsius{30};
+  std::atomic<bool> silent{false};
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::vector<std::string> warnings, stalls;
@@ -42,7 +43,10 @@ struct Drive {
 
   DriveMonitor::Hooks hooks() {
     DriveMonitor::Hooks hooks;
-    hooks.health = [this] { return std::optional(at(celsius)); };
+    hooks.health = [this]() -> std::optional<inventory::Health> {
+      if (silent) return std::nullopt;
+      return at(celsius);
+    };
     hooks.warn = [this](const std::string& what) { keep(warnings, what); };
     hooks.stalled = [this](const std::string& what) { keep(stalls, what); };
     return hooks;
@@ -149,4 +153,38 @@ TEST_CASE("what has grown is told, what has not grown is not") {
   now = before;
   now.failing = true;
   CHECK(deterioration(before, now) == "it says itself that it is failing");
+}
+
+TEST_CASE("a drive that no longer tells its temperature is spoken of, once") {
+  Drive drive;
+  DriveMonitor monitor(heat_limits(true), drive.hooks(), drive.progress, &drive.stop, fast());
+  REQUIRE(soon([&] { return drive.progress.snapshot().celsius == 30; }));
+  drive.silent = true;
+  REQUIRE(soon([&] { return drive.count(drive.warnings) == 1; }));
+  std::this_thread::sleep_for(20ms);
+  CHECK(drive.count(drive.warnings) == 1);
+  drive.silent = false;
+  drive.celsius = 31;
+  REQUIRE(soon([&] { return drive.progress.snapshot().celsius == 31; }));
+  drive.silent = true;
+  CHECK(soon([&] { return drive.count(drive.warnings) == 2; }));
+}
+
+TEST_CASE("what was told before the work and is not told after it is missed") {
+  inventory::Health before = at(30);
+  before.reallocated = 0;
+  before.crc_errors = 7;
+  inventory::Health now = before;
+  CHECK(silence(before, now).empty());
+  CHECK(silence(std::nullopt, now).empty());
+  CHECK(silence(std::nullopt, std::nullopt).empty());
+  CHECK(silence(before, std::nullopt) == "it does not answer SMART");
+  now.celsius.reset();  // no count
+  CHECK(silence(before, now).empty());
+  now.reallocated.reset();
+  CHECK(silence(before, now) == "reallocated sectors");
+  now.self_assessed = false;
+  now.crc_errors.reset();
+  CHECK(silence(before, now) == "its own judgement, reallocated sectors, interface errors");
+  CHECK(silence(now, before).empty());
 }
