@@ -64,6 +64,21 @@ void check_combination(const CsvTable& table) {
   }
 }
 
+bool is_device(const std::filesystem::path& path) {
+  // /dev/shm holds files, and so may others.
+  std::error_code ignored;
+  return path.string().starts_with("/dev/") && !path.string().starts_with("/dev/shm/") &&
+         !std::filesystem::is_regular_file(path, ignored);
+}
+
+// A loop device has no name but its number, and is what was attached to it.
+bool has_lasting_name(const std::filesystem::path& device) {
+  const std::string name = device.filename().string();
+  const bool loop = name.starts_with("loop") && name.size() > 4 &&
+                    name.find_first_not_of("0123456789", 4) == std::string::npos;
+  return device.parent_path() == "/dev/disk/by-id" || (device.parent_path() == "/dev" && loop);
+}
+
 void parse_target(const CsvTable& table, const std::filesystem::path& directory, DriveRow& row) {
   const CsvField& field = table.value("DriveLetter");
   const std::string& text = field.text;
@@ -89,11 +104,14 @@ void parse_target(const CsvTable& table, const std::filesystem::path& directory,
     return;
   }
   row.path = (directory / text).lexically_normal();
-  // /dev/shm holds files, too.
-  std::error_code ignored;
-  const bool device = row.path.string().starts_with("/dev/") &&
-                      !std::filesystem::is_regular_file(row.path, ignored);
-  row.kind = device ? DriveRow::Kind::kDevice : DriveRow::Kind::kImage;
+  row.kind = is_device(row.path) ? DriveRow::Kind::kDevice : DriveRow::Kind::kImage;
+  if (row.kind == DriveRow::Kind::kDevice && !has_lasting_name(row.path)) {
+    throw table.error(
+        field, "csv-drive-node",
+        "\"" + row.written + "\" is a name that may lead to another disk after the next start",
+        "Write serial: and the number of the disk, or its name in /dev/disk/by-id; "
+        "driveprep drives shows both.");
+  }
   if (row.kind == DriveRow::Kind::kImage && !row.path.has_filename()) {
     throw table.error(field, "csv-drive-letter",
                       "\"" + row.written + "\" is a directory, not an image",

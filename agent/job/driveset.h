@@ -1,6 +1,7 @@
 // driveset.csv: onto which drives.
 //   DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,ExistingBitLockerKey[,DriveId][,SectorSize]
-// DriveLetter holds a device (/dev/disk/by-id/...), serial:XXXX, or the path of an image file.
+// DriveLetter holds serial:XXXX, a device by a name that stays its own (/dev/disk/by-id/...,
+// /dev/loopN), or the path of an image file.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +35,9 @@ struct Driveset {
 inline constexpr std::size_t kMaxDrives = 10;
 
 // Relative image paths start at the directory of `file`. What lies in /dev is a device unless it is
-// a regular file. An existing BitLocker key in `text` is refused, never repeated, and overwritten
-// in every copy made here; `text` is the caller's.
+// a regular file; /dev/sdb and other names that go to another disk after the next start are refused
+// (kUsage "csv-drive-node"). An existing BitLocker key in `text` is refused, never repeated, and
+// overwritten in every copy made here; `text` is the caller's.
 Driveset parse_driveset(std::string_view text, const std::filesystem::path& file);
 Driveset load_driveset(const std::filesystem::path& file);
 

@@ -369,9 +369,20 @@ class Guarded(Case):
         device, image = loops.new(self, size=32 * MIB)
         self.check(image, [(device, "L0")], REFUSED, "disk-too-small")
 
+    def test_one_named_by_a_name_that_may_change(self):
+        device, image = loops.new(self)
+        content = harness.digest_of(image)
+        self.refused(self.job(("/dev/sdb", "L0")).prepare("--confirm", "L0"), 2, "csv-drive-node")
+        link = f"/dev/{os.path.basename(self.env.root)}"
+        os.symlink(device, link)
+        self.addCleanup(os.unlink, link)
+        self.refused(self.job((link, "L0")).prepare("--confirm", "L0"), 2, "csv-drive-node")
+        self.unchanged(image, content)
+
     def test_one_named_twice(self):
         device, image = loops.new(self)
-        other = f"/dev/shm/{os.path.basename(self.env.root)}"
+        os.makedirs("/dev/disk/by-id", exist_ok=True)
+        other = f"/dev/disk/by-id/{os.path.basename(self.env.root)}"
         os.symlink(device, other)
         self.addCleanup(os.unlink, other)
         content = harness.digest_of(image)

@@ -33,6 +33,22 @@ std::string message(const std::string& rows) {
 
 }  // namespace
 
+TEST_CASE("a device is named by what stays its own") {
+  const std::string rest = ",Format,SilentMode,Encrypt,";
+  for (const char* name :
+       {"/dev/sdb", "/dev/nvme0n1", "/dev/../dev/sdb", "/dev/disk/by-path/pci-0",
+        "/dev/disk/by-uuid/1", "/dev/mapper/x", "/dev/loop", "/dev/loop0p1", "/dev/loop-control",
+        "/dev/sub/loop0", "/dev/disk/by-id/../../sdb", "/dev/disk/by-id/x/y"}) {
+    CAPTURE(name);
+    CHECK(refusal(name + rest) == "usage/csv-drive-node");
+  }
+  for (const char* name : {"/dev/disk/by-id/ata-X", "/dev//disk/by-id/./wwn-0x5", "/dev/loop17"}) {
+    CAPTURE(name);
+    CHECK(refusal(name + rest).empty());
+  }
+  CHECK(message("/dev/sdb" + rest).find("/dev/sdb") != std::string::npos);
+}
+
 TEST_CASE("devices, serial numbers and images are told apart") {
   const auto drives = parse(kHeader +
                             ",DriveId,SectorSize\n"
@@ -76,7 +92,8 @@ TEST_CASE("combinations that the tool being replaced refuses are refused with it
 
 TEST_CASE("a volume made by others is refused, with the remedy") {
   CHECK(refusal("/dev/x,AlreadyFormatted,,Encrypt,") == "usage/csv-already-formatted");
-  const std::string with_key = std::string("/dev/x,AlreadyFormatted,SilentMode,AlreadyEncrypted,") + kKey;
+  const std::string with_key =
+      std::string("/dev/x,AlreadyFormatted,SilentMode,AlreadyEncrypted,") + kKey;
   CHECK(refusal(with_key) == "usage/csv-already-formatted");
   CHECK(message(with_key).find("Write Format and Encrypt") != std::string::npos);
 }
@@ -104,7 +121,8 @@ TEST_CASE("a key among the column names is not repeated either") {
   }
   CHECK(job::shown("ZC1A0F7K") == "ZC1A0F7K");
   CHECK(job::shown("/images/" + std::string(60, 'a')) == "/images/" + std::string(60, 'a'));
-  CHECK(job::shown("BAmhVXCKJcKmQrU4ySvvOAgkUQDtSn4gkkTTHFNx1jo=").find("BAmh") == std::string::npos);
+  CHECK(job::shown("BAmhVXCKJcKmQrU4ySvvOAgkUQDtSn4gkkTTHFNx1jo=").find("BAmh") ==
+        std::string::npos);
 }
 
 TEST_CASE("targets that are none are refused") {
