@@ -61,6 +61,7 @@ class Rows {
     rows_.push_back({"  " + what, printable_line(value)});
   }
 
+  const ordered_json& record() const { return record_; }
   std::string take() const { return table(rows_); }
 
  private:
@@ -104,11 +105,14 @@ void add_work(Rows& rows) {
   }
   rows.add("Health before", rows.at("/health/before"));
   rows.add("Health after", rows.at("/health/after"));
-  rows.add("Result", rows.at("/result"));
+  const std::string result = rows.at("/result");
+  const bool open = is_wipe(rows.record()) && result == "begun";
+  rows.add("Result", open ? "begun; how it ended is not known" : result);
   rows.add("Error", with_remark(rows.at("/error/message"), rows.at("/error/code")));
 }
 
 void add_origin(Rows& rows) {
+  rows.add("Earlier attempt", rows.at("/earlier_attempt"));
   rows.add("Started", rows.at("/started"));
   rows.add("Ended", rows.at("/ended"));
   const std::string user = rows.at("/user");
@@ -119,6 +123,9 @@ void add_origin(Rows& rows) {
 
 std::string heading(const RecordFile& file) {
   if (!file.record) return "NOT good (" + file.error->code() + ")";
+  if (file.error && file.error->code() == kUnfinished) {
+    return "signature good, but the wipe was NOT finished";
+  }
   return file.error ? "signature good, contents NOT (" + file.error->code() + ")"
                     : "signature good";
 }

@@ -12,6 +12,9 @@ namespace driveprep::cli {
 
 enum class Signer { kOwn, kOther };
 
+// Genuine, and yet no end: the code of its error.
+inline constexpr const char* kUnfinished = "record-unfinished";
+
 // One file that was to be checked.
 struct RecordFile {
   std::string path;

@@ -38,6 +38,17 @@ std::optional<PublicKey> demanded_key(const std::string& file) {
   return PublicKey::from_file_text(posix::read_file(file, kMaxKeyBytes, ErrorKind::kUsage), file);
 }
 
+void check_wipe(const nlohmann::ordered_json& record, const std::string& path) {
+  record::check_wipe_consistency(record, path);
+  if (!record::is_unfinished_wipe(record)) return;
+  throw Error(ErrorKind::kVerification, kUnfinished,
+              path +
+                  " says that the wipe was begun, and nothing says how it ended: the drive may "
+                  "hold anything still",
+              "Unless a later record says that it was wiped, wipe the drive again: run the same "
+              "command.");
+}
+
 RecordFile check_file(const std::string& path, const std::optional<PublicKey>& own,
                       const std::optional<PublicKey>& demanded) {
   RecordFile file{
@@ -54,7 +65,7 @@ RecordFile check_file(const std::string& path, const std::optional<PublicKey>& o
     if (own == checked.key) file.signer = Signer::kOwn;
     file.demanded = demanded.has_value();
     file.record = std::move(checked);
-    if (is_wipe(file.record->record)) record::check_wipe_consistency(file.record->record, path);
+    if (is_wipe(file.record->record)) check_wipe(file.record->record, path);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kInternal) throw;
     file.error = error;

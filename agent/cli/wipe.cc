@@ -109,14 +109,23 @@ void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProg
   drive.show_table_to_kernel();
 }
 
+// A wipe that is killed, or loses its power, has told of itself: from here on a record is there.
+void record_beginning(record::RecordPlace& place, const guard::ArmedDrive& drive,
+                      const WipeOutcome& outcome, const record::RecordKey& key) {
+  const guard::DiskCase& disk = drive.candidate().disk();
+  try {
+    place.begin(record::sign_record(begun_wipe_record(disk, outcome), key));
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.code(),
+                std::string(error.what()) + "; nothing was written to " + disk.disk.node.string() +
+                    ", which is as it was",
+                error.remedy());
+  }
+}
+
 // Fills in whatever happens: the record is of what was done, not of what was meant.
-WipeOutcome wiped(guard::ArmedDrive& drive, Method method, bool json) {
-  WipeOutcome outcome;
-  outcome.method = method;
-  outcome.started = FileTime::now();
-  outcome.health_before = drive.health();
+void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
   report::DriveProgress progress(drive.drive_id());
-  const CleanStop clean_stop;
   {
     const report::ProgressDisplay display(
         {&progress}, json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
@@ -137,7 +146,6 @@ WipeOutcome wiped(guard::ArmedDrive& drive, Method method, bool json) {
   outcome.health_after = drive.health();
   // Also when the clock was set back in between.
   outcome.ended = std::max(FileTime::now(), outcome.started);
-  return outcome;
 }
 
 void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
@@ -162,18 +170,23 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
             std::to_string(outcome.read_back->unreadable) + " unreadable";
   }
   print(text);
+  if (outcome.earlier) {
+    print("An earlier attempt never told its end; its record is kept as " +
+          outcome.earlier->kept_as.string());
+  }
   print("Record: " + file + " (driveprep report --check " + file + ")");
 }
 
 // What hours of work have shown is not lost for want of a place to write it.
-void write_or_print(const std::string& file, const std::string& signed_record) {
+void write_or_print(const record::RecordPlace& place, const std::string& signed_record) {
   try {
-    record::write_record(file, signed_record);
+    place.finish(signed_record);
   } catch (const Error& error) {
     print(signed_record);
     throw Error(error.kind(), error.code(),
                 std::string(error.what()) + "; the signed record stands on standard output instead",
-                "Keep these lines as a file: driveprep report --check reads it.");
+                "Keep these lines as a file: driveprep report --check reads it. What is at that "
+                "path says at most that the wipe was begun.");
   }
 }
 
@@ -186,7 +199,7 @@ int run_wipe(const WipeOptions& options) {
   const Method method = method_for(options, disk.disk);
   const std::string file = file_of(options, choice.candidate().drive_id());
   // Nothing is destroyed that cannot be recorded.
-  record::require_writable(file);
+  record::RecordPlace place(file, wiped_drive_json(disk));
   const record::RecordKey key = record::RecordKey::load_or_make();
 
   const std::optional<guard::VettedDrive> vetted =
@@ -196,9 +209,16 @@ int run_wipe(const WipeOptions& options) {
     return stop_exit_status();
   }
   guard::ArmedDrive drive = guard::arm(*vetted);
-  const WipeOutcome outcome = wiped(drive, method, options.json);
+  const CleanStop clean_stop;  // from the first that has to be told
+  WipeOutcome outcome;
+  outcome.method = method;
+  outcome.started = FileTime::now();
+  outcome.health_before = drive.health();
+  outcome.earlier = place.earlier();
+  record_beginning(place, drive, outcome, key);
+  wipe_drive(drive, outcome, options.json);
   const nlohmann::ordered_json record = wipe_record(drive.candidate().disk(), outcome);
-  write_or_print(file, record::sign_record(record, key));
+  write_or_print(place, record::sign_record(record, key));
   if (options.json) {
     print_json({{"schema", 1}, {"file", file}, {"record", record}});
   } else {

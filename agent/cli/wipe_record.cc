@@ -31,32 +31,6 @@ ordered_json or_null(const inventory::Fact<T>& fact) {
   return fact.known() ? ordered_json(fact.value()) : ordered_json(nullptr);
 }
 
-ordered_json drive_json(const guard::DiskCase& disk) {
-  const inventory::DiskFacts& facts = disk.disk;
-  const inventory::DriveIdentity identity = facts.identity();
-  ordered_json drive = {{"id", disk.request.drive_id}};
-  put(drive, "serial", identity.serial);
-  drive["serial_source"] = identity.serial
-                               ? ordered_json(inventory::to_string(identity.serial->source))
-                               : ordered_json(nullptr);
-  put(drive, "model", identity.model);
-  put(drive, "firmware", identity.firmware);
-  put(drive, "wwn", identity.wwn);
-  drive["bytes"] = or_null(facts.bytes);
-  drive["logical_sector"] = or_null(facts.logical_sector);
-  drive["physical_sector"] = or_null(facts.physical_sector);
-  drive["bus"] = facts.reports.known()
-                     ? ordered_json(inventory::to_string(facts.reports.value().bus))
-                     : ordered_json(nullptr);
-  drive["bus_path"] = facts.bus_path;
-  drive["device"] = facts.node.string();
-  drive["disk_sequence"] = nullptr;
-  if (facts.handle.known() && facts.handle.value().sequence) {
-    drive["disk_sequence"] = *facts.handle.value().sequence;
-  }
-  return drive;
-}
-
 ordered_json before_json(const guard::DiskCase& disk, const erase::EraseReport& report) {
   ordered_json signatures = ordered_json::array();
   std::string description;
@@ -85,7 +59,50 @@ ordered_json read_back_json(const WipeOutcome& outcome) {
           {"cache_bypassed", outcome.cache_bypassed}};
 }
 
+ordered_json earlier_json(const std::optional<record::EarlierAttempt>& earlier) {
+  if (!earlier) return nullptr;
+  return {{"started", earlier->started}, {"record", earlier->kept_as.filename().string()}};
+}
+
 }  // namespace
+
+ordered_json wiped_drive_json(const guard::DiskCase& disk) {
+  const inventory::DiskFacts& facts = disk.disk;
+  const inventory::DriveIdentity identity = facts.identity();
+  ordered_json drive = {{"id", disk.request.drive_id}};
+  put(drive, "serial", identity.serial);
+  drive["serial_source"] = identity.serial
+                               ? ordered_json(inventory::to_string(identity.serial->source))
+                               : ordered_json(nullptr);
+  put(drive, "model", identity.model);
+  put(drive, "firmware", identity.firmware);
+  put(drive, "wwn", identity.wwn);
+  drive["bytes"] = or_null(facts.bytes);
+  drive["logical_sector"] = or_null(facts.logical_sector);
+  drive["physical_sector"] = or_null(facts.physical_sector);
+  drive["bus"] = facts.reports.known()
+                     ? ordered_json(inventory::to_string(facts.reports.value().bus))
+                     : ordered_json(nullptr);
+  drive["bus_path"] = facts.bus_path;
+  drive["device"] = facts.node.string();
+  drive["disk_sequence"] = nullptr;
+  if (facts.handle.known() && facts.handle.value().sequence) {
+    drive["disk_sequence"] = *facts.handle.value().sequence;
+  }
+  return drive;
+}
+
+ordered_json begun_wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome) {
+  ordered_json record = wipe_record(disk, outcome);
+  record["result"] = "begun";
+  record["before"]["bitlocker_volumes"] = nullptr;  // not looked for yet
+  for (const char* name : {"ended", "metadata_destroyed", "destroyed", "bytes_covered",
+                           "contents_gone", "read_back"}) {
+    record[name] = nullptr;
+  }
+  record["health"]["after"] = nullptr;
+  return record;
+}
 
 ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome) {
   ordered_json destroyed = ordered_json::array();
@@ -108,7 +125,8 @@ ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome
                      : outcome.report.stopped ? "stopped"
                                               : "wiped"},
           {"error", error},
-          {"drive", drive_json(disk)},
+          {"earlier_attempt", earlier_json(outcome.earlier)},
+          {"drive", wiped_drive_json(disk)},
           {"before", before_json(disk, outcome.report)},
           {"method", erase::to_string(outcome.method)},
           {"metadata_destroyed", outcome.report.metadata_destroyed},

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "agent/erase/erase_disk.h"
+#include "agent/record/record_place.h"
 #include "base/error.h"
 #include "base/file_time.h"
 #include "drive/guard/disk_policy.h"
@@ -21,8 +22,14 @@ struct WipeOutcome {
   std::optional<inventory::Health> health_before;
   std::optional<inventory::Health> health_after;
   std::optional<Error> error;
+  std::optional<record::EarlierAttempt> earlier;  // that never told its end
 };
 
+// What the records say of the drive itself.
+nlohmann::ordered_json wiped_drive_json(const guard::DiskCase& disk);
+
+// Before anything is written: what is to come is null.
+nlohmann::ordered_json begun_wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome);
 // Members: docs/records.md. `disk`: as it was when it was armed.
 nlohmann::ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome);
 

@@ -95,12 +95,6 @@ json payload_of(const Bytes& payload) {
               "Give the file that driveprep wrote, unchanged.");
 }
 
-[[noreturn]] void refuse_existing(const fs::path& path) {
-  throw Error(ErrorKind::kUsage, "record-exists",
-              path.string() + " is there already, and a record is never overwritten",
-              "Name another file, or move that one away.");
-}
-
 // umask takes nothing away here: a record is made to be shown.
 void make_readable(int fd, const fs::path& path) {
   // EPERM for a file that is our own: a file system without modes, such as FAT.
@@ -155,6 +149,12 @@ CheckedRecord check_record(std::string_view text, const std::string& name) {
   } catch (const FormatError& error) {
     malformed(name, error.what());
   }
+}
+
+void refuse_existing(const fs::path& path) {
+  throw Error(ErrorKind::kUsage, "record-exists",
+              path.string() + " is there already, and a record is never overwritten",
+              "Name another file, or move that one away.");
 }
 
 void write_record(const fs::path& path, std::string_view text) {

@@ -34,6 +34,8 @@ CheckedRecord check_record(std::string_view text, const std::string& name = "the
 // A new file with mode 0644, durable when this returns; nothing stays behind on failure. kUsage
 // "record-exists": nothing is ever overwritten; failures are of kind kWrite.
 void write_record(const std::filesystem::path& path, std::string_view text);
+// "record-exists".
+[[noreturn]] void refuse_existing(const std::filesystem::path& path);
 // For before the work: throws what write_record() would.
 void require_writable(const std::filesystem::path& path);
 

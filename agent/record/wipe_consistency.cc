@@ -1,8 +1,8 @@
 #include "agent/record/wipe_consistency.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 
@@ -33,13 +33,13 @@ std::string text(const ordered_json& record, const char* path) {
 }
 
 std::string one_of(const ordered_json& record, const char* path,
-                   const std::array<std::string_view, 3>& known) {
+                   std::initializer_list<std::string_view> known) {
   std::string word = text(record, path);
-  if (std::ranges::find(known, word) == known.end()) {
-    throw Contradiction{std::string(path) + " is none of " + std::string(known[0]) + ", " +
-                        std::string(known[1]) + " and " + std::string(known[2])};
-  }
-  return word;
+  if (std::ranges::find(known, word) != known.end()) return word;
+  std::string words;
+  for (const std::string_view each : known)
+    words += (words.empty() ? "" : ", ") + std::string(each);
+  throw Contradiction{std::string(path) + " is none of " + words};
 }
 
 // "2026-11-21T21:57:03Z", also with a fraction, without its Z: such texts are ordered as the times
@@ -73,22 +73,41 @@ void require_success(const ordered_json& record) {
   }
 }
 
+// Written before anything was done: whoever knows more has changed it.
+void require_beginning(const ordered_json& record) {
+  for (const char* path : {"/ended", "/error", "/metadata_destroyed", "/read_back"}) {
+    if (!member(record, path).is_null()) {
+      throw Contradiction{"it says that the wipe was just begun, and yet has " + std::string(path)};
+    }
+  }
+}
+
 void check(const ordered_json& record) {
   const ordered_json& schema = member(record, "/schema");
   if (!schema.is_number_integer() || schema != 1) {
     throw Contradiction{"its schema is not 1, the one that this driveprep knows"};
   }
   if (text(record, "/kind") != "wipe") throw Contradiction{"its kind is not wipe"};
-  const std::string result = one_of(record, "/result", {"wiped", "stopped", "failed"});
+  const std::string result = one_of(record, "/result", {"begun", "wiped", "stopped", "failed"});
   one_of(record, "/method", {"overwrite", "discard", "metadata"});
   if (!member(record, "/drive").is_object()) throw Contradiction{"/drive is not an object"};
-  if (utc_time(record, "/ended") < utc_time(record, "/started")) {
+  const std::string started = utc_time(record, "/started");
+  if (result == "begun") return require_beginning(record);
+  if (utc_time(record, "/ended") < started) {
     throw Contradiction{"it ended before it started"};
   }
   if (result == "wiped") require_success(record);
 }
 
 }  // namespace
+
+bool is_unfinished_wipe(const ordered_json& record) {
+  const auto is = [&](const char* name, const char* word) {
+    const auto found = record.find(name);
+    return found != record.end() && *found == word;
+  };
+  return is("kind", "wipe") && is("result", "begun");
+}
 
 void check_wipe_consistency(const ordered_json& record, const std::string& name) {
   try {

@@ -7,6 +7,9 @@
 
 namespace driveprep::record {
 
+// It says that a wipe was begun, and nothing of its end.
+bool is_unfinished_wipe(const nlohmann::ordered_json& record);
+
 // Throws kVerification "record-inconsistent" with the first contradiction. `name` is for the
 // message. The rules: docs/records.md.
 void check_wipe_consistency(const nlohmann::ordered_json& record, const std::string& name);

@@ -12,7 +12,7 @@ import loops
 import volume as v
 from harness import DRIVESET_HEADER, MIB
 
-NOT_CONFIRMED, BUSY = 4, 5
+NOT_CONFIRMED, BUSY, WRITE, VERIFICATION = 4, 5, 6, 7
 
 
 class Wipe(harness.Case):
@@ -158,19 +158,79 @@ class Wipe(harness.Case):
         self.assertEqual((record["result"], record["metadata_destroyed"]), ("stopped", True))
         self.assertIn(b"NOT WIPED", out)
 
-    def test_stopped_at_once(self):
+    def interrupted(self, *signals):
+        """(device, record, status, what it said) of a wipe that got these in its midst."""
         device, image = loops.new(self, size=4096 * MIB)
-        process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record",
-                                 os.path.join(self.env.directory("record"), "record.json"),
+        path = os.path.join(self.env.directory("record"), "record.json")
+        process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record", path,
                                  "--method", "overwrite")
         harness.wait_until(lambda: harness.written_bytes(image) > 64 * MIB, process)
-        with harness.Stopped(process):  # both are there before it looks
-            process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGTERM)
+        with harness.Stopped(process):  # all are there before it looks
+            for each in signals:
+                process.send_signal(each)
         out, err = process.communicate(timeout=harness.TIMEOUT)
-        self.assertEqual(process.returncode, 143, out + err)
-        self.assertIn(b"what was begun is not finished", err)
         self.assertNotIn(b"wiped", out)
+        return device, path, process.returncode, err
+
+    def check_begun(self, path):
+        record = self.record(path)
+        self.assertEqual((record["result"], record["ended"], record["metadata_destroyed"], record["destroyed"],
+                          record["before"]["bitlocker_volumes"]), ("begun", None, None, None, None))
+        self.assertEqual(os.listdir(os.path.dirname(path)), [os.path.basename(path)])
+        result = self.env.run("report", "--check", path)
+        self.assertEqual(result.status, VERIFICATION, result)
+        for said in ("signature good, but the wipe was NOT finished", "begun; how it ended is not known"):
+            self.assertIn(said, result.out)
+        for said in ("record-unfinished", "wipe the drive again"):
+            self.assertIn(said, result.err)
+        entry = self.env.run("report", "--check", path, "--json").json()["records"][0]
+        self.assertEqual((entry["good"], entry["error"]["code"], entry["record"]),
+                         (False, "record-unfinished", record))
+        return record
+
+    def test_killed_it_has_a_record_and_is_wiped_by_the_same_command(self):
+        device, path, status, _ = self.interrupted(signal.SIGKILL)
+        self.assertEqual(status, -signal.SIGKILL)
+        first = self.check_begun(path)
+        result = self.env.run("wipe", device, "--confirm", os.path.basename(device), "--record", path,
+                              "--method", "metadata")
+        self.assertEqual(result.status, 0, result)
+        self.assertIn("earlier attempt", result.out)
+        record = self.record(path)
+        self.assertEqual((record["result"], record["earlier_attempt"]["started"]),
+                         ("wiped", first["started"]))
+        self.run_ok("report", "--check", path)
+        kept = os.path.join(os.path.dirname(path), record["earlier_attempt"]["record"])
+        self.assertEqual(self.record(kept), first)
+        self.assertEqual(self.env.run("report", "--check", path, kept).status, VERIFICATION)
+
+    def test_stopped_at_once(self):
+        device, path, status, err = self.interrupted(signal.SIGINT, signal.SIGTERM)
+        self.assertEqual(status, 143, err)
+        self.assertIn(b"what was begun is not finished", err)
+        self.check_begun(path)
+
+    def test_without_a_record_of_the_beginning_nothing_is_written(self):
+        """There is room for a name, and none for what it says."""
+        device, image, _ = self.prepared()
+        content = harness.digest_of(image)
+        full = self.env.directory("full")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full],
+                          capture_output=True).returncode != 0:
+            self.skipTest("needs mount")
+        self.addCleanup(subprocess.run, ["umount", full], check=False)
+        harness.write_file(full, "other", b"x" * 4096)
+        path = os.path.join(full, "record.json")
+        arguments = ("wipe", device, "--confirm", os.path.basename(device), "--record", path, "--json")
+        result = self.env.run(*arguments)
+        error = result.error()
+        self.assertEqual((result.status, error["code"]), (WRITE, "write-failed"), result)
+        self.assertIn(f"nothing was written to {device}", error["message"])
+        subprocess.run(["mount", "-o", "remount,ro", full], check=True)
+        result = self.env.run(*arguments)
+        self.assertEqual((result.status, result.error()["code"]), (WRITE, "create-failed"), result)
+        self.assertEqual(os.listdir(full), ["other"])
+        self.assertEqual(harness.digest_of(image), content)
 
     def test_a_method_that_there_is_none_of(self):
         device, image = loops.new(self)

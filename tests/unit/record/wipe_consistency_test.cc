@@ -63,6 +63,26 @@ TEST_CASE("a wipe that was stopped or failed may have left anything") {
   }
 }
 
+TEST_CASE("a wipe that was begun has no end yet, and nothing that only its end can tell") {
+  ordered_json begun = wiped();
+  begun["result"] = "begun";
+  for (const char* name : {"ended", "metadata_destroyed", "read_back"}) begun[name] = nullptr;
+  CHECK(code(begun).empty());
+  CHECK(record::is_unfinished_wipe(begun));
+  CHECK_FALSE(record::is_unfinished_wipe(wiped()));
+  CHECK_FALSE(record::is_unfinished_wipe({{"kind", "burn"}, {"result", "begun"}}));
+  for (const char* name : {"ended", "metadata_destroyed", "read_back"}) {
+    ordered_json record = begun;
+    record[name] = wiped()[name];
+    CAPTURE(name);
+    CHECK(code(record) == kInconsistent);
+    record.erase(name);
+    CHECK(code(record) == kInconsistent);
+  }
+  begun["started"] = "yesterday";
+  CHECK(code(begun) == kInconsistent);
+}
+
 TEST_CASE("a wipe ends after it has started, and both are times") {
   CHECK(with("/ended", "2026-11-21T21:57:02Z") == kInconsistent);
   CHECK(with("/started", "2026-11-21T21:57:03.25Z") == kInconsistent);
