@@ -74,7 +74,7 @@ std::vector<ByteRange> partitions_of(const guard::DiskCase& disk) {
 
 // What is wrong with what was read back; nullopt when nothing is.
 std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome) {
-  if (!outcome.read_back || outcome.read_back->ok()) return std::nullopt;
+  if (!outcome.read_back || !outcome.read_back->first_failed) return std::nullopt;
   return Error(ErrorKind::kVerification, "wipe-incomplete",
                name + " still holds something at byte " +
                    std::to_string(*outcome.read_back->first_failed) + " that should be gone",
@@ -97,15 +97,17 @@ void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProg
           },
       .progress = &progress,
       .stop = &stop_requested()};
-  progress.begin(report::Phase::kErasing, outcome.method == Method::kMetadata ? 0 : device.size());
+  progress.begin(report::Phase::kErasing);
   erase::erase_disk(request, outcome.report);
   if (outcome.report.stopped) return;
   progress.begin(report::Phase::kVerifying);
   const auto reading = drive.open_for_reading();
   outcome.cache_bypassed = reading->bypasses_cache();
-  outcome.read_back = erase::read_back(*reading, outcome.report.before, outcome.method,
-                                       std::random_device()(), outcome.report.held);
+  outcome.read_back =
+      erase::read_back(*reading, outcome.report.before, outcome.method, std::random_device()(),
+                       outcome.report.held, {&progress, &stop_requested()});
   if (const auto wrong = judged(device.name(), outcome)) throw *wrong;
+  outcome.report.stopped = outcome.read_back->stopped;
   drive.show_table_to_kernel();
 }
 
@@ -154,10 +156,13 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
   std::string text = drive_id + "  ";
   text += outcome.error ? "NOT WIPED"
           : outcome.report.stopped
-              ? "stopped: NOT WIPED as a whole"
+              ? (outcome.report.contents_gone ? "stopped while it was read back: NOT PROVEN WIPED"
+                                              : "stopped: NOT WIPED as a whole")
               : "wiped (" + std::string(erase::to_string(outcome.method)) + ")";
   if (!outcome.report.metadata_destroyed) {
-    text += "; the keys of its volumes are NOT all destroyed";
+    text += outcome.report.stopped
+                ? "; the keys of its volumes were NOT all looked for and destroyed"
+                : "; the keys of its volumes are NOT all destroyed";
   } else if (volumes > 0) {
     text += "; the keys of " + report::counted(volumes, "BitLocker volume") + " are destroyed";
   } else {

@@ -55,6 +55,7 @@ ordered_json read_back_json(const WipeOutcome& outcome) {
           {"failed", read->failed},
           {"first_failed",
            read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
+          {"complete", !read->stopped},
           {"places_of_metadata_checked", read->key_places},
           {"cache_bypassed", outcome.cache_bypassed}};
 }

@@ -37,12 +37,19 @@ class Erasing {
       : request_(request), disk_(request.disk), report_(report) {}
 
   void run() {
+    if (stopping()) return;  // the disk is as it was
     // What the headers lead to goes within a second; looking for the rest takes longer.
     report_.before = named_key_places(disk_, request_.partitions);
     destroy_keys();
-    search_key_places(disk_, report_.before);
+    const bool whole = search_key_places(disk_, report_.before, {request_.progress, request_.stop});
     destroy_keys();
-    report_.metadata_destroyed = true;
+    report_.metadata_destroyed = whole;
+    if (!whole) report_.stopped = true;
+    if (report_.stopped) return;
+    if (request_.progress != nullptr) {
+      request_.progress->begin(report::Phase::kErasing,
+                               request_.method == Method::kMetadata ? 0 : disk_.size());
+    }
     switch (request_.method) {
       case Method::kOverwrite: overwrite(); break;
       case Method::kDiscard: discard(); break;
@@ -222,6 +229,7 @@ class Reading {
     if (!found_.first_failed) found_.first_failed = offset;
   }
 
+  void stop() { found_.stopped = true; }
   ReadBack result() const { return found_; }
 
  private:
@@ -246,14 +254,24 @@ void erase_disk(const EraseRequest& request, EraseReport& report) {
 }
 
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
-                   std::uint64_t seed, const std::vector<HeldSample>& held) {
+                   std::uint64_t seed, const std::vector<HeldSample>& held,
+                   const SearchWatch& watch) {
   Reading reading(disk, method);
-  for (const KeyPlace& place : before.places) reading.whole(place);
-  for (const std::uint64_t place : random_places(disk.size(), seed)) reading.sample(place);
-  for (const HeldSample& each : held) reading.changed(each);
-
+  for (const KeyPlace& place : before.places) {
+    if (watch.stopping()) break;
+    reading.whole(place);
+  }
+  for (const std::uint64_t place : random_places(disk.size(), seed)) {
+    if (watch.stopping()) break;
+    reading.sample(place);
+  }
+  for (const HeldSample& each : held) {
+    if (watch.stopping()) break;
+    reading.changed(each);
+  }
   // Looked for once more: nothing may lead to a volume, wherever it was.
-  const KeyPlaces left = find_key_places(disk, before.areas);
+  KeyPlaces left = named_key_places(disk, before.areas);
+  if (!search_key_places(disk, left, watch)) reading.stop();
   if (left.open_to_somebody()) reading.fail(left.places.front().range.offset);
   return reading.result();
 }

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "agent/erase/key_places.h"
-#include "agent/report/drive_progress.h"
 
 namespace driveprep::erase {
 
@@ -30,7 +29,9 @@ struct EraseRequest {
   std::function<void(const ByteRange&)> discard = {};  // of kDiscard; throws
   // Removes what a probe still finds: tables, file systems, members of arrays. Throws.
   std::function<void()> remove_signatures = {};
-  report::DriveProgress* progress = nullptr;
+  report::DriveProgress* progress = nullptr;  // gets the phases kSearching and kErasing
+  // Looked at before the first write, in the search and between the pieces; the keys that are
+  // known go in any case once the first write is done.
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -44,7 +45,7 @@ struct HeldSample {
 struct EraseReport {
   KeyPlaces before;
   std::vector<KeyPlace> destroyed;  // in their order, durable
-  bool metadata_destroyed = false;  // all of `before.places`
+  bool metadata_destroyed = false;  // all of `before.places`, and all were looked for
   std::uint64_t covered = 0;        // bytes zeroed, durable, or discarded; how far it came
   // Of kDiscard: random places just before it. What they hold after it has to differ.
   std::vector<HeldSample> held;
@@ -64,7 +65,8 @@ struct ReadBack {
   std::uint64_t key_places = 0;               // read whole
   std::uint64_t failed = 0;                   // hold what they should not, or are unreadable
   std::optional<std::uint64_t> first_failed;  // byte offset of what should not be there
-  bool ok() const { return !first_failed; }
+  bool stopped = false;                       // before its end
+  bool ok() const { return !first_failed && !stopped; }
 };
 
 // Reads samples, `disk` opened anew past the page cache: both ends, every former key place whole,
@@ -72,6 +74,7 @@ struct ReadBack {
 // of a key place holds what it held, and no search leads to a volume any more. After kDiscard no
 // place of `held` is as it was: a disk may take the command and do nothing.
 ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
-                   std::uint64_t seed, const std::vector<HeldSample>& held = {});
+                   std::uint64_t seed, const std::vector<HeldSample>& held = {},
+                   const SearchWatch& watch = {});
 
 }  // namespace driveprep::erase

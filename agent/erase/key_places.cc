@@ -50,21 +50,25 @@ class Finder {
     }
   }
 
-  // Reads a range of the disk, looking at each sector.
-  void search(const ByteRange& range) {
+  // Reads a range of the disk, looking at each sector. False when it was stopped.
+  bool search(const ByteRange& range, const SearchWatch& watch) {
     for (std::uint64_t at = range.offset; at < range.end(); at += kChunk) {
+      if (watch.stopping()) return false;
       const MutableByteView chunk = chunk_.span().first(std::min(kChunk, range.end() - at));
       try {
         disk_.read(at, chunk);
       } catch (const Error& error) {
         throw_if_gone(error);
         add("unreadable", at, chunk.size());
+        if (watch.progress != nullptr) watch.progress->add_bytes(chunk.size());
         continue;
       }
       for (std::uint64_t in = 0; in + kStep <= chunk.size(); in += kStep) {
         if (starts_copy(chunk.subspan(in))) look_at_copy(at + in);
       }
+      if (watch.progress != nullptr) watch.progress->add_bytes(chunk.size());
     }
+    return true;
   }
 
  private:
@@ -221,15 +225,21 @@ KeyPlaces named_key_places(const block::ReadableDevice& disk,
   return found;
 }
 
-void search_key_places(const block::ReadableDevice& disk, KeyPlaces& found) {
+bool search_key_places(const block::ReadableDevice& disk, KeyPlaces& found,
+                       const SearchWatch& watch) {
   std::vector<ByteRange> ranges;
   for (const ByteRange& area : found.areas) {
     for (const ByteRange& place : bitlocker::likely_places(area.length)) {
       ranges.push_back({area.offset + place.offset, place.length});
     }
   }
+  ranges = merged(std::move(ranges));
+  std::uint64_t total = 0;
+  for (const ByteRange& range : ranges) total += range.length;
+  if (watch.progress != nullptr) watch.progress->begin(report::Phase::kSearching, total);
   Finder finder(disk, found);
-  for (const ByteRange& range : merged(std::move(ranges))) finder.search(range);
+  return std::ranges::all_of(ranges,
+                             [&](const ByteRange& range) { return finder.search(range, watch); });
 }
 
 KeyPlaces find_key_places(const block::ReadableDevice& disk,

@@ -2,9 +2,11 @@
 // by whoever, with whatever password.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
+#include "agent/report/drive_progress.h"
 #include "base/units.h"
 #include "drive/block/block_device.h"
 
@@ -27,6 +29,13 @@ struct KeyPlaces {
   bool open_to_somebody() const { return !volumes.empty(); }
 };
 
+// Who waits for the search.
+struct SearchWatch {
+  report::DriveProgress* progress = nullptr;  // gets the phase kSearching
+  const std::atomic<bool>* stop = nullptr;
+  bool stopping() const { return stop != nullptr && *stop; }
+};
+
 // What the headers lead to: of the disk as a whole, of its partitions, and of the one partition
 // that a prepared drive has (its table may be lost). Takes a moment. A header that cannot be read
 // leads nowhere. Throws kBusy when the disk has gone.
@@ -36,8 +45,10 @@ KeyPlaces named_key_places(const block::ReadableDevice& disk,
 // Adds what no header leads to, because it is destroyed or cannot be read or belongs to a newer
 // volume: looks for copies of the metadata where they are likely to be in each area, whichever
 // partition they belonged to. Of a large disk that is about 1 GiB an area. What cannot be read
-// there is a place, too. Throws kBusy when the disk has gone.
-void search_key_places(const block::ReadableDevice& disk, KeyPlaces& found);
+// there is a place, too. False when it was stopped before its end; what it found by then is added.
+// Throws kBusy when the disk has gone.
+bool search_key_places(const block::ReadableDevice& disk, KeyPlaces& found,
+                       const SearchWatch& watch = {});
 
 // Both.
 KeyPlaces find_key_places(const block::ReadableDevice& disk,

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import harness
 import judges
@@ -157,6 +158,40 @@ class Wipe(harness.Case):
         record = self.record(path)
         self.assertEqual((record["result"], record["metadata_destroyed"]), ("stopped", True))
         self.assertIn(b"NOT WIPED", out)
+
+    def test_stopped_while_it_searches(self):
+        """The search shows itself, and hears of Ctrl-C."""
+        device, image = loops.new(self, size=4096 * MIB)
+        path = os.path.join(self.env.directory("record"), "record.json")
+        said = self.env.path("said")
+        with open(said, "wb") as err:
+            process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record", path,
+                                     "--method", "overwrite", "--json", stderr=err)
+
+        def has_read(count):
+            with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
+                return int(file.readline().split()[1]) > count
+
+        def searching():
+            with open(said, encoding="utf-8") as file:
+                return [event for event in map(json.loads, file.read().splitlines()[:-1])
+                        if event.get("phase") == "searching"]
+
+        harness.wait_until(lambda: has_read(64 * MIB), process)
+        with harness.Stopped(process):
+            time.sleep(1.1)  # its next line is due
+        harness.wait_until(searching, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, 130)
+        event = searching()[0]
+        self.assertEqual(event["bytes_total"], 4096 * MIB)
+        self.assertTrue(0 < event["bytes_done"] < 4096 * MIB, event)
+        record = self.record(path)
+        self.assertEqual((record["result"], record["metadata_destroyed"], record["bytes_covered"],
+                          record["read_back"]), ("stopped", False, 0, None))
+        self.assertEqual(harness.written_bytes(image), 0)
+        self.run_ok("report", "--check", path)
 
     def interrupted(self, *signals):
         """(device, record, status, what it said) of a wipe that got these in its midst."""

@@ -202,10 +202,74 @@ TEST_CASE("whichever write fails: the report says what is destroyed, and that is
   }
 }
 
+TEST_CASE("stopped before the first write, the disk is as it was") {
+  Prepared prepared;
+  const std::atomic<bool> stop{true};
+  EraseRequest request = prepared.request(Method::kOverwrite);
+  request.stop = &stop;
+  EraseReport report;
+  erase_disk(request, report);
+  CHECK(report.stopped);
+  CHECK_FALSE(report.metadata_destroyed);
+  Bytes now(kSize);
+  prepared.disk.read(0, now);
+  CHECK(now == Original::get().content);
+}
+
+TEST_CASE("stopped in the search, the keys that headers lead to are gone, and no more is said") {
+  Prepared prepared;
+  std::atomic<bool> stop{false};
+  report::DriveProgress progress("D");
+  progress.on_begin = [&](report::Phase phase) { stop = phase == report::Phase::kSearching; };
+  EraseRequest request = prepared.request(Method::kOverwrite);
+  request.progress = &progress;
+  request.stop = &stop;
+  EraseReport report;
+  erase_disk(request, report);
+  CHECK(report.stopped);
+  CHECK_FALSE(report.metadata_destroyed);
+  CHECK_FALSE(report.contents_gone);
+  CHECK(report.covered == 0);
+  CHECK(report.destroyed.size() == report.before.places.size());
+  CHECK_FALSE(prepared.opens_by(report.before.places));
+}
+
+TEST_CASE("the search tells how far it is, of all that it reads") {
+  Prepared prepared;
+  report::DriveProgress progress("D");
+  KeyPlaces found = named_key_places(prepared.disk, {kPartition});
+  CHECK(search_key_places(prepared.disk, found, {&progress, nullptr}));
+  const auto now = progress.snapshot();
+  CHECK(now.phase == report::Phase::kSearching);
+  CHECK(now.bytes_total == kSize);
+  CHECK(now.bytes_done == kSize);
+}
+
+TEST_CASE("stopped while it is read back, nothing is proven") {
+  Prepared prepared;
+  EraseReport report;
+  erase_disk(prepared.request(Method::kOverwrite), report);
+  REQUIRE(report.contents_gone);
+  for (const bool from_the_start : {true, false}) {
+    std::atomic<bool> stop{from_the_start};
+    report::DriveProgress progress("D");
+    progress.on_begin = [&](report::Phase) { stop = true; };
+    const ReadBack found =
+        read_back(prepared.disk, report.before, Method::kOverwrite, 1, {}, {&progress, &stop});
+    CHECK(found.stopped);
+    CHECK_FALSE(found.ok());
+    CHECK(found.failed == 0);
+    CHECK((found.samples == 0) == from_the_start);
+  }
+}
+
 TEST_CASE("stopped, the keys are gone and the report says that the rest is not") {
   Prepared prepared;
-  std::atomic<bool> stop{true};
+  std::atomic<bool> stop{false};
+  report::DriveProgress progress("D");
+  progress.on_begin = [&](report::Phase phase) { stop = phase == report::Phase::kErasing; };
   EraseRequest request = prepared.request(Method::kOverwrite);
+  request.progress = &progress;
   request.stop = &stop;
   EraseReport report;
   erase_disk(request, report);
