@@ -66,11 +66,22 @@ Error not_finished(const VerifyOptions& options, const journal::Drive& drive) {
                "Run driveprep prepare " + options.job + ": it ends with the verification.");
 }
 
+// A copy of the whole disk has its disk GUID, too; shipped is the disk that was prepared.
+void require_same(const guard::Candidate& disk, const journal::Drive& drive) {
+  if (disk.identity() == drive.identity->text) return;
+  throw Error(ErrorKind::kJournalMismatch, "drive-other-disk",
+              disk.name() + " is not the disk that was prepared as drive " + drive.id + ": it is " +
+                  disk.identity() + ", that one was " + drive.identity->text,
+              "Connect the disk itself, in the same way as when it was prepared.");
+}
+
 // Where driveset.csv says it is: the job directory may have moved since the drive was prepared.
 std::unique_ptr<block::FileDevice> open_drive(JobDrives& drives, const journal::Drive& drive) {
   const job::DriveRow* row = drives.row_of(drive);
   if (row != nullptr && row->kind != job::DriveRow::Kind::kImage) {
-    return guard::open_for_reading(drives.found(*row));
+    const guard::Candidate disk = drives.found(*row);
+    require_same(disk, drive);
+    return guard::open_for_reading(disk);
   }
   const std::string image = row == nullptr ? drive.target : row->path.string();
   if (!std::filesystem::exists(image)) {

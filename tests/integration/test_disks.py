@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -357,6 +358,25 @@ class Guarded(Case):
             file.write(label + crc.to_bytes(4, "little") + body)
         subprocess.run(["blockdev", "--flushbufs", device], check=True)
         self.check(image, [(device, "L0")], REFUSED, "disk-member")
+
+    def test_a_copy_on_another_disk_is_not_verified_for_the_one_prepared(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        result = job.prepare("--confirm", "L0")
+        self.assertEqual(result.status, 0, result)
+        copy = image + ".copy"
+        shutil.copyfile(image, copy)
+        with open(copy, "ab") as larger:
+            larger.truncate(os.path.getsize(image) + MIB)
+        loops.detach(device)
+        loops.attach_at(device, copy)
+        result = self.env.run("verify", job.root, "--json")
+        self.assertEqual(result.status, 11, result)
+        self.assertEqual(result.json()["drives"][0]["error"]["code"], "drive-other-disk")
+        self.assertEqual(job.state("L0"), "finished")  # it says nothing about the other one
+        loops.detach(device)
+        loops.attach_at(device, image)
+        self.assertEqual(self.env.run("verify", job.root).status, 0)
 
     def test_one_that_is_not_there(self):
         device, image = loops.new(self)
