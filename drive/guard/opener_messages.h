@@ -1,5 +1,6 @@
 // What is said between the worker and the opener process: one message a request, one an answer,
-// over a socket of kind SOCK_SEQPACKET. Descriptors travel beside them (SCM_RIGHTS).
+// over sockets of kind SOCK_SEQPACKET. Descriptors travel beside them (SCM_RIGHTS): with a request
+// the socket for its answer and then what is asked about; with an answer what was opened.
 //
 // Both ends are one program, started at once: the format may change with every version.
 #pragma once

@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <catch2/catch.hpp>
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "drive/guard/opener_messages.h"
 #include "drive/guard/opener_process.h"
+#include "drive/guard/opener_service.h"
+#include "drive/guard/remote_opener.h"
 #include "tests/support/scratch.h"
 
 using namespace driveprep;
@@ -26,7 +30,63 @@ struct Pair {
   }
 };
 
+// Of its disks one hangs until it is let go; the others are gone.
+class HangingOpener final : public DiskOpener {
+ public:
+  OpenedDisk open(const std::filesystem::path& node, DiskAccess) override {
+    if (node == "/dev/hangs") {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return let_go_; });
+    }
+    throw Error(ErrorKind::kBusy, "disk-vanished", node.string());
+  }
+  inventory::AtaPages ata_pages(int, const std::string&) override { return {}; }
+  void read_table_anew(int, const std::string&) override {}
+  void let_go() {
+    const std::scoped_lock lock(mutex_);
+    let_go_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool let_go_ = false;
+};
+
 }  // namespace
+
+TEST_CASE("a disk that hangs holds up nobody but who asked for it, and not for ever") {
+  const auto disks = std::make_shared<HangingOpener>();
+  Pair pair;
+  std::thread service([&] { serve_opener(pair.other.get(), disks); });
+  {
+    RemoteOpener opener(std::move(pair.one), std::chrono::milliseconds(500));
+    std::string of_the_hanging;
+    std::thread waiting([&] {
+      of_the_hanging = error_of([&] { opener.open("/dev/hangs", DiskAccess::kExclusive); });
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const auto began = std::chrono::steady_clock::now();
+    for (int n = 0; n < 20; ++n) {
+      CHECK(error_of([&] { opener.open("/dev/other", DiskAccess::kLook); }) ==
+            "busy/disk-vanished");
+    }
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::milliseconds(400));
+    waiting.join();
+    CHECK(of_the_hanging == "busy/disk-silent");
+    disks->let_go();  // the late answer goes nowhere
+    CHECK(error_of([&] { opener.open("/dev/hangs", DiskAccess::kLook); }) == "busy/disk-vanished");
+  }
+  service.join();
+}
+
+TEST_CASE("a service that has ended is told as such") {
+  Pair pair;
+  pair.other = UniqueFd();
+  RemoteOpener opener(std::move(pair.one));
+  CHECK(error_of([&] { opener.open("/dev/x", DiskAccess::kLook); }) == "internal/opener-lost");
+}
 
 TEST_CASE("requests and answers of the opener say what they were given") {
   const OpenerRequest request{OpenerRequest::Kind::kOpen, DiskAccess::kExclusive, "/dev/sdb"};
