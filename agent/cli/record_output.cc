@@ -84,6 +84,10 @@ void add_drive(Rows& rows) {
   if (const auto bytes = rows.number("/drive/bytes")) {
     rows.add("Size", report::human_bytes(*bytes) + " (" + report::human_count(*bytes) + " bytes)");
   }
+  if (const auto hidden = rows.number("/drive/hidden_bytes"); hidden.value_or(0) > 0) {
+    rows.add("Not reached",
+             report::human_count(*hidden) + " bytes at its end, which the disk hides (HPA)");
+  }
   rows.add("Connected by", with_remark(rows.at("/drive/bus"), rows.at("/drive/device")));
   rows.add("Held before", rows.at("/before/description"));
   rows.add("BitLocker volumes", rows.at("/before/bitlocker_volumes"));
@@ -95,6 +99,7 @@ void add_work(Rows& rows) {
     rows.add("Metadata destroyed",
              with_remark(destroyed, report::counted(rows.elements("/destroyed"), "place")));
   }
+  rows.add("Metadata gone at", rows.at("/metadata_destroyed_at"));
   if (const auto samples = rows.number("/read_back/samples")) {
     std::string found;
     for (const char* what : {"zero", "other", "unreadable", "failed"}) {

@@ -14,6 +14,7 @@
 #include "agent/record/signed_record.h"
 #include "agent/report/progress_display.h"
 #include "agent/report/sizes.h"
+#include "base/file_name.h"
 #include "drive/block/discard.h"
 #include "drive/layout/wipe.h"
 
@@ -64,7 +65,7 @@ std::string file_of(const WipeOptions& options, const std::string& drive_id) {
   if (!options.record.empty()) return options.record;
   std::string time = FileTime::now().iso8601();
   std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
-  return "wipe-" + drive_id + "-" + time + ".json";
+  return "wipe-" + file_name_part(drive_id) + "-" + time + ".json";
 }
 
 std::vector<ByteRange> partitions_of(const guard::DiskCase& disk) {
@@ -150,7 +151,7 @@ void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
   outcome.ended = std::max(FileTime::now(), outcome.started);
 }
 
-void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
+void print_outcome(const std::string& drive_id, const WipeOutcome& outcome, std::uint64_t hidden,
                    const std::string& file) {
   const std::size_t volumes = outcome.report.before.volumes.size();
   std::string text = drive_id + "  ";
@@ -175,6 +176,11 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome,
             std::to_string(outcome.read_back->unreadable) + " unreadable";
   }
   print(text);
+  if (hidden > 0) {
+    print("NOT REACHED: the disk hides " + report::human_count(hidden) +
+          " bytes at its end (HPA), and what they hold is still there. Show them "
+          "(hdparm -N), then wipe it again");
+  }
   if (outcome.earlier) {
     print("An earlier attempt never told its end; its record is kept as " +
           outcome.earlier->kept_as.string());
@@ -227,7 +233,8 @@ int run_wipe(const WipeOptions& options) {
   if (options.json) {
     print_json({{"schema", 1}, {"file", file}, {"record", record}});
   } else {
-    print_outcome(drive.drive_id(), outcome, file);
+    print_outcome(drive.drive_id(), outcome,
+                  guard::hidden_bytes(drive.candidate().disk().disk).value_or(0), file);
   }
   if (outcome.error) {
     print_error(*outcome.error);

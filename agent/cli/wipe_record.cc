@@ -79,6 +79,8 @@ ordered_json wiped_drive_json(const guard::DiskCase& disk) {
   put(drive, "firmware", identity.firmware);
   put(drive, "wwn", identity.wwn);
   drive["bytes"] = or_null(facts.bytes);
+  const std::optional<std::uint64_t> hidden = guard::hidden_bytes(facts);
+  drive["hidden_bytes"] = hidden ? ordered_json(*hidden) : ordered_json(nullptr);
   drive["logical_sector"] = or_null(facts.logical_sector);
   drive["physical_sector"] = or_null(facts.physical_sector);
   drive["bus"] = facts.reports.known()
@@ -131,6 +133,9 @@ ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome
           {"before", before_json(disk, outcome.report)},
           {"method", erase::to_string(outcome.method)},
           {"metadata_destroyed", outcome.report.metadata_destroyed},
+          {"metadata_destroyed_at", outcome.report.keys_gone
+                                        ? ordered_json(outcome.report.keys_gone->iso8601())
+                                        : ordered_json(nullptr)},
           {"destroyed", destroyed},
           {"bytes_covered", outcome.report.covered},
           {"contents_gone", outcome.report.contents_gone},

@@ -44,8 +44,9 @@ class Erasing {
     const bool whole = search_key_places(disk_, report_.before, {request_.progress, request_.stop});
     destroy_keys();
     report_.metadata_destroyed = whole;
-    if (!whole) report_.stopped = true;
-    if (report_.stopped) return;
+    report_.stopped = !whole;
+    if (!whole) return;
+    report_.keys_gone = FileTime::now();
     if (request_.progress != nullptr) {
       request_.progress->begin(report::Phase::kErasing,
                                request_.method == Method::kMetadata ? 0 : disk_.size());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/erase/key_places.h"
+#include "base/file_time.h"
 
 namespace driveprep::erase {
 
@@ -44,9 +45,10 @@ struct HeldSample {
 // What has been done; true also when something has failed or was stopped after it.
 struct EraseReport {
   KeyPlaces before;
-  std::vector<KeyPlace> destroyed;  // in their order, durable
-  bool metadata_destroyed = false;  // all of `before.places`, and all were looked for
-  std::uint64_t covered = 0;        // bytes zeroed, durable, or discarded; how far it came
+  std::vector<KeyPlace> destroyed;    // in their order, durable
+  bool metadata_destroyed = false;    // all of `before.places`, and all were looked for
+  std::optional<FileTime> keys_gone;  // when the last of them was, durably
+  std::uint64_t covered = 0;          // bytes zeroed, durable, or discarded; how far it came
   // Of kDiscard: random places just before it. What they hold after it has to differ.
   std::vector<HeldSample> held;
   bool contents_gone = false;  // the method came to its end

@@ -48,7 +48,10 @@ void check_trust(DiskReasons& reasons, const DriveIdentity& identity) {
         identity.serial ? "only the enclosure of " + name + " tells a serial number (" +
                               identity.serial->value + "), not the disk itself"
                         : name + " tells no serial number",
-        "Connect it directly; or name it by the serial number on its label as DriveId, and add " +
+        (reasons.of().request.import_job
+             ? "Connect it directly; or name it by the serial number on its label as DriveId, and "
+               "add "
+             : "Connect it directly; or make sure that it is the disk that is meant, and add ") +
             reasons.accepting("disk-serial-weak"));
   } else if (identity.serial->value != drive_id) {
     reasons.refuse(

@@ -119,6 +119,14 @@ Verdict judge(const DiskCase& disk, const Consent& consent) {
   return reasons.take();
 }
 
+std::optional<std::uint64_t> hidden_bytes(const DiskFacts& disk) {
+  if (!disk.bytes.known() || !disk.reports.known() || !disk.reports.value().native_bytes) {
+    return std::nullopt;
+  }
+  const std::uint64_t native = *disk.reports.value().native_bytes;
+  return native > disk.bytes.value() ? native - disk.bytes.value() : 0;
+}
+
 std::vector<std::string> warnings_of(const DiskCase& disk) {
   std::vector<std::string> warnings;
   const DiskFacts& facts = disk.disk;
@@ -133,10 +141,9 @@ std::vector<std::string> warnings_of(const DiskCase& disk) {
       warnings.push_back(name + " is no SATA drive; the service takes SATA drives only");
     }
   }
-  if (facts.reports.known() && facts.reports.value().own_geometry &&
-      facts.reports.value().native_bytes.value_or(0) > facts.reports.value().own_geometry->bytes) {
+  if (hidden_bytes(facts).value_or(0) > 0) {
     warnings.push_back(name + " hides a part of itself (HPA): it shows " +
-                       counted(facts.reports.value().own_geometry->bytes, "byte") + " of " +
+                       counted(facts.bytes.value(), "byte") + " of " +
                        counted(*facts.reports.value().native_bytes, "byte"));
   }
   const bool loop = facts.reports.known() && facts.reports.value().bus == Bus::kLoop;

@@ -97,6 +97,10 @@ std::string identity_text(const DiskCase& disk);
 // All reasons against the disk. `consent.confirmed_id`: the drive id.
 Verdict judge(const DiskCase& disk, const Consent& consent);
 
+// What lies behind the end that it shows (HPA): nobody reads or writes it. nullopt: it does not
+// tell.
+std::optional<std::uint64_t> hidden_bytes(const inventory::DiskFacts& disk);
+
 // What the operator should know of a disk that is allowed.
 std::vector<std::string> warnings_of(const DiskCase& disk);
 

@@ -122,6 +122,12 @@ class Report(harness.Case):
                      "alex on workstation-7", f"another key (kid {self.signer.kid})"):
             self.assertIn(said, text)
 
+    def test_what_a_disk_hides_is_told(self):
+        for hidden, told in ((1048576, True), (0, False), (None, False)):
+            record = {**WIPE, "drive": {**WIPE["drive"], "hidden_bytes": hidden}}
+            text = self.run_ok("report", "--check", self.file(self.signer.sign(record))).out
+            self.assertEqual("1,048,576 bytes at its end, which the disk hides (HPA)" in text, told, text)
+
     def test_the_check_that_the_documents_give_works(self):
         documents = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
         with open(os.path.join(documents, "records.md"), encoding="utf-8") as file:

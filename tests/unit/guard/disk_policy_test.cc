@@ -497,10 +497,26 @@ TEST_CASE("a drive behind a bridge, hidden areas and unknown health are warned o
   disk.disk.opened.health = std::optional(untold);
   CHECK(codes(disk).empty());
   CHECK(warnings_of(disk).size() == 2);
+  CHECK(hidden_bytes(disk.disk) == std::nullopt);
   change_reports(disk, [](auto& reports) { reports.native_bytes = kBytes; });
+  CHECK(hidden_bytes(disk.disk) == 0);
   CHECK(warnings_of(disk).size() == 2);
   change_reports(disk, [](auto& reports) { reports.native_bytes = kBytes + 512; });
   CHECK(warnings_of(disk).size() == 3);
+  CHECK(hidden_bytes(disk.disk) == 512);
+}
+
+TEST_CASE("what to do about a weak serial number suits the command") {
+  for (const bool in_job : {true, false}) {
+    DiskCase disk = behind_a_bridge();
+    disk.request.import_job = in_job;
+    const Verdict verdict = judge(disk, Consent{});
+    const auto& reasons = verdict.reasons;
+    const auto weak = std::ranges::find(reasons, "disk-serial-weak", &Reason::code);
+    REQUIRE(weak != reasons.end());
+    CHECK((weak->remedy.find("DriveId") != std::string::npos) == in_job);
+    CHECK(weak->remedy.find("--accept disk-serial-weak:") != std::string::npos);
+  }
 }
 
 TEST_CASE("a loop device has the name that the job gives it") {
