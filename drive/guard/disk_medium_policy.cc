@@ -18,6 +18,15 @@ void check_write_protection(DiskReasons& reasons) {
                  "Find out what protects it: a switch, the enclosure, or blockdev --setro.");
 }
 
+// Before what cannot be read because of it.
+void check_password(DiskReasons& reasons) {
+  const auto& reports = reasons.disk().reports;
+  if (!reports.known() || !reports.value().password_locked) return;
+  reasons.refuse("disk-password-locked",
+                 reasons.name() + " is locked by an ATA password: it reads and writes nothing",
+                 "Unlock it with its password (hdparm --security-unlock), or use another drive.");
+}
+
 void check_kind_of_medium(DiskReasons& reasons) {
   const inventory::DiskFacts& disk = reasons.disk();
   if (reasons.known(disk.removable_medium, "whether its medium can be removed,") &&
@@ -142,6 +151,7 @@ void check_health(DiskReasons& reasons) {
 }  // namespace
 
 void check_medium(DiskReasons& reasons) {
+  check_password(reasons);
   check_write_protection(reasons);
   check_kind_of_medium(reasons);
   check_sizes(reasons);

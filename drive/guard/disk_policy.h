@@ -13,6 +13,7 @@
 //   disk-held                busy     a mapping or an array is made of it
 //   disk-member       accept refused  a part of LVM, RAID, ZFS, ...
 //   disk-read-only           refused
+//   disk-password-locked     refused  by an ATA password: it reads and writes nothing
 //   disk-zoned               refused  host-managed zones
 //   disk-host-aware   accept refused  host-aware zones
 //   disk-no-medium           refused  size 0

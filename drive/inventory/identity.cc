@@ -89,6 +89,7 @@ void add_ata_statements(const AtaIdentify& drive, Source source, IdentityReports
   }
   if (source == Source::kAtaIdentify) {
     reports.own_geometry = Geometry{drive.bytes(), drive.logical_sector, drive.physical_sector};
+    reports.password_locked = drive.locked;
   }
 }
 

@@ -52,6 +52,7 @@ struct IdentityReports {
   std::vector<Statement> wwns;                // "0x5000c500..."
   std::optional<Geometry> own_geometry;       // by IDENTIFY: what the disk itself says
   std::optional<std::uint64_t> native_bytes;  // with what it hides at its end (HPA), if it tells
+  bool password_locked = false;               // the drive itself says so, by IDENTIFY
 };
 
 enum class Trust {
