@@ -76,7 +76,9 @@ std::string with_remark(const std::string& text, const std::string& remark) {
 }
 
 void add_drive(Rows& rows) {
-  rows.add("Drive", with_remark(rows.at("/drive/serial"), rows.at("/drive/serial_source")));
+  const std::string serial = rows.at("/drive/serial");
+  rows.add("Drive", serial.empty() ? rows.at("/drive/id")
+                                   : with_remark(serial, rows.at("/drive/serial_source")));
   const std::string firmware = rows.at("/drive/firmware");
   rows.add("Model",
            with_remark(rows.at("/drive/model"), firmware.empty() ? "" : "firmware " + firmware));

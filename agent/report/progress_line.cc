@@ -13,6 +13,7 @@ bool counts(const DriveProgress::Snapshot& now) {
     case Phase::kCopying:
     case Phase::kWriting: return true;
     case Phase::kVerifying:
+    case Phase::kSearching:
     case Phase::kErasing: return now.bytes_total + now.files_total > 0;
     default: return false;
   }

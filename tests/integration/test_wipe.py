@@ -214,7 +214,7 @@ class Wipe(harness.Case):
         self.assertEqual(os.listdir(os.path.dirname(path)), [os.path.basename(path)])
         result = self.env.run("report", "--check", path)
         self.assertEqual(result.status, VERIFICATION, result)
-        for said in ("signature good, but the wipe was NOT finished", "begun; how it ended is not known"):
+        for said in ("signature good, but the wipe was NOT finished", f"Drive         {record['drive']['id']}", "begun; how it ended is not known"):
             self.assertIn(said, result.out)
         for said in ("record-unfinished", "wipe the drive again"):
             self.assertIn(said, result.err)
@@ -245,15 +245,36 @@ class Wipe(harness.Case):
         self.assertIn(b"what was begun is not finished", err)
         self.check_begun(path)
 
+    def file_system(self, size):
+        point = self.env.directory("small")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", point],
+                          capture_output=True).returncode != 0:
+            self.skipTest("needs mount")
+        self.addCleanup(subprocess.run, ["umount", point], check=False)
+        return point
+
+    def test_an_end_that_cannot_be_written_is_printed_and_the_beginning_stays(self):
+        device, image = loops.new(self, size=4096 * MIB)
+        there = self.file_system("1m")
+        path = os.path.join(there, "record.json")
+        process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record", path,
+                                 "--method", "overwrite")
+        harness.wait_until(lambda: harness.written_bytes(image) > 64 * MIB, process)
+        subprocess.run(["mount", "-o", "remount,ro", there], check=True)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, WRITE, err)
+        self.assertIn(b"stands on standard output", err)
+        printed = harness.write_file(self.env.directory("printed"), "record.json", out)
+        self.assertEqual(self.record(printed)["result"], "stopped")
+        self.run_ok("report", "--check", printed)
+        self.check_begun(path)
+
     def test_without_a_record_of_the_beginning_nothing_is_written(self):
         """There is room for a name, and none for what it says."""
         device, image, _ = self.prepared()
         content = harness.digest_of(image)
-        full = self.env.directory("full")
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full],
-                          capture_output=True).returncode != 0:
-            self.skipTest("needs mount")
-        self.addCleanup(subprocess.run, ["umount", full], check=False)
+        full = self.file_system("4k")
         harness.write_file(full, "other", b"x" * 4096)
         path = os.path.join(full, "record.json")
         arguments = ("wipe", device, "--confirm", os.path.basename(device), "--record", path, "--json")

@@ -87,6 +87,16 @@ TEST_CASE("files that hold nothing get on by their number") {
   CHECK(line(drive, meter) == "DISK0  copying     75 %  0 B of 0 B  3 of 4 files");
 }
 
+TEST_CASE("a search says how much of what it looks through") {
+  DriveProgress drive("D");
+  const RateMeter meter;
+  drive.begin(Phase::kSearching, 4'000'000'000);
+  drive.add_bytes(1'000'000'000);
+  CHECK(progress_line("D", drive.snapshot(), meter, 80) == "D  searching   25 %  1.0 GB of 4.0 GB");
+  drive.begin(Phase::kSearching);
+  CHECK(progress_line("D", drive.snapshot(), meter, 80) == "D  searching");
+}
+
 TEST_CASE("how a drive ended is told by the names that status uses") {
   CHECK(to_string(Phase::kIncomplete) == "incomplete");
   CHECK(to_string(Phase::kStopped) == "stopped");
