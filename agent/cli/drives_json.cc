@@ -78,7 +78,9 @@ nlohmann::ordered_json contents_json(const Fact<inventory::Signatures>& fact) {
     list.push_back(
         {{"type", each.type}, {"label", each.label}, {"uuid", each.uuid}, {"offset", each.offset}});
   }
-  return {{"description", inventory::describe(fact.value())}, {"signatures", std::move(list)}};
+  return {{"description", inventory::describe(fact.value())},
+          {"part_of", fact.value().part_of},
+          {"signatures", std::move(list)}};
 }
 
 nlohmann::ordered_json zones_json(const Fact<inventory::Zones>& fact) {

@@ -79,10 +79,9 @@ void check_contents(DiskReasons& reasons, const Consent& consent) {
   if (!reasons.known_opened(opened.signatures, "the contents")) return;
   if (!reasons.known_opened(reasons.of().contents, "the contents")) return;
   if (!reasons.known_opened(reasons.of().disk_guid, "the disk GUID")) return;
-  for (const inventory::Signature& each : opened.signatures.value().found) {
-    if (each.usage != inventory::Usage::kRaidMember) continue;
+  if (const auto& wholes = opened.signatures.value().part_of; !wholes.empty()) {
     reasons.refuse(
-        "disk-member", reasons.name() + " is a part of something larger (" + each.type + ")",
+        "disk-member", reasons.name() + " is a part of something larger (" + listed(wholes) + ")",
         "Make sure that nothing needs it any more; then add " + reasons.accepting("disk-member"));
   }
   if (is_continued(consent)) {

@@ -11,7 +11,7 @@
 //   disk-holds-job           refused  the job directory, the key store or the program is on it
 //   disk-mounted             busy     something of it is mounted
 //   disk-held                busy     a mapping or an array is made of it
-//   disk-member       accept refused  a part of LVM, RAID, ZFS, ...
+//   disk-member       accept refused  a part of LVM, RAID, ZFS, a cache, a pool, ...
 //   disk-read-only           refused
 //   disk-password-locked     refused  by an ATA password: it reads and writes nothing
 //   disk-zoned               refused  host-managed zones

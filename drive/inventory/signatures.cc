@@ -3,14 +3,17 @@
 #include <blkid/blkid.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
 #include <string_view>
 
 #include "base/utf16.h"
+#include "drive/inventory/membership.h"
 
 namespace driveprep::inventory {
 namespace {
@@ -95,7 +98,7 @@ std::string printable(const std::string& text) {
 Usage usage_of(const std::string& text) {
   if (text == "filesystem") return Usage::kFilesystem;
   if (text == "crypto") return Usage::kCrypto;
-  if (text == "raid") return Usage::kRaidMember;
+  if (text == "raid") return Usage::kRaid;
   return Usage::kOther;
 }
 
@@ -129,6 +132,12 @@ void collect(blkid_probe probe, const ByteRange& area, const std::string& name,
               name + " shows more than " + std::to_string(kMostSignatures) + " signatures");
 }
 
+std::string hex_type(int type) {
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), "0x%x", static_cast<unsigned>(type) & 0xFF);
+  return text.data();
+}
+
 // Of a table on `area`; libblkid counts from where the probe begins.
 std::vector<Partition> partitions_of(blkid_probe probe, const ByteRange& area) {
   std::vector<Partition> partitions;
@@ -142,7 +151,11 @@ std::vector<Partition> partitions_of(blkid_probe probe, const ByteRange& area) {
     if (range.offset >= area.length) continue;
     range.length = std::min(range.length, area.length - range.offset);
     range.offset += area.offset;
-    if (range.length > 0) partitions.push_back({blkid_partition_get_partno(partition), range});
+    if (range.length == 0) continue;
+    const char* type = blkid_partition_get_type_string(partition);
+    partitions.push_back(
+        {blkid_partition_get_partno(partition), range,
+         type != nullptr ? std::string(type) : hex_type(blkid_partition_get_type(partition))});
   }
   return partitions;
 }
@@ -164,11 +177,15 @@ Signatures probe_signatures(int fd, const ByteRange& area, SectorSize sector,
   const Probe tables = open_probe(fd, area, sector, Tables::kLookFor, name);
   for (const Partition& partition : partitions_of(tables.get(), area)) {
     result.partitions.push_back(partition.range);
+    if (const auto whole = larger_whole(partition.type)) result.part_of.emplace_back(*whole);
   }
   // Inside a partition the end mark of a boot sector would pass for an MBR.
   for (const ByteRange& partition : result.partitions) {
     collect(open_probe(fd, partition, sector, Tables::kIgnore, name).get(), partition, name,
             result.found);
+  }
+  for (const Signature& signature : result.found) {
+    if (const auto whole = larger_whole(fd, signature, name)) result.part_of.push_back(*whole);
   }
   return result;
 }

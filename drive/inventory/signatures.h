@@ -19,7 +19,7 @@ enum class Usage {
   kPartitionTable,
   kFilesystem,
   kCrypto,
-  kRaidMember,  // LVM, md, ZFS and other parts of something larger
+  kRaid,
   kOther,
 };
 
@@ -36,6 +36,8 @@ struct Signature {
 struct Signatures {
   std::vector<Signature> found;       // outer ones first
   std::vector<ByteRange> partitions;  // of the tables found, in order of their number
+  // What makes the disk a part of something larger, in words: "LVM2_member", "btrfs of 3 devices".
+  std::vector<std::string> part_of;
 
   bool empty() const { return found.empty() && partitions.empty(); }
 };
@@ -50,8 +52,9 @@ Signatures probe_signatures(int fd, const ByteRange& area, SectorSize sector,
 
 // A partition as a table names it.
 struct Partition {
-  int number = 0;   // as Linux counts them, from 1
-  ByteRange range;  // bytes from the start of the disk
+  int number = 0;    // as Linux counts them, from 1
+  ByteRange range;   // bytes from the start of the disk
+  std::string type;  // a GUID in lower case, or "0x7" of an MBR; empty when libblkid tells none
 };
 
 // The partitions of the table on a disk, GPT or MBR, in the order of their number; none without a

@@ -110,10 +110,7 @@ Health failing() {
 
 Signatures member() {
   Signatures signatures;
-  Signature signature;
-  signature.type = "LVM2_member";
-  signature.usage = Usage::kRaidMember;
-  signatures.found.push_back(signature);
+  signatures.part_of.emplace_back("LVM2_member");
   return signatures;
 }
 
