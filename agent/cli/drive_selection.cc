@@ -8,9 +8,10 @@
 namespace driveprep::cli {
 namespace {
 
-// Agreeing to a plan is agreeing to the disks as they were when it was made.
+// Agreeing to a plan is agreeing to the disks as they were when it was made; what was written since
+// by an earlier run is known by its table.
 void require_same_appearance(const plan::DrivePlan& drive, const JudgedDrive& judged) {
-  if (!judged.by_plan || judged.consent.begun) return;
+  if (!judged.by_plan || judged.consent.continues_disk()) return;
   if (judged.candidate.appearance() == drive.appearance) return;
   throw Error(
       ErrorKind::kBusy, "disk-changed",

@@ -68,12 +68,6 @@ void check_continuation(DiskReasons& reasons, const Consent::Begun& begun) {
   }
 }
 
-// A disk that was begun is known by the table that was written to it. Until then nothing on it is
-// ours, and what has been put there since nobody has agreed to lose.
-bool is_continued(const Consent& consent) {
-  return consent.begun && consent.begun->disk_guid && !consent.replaces;
-}
-
 void check_contents(DiskReasons& reasons, const Consent& consent) {
   const inventory::OpenedFacts& opened = reasons.disk().opened;
   if (!reasons.known_opened(opened.signatures, "the contents")) return;
@@ -84,7 +78,7 @@ void check_contents(DiskReasons& reasons, const Consent& consent) {
         "disk-member", reasons.name() + " is a part of something larger (" + listed(wholes) + ")",
         "Make sure that nothing needs it any more; then add " + reasons.accepting("disk-member"));
   }
-  if (is_continued(consent)) {
+  if (consent.continues_disk()) {
     check_continuation(reasons, *consent.begun);
   } else {
     check_consent(reasons, consent);

@@ -55,6 +55,10 @@ struct Consent {
   // same agreement as an image that holds something, even if this image is empty: the drive's
   // recovery password is replaced. Together with `begun` it would contradict; this one counts.
   std::optional<std::string> replaces = std::nullopt;
+
+  // A disk that was begun is known by the table that was written to it. Until then nothing on it is
+  // ours, and what has been put there since nobody has agreed to lose.
+  bool continues_disk() const { return begun && begun->disk_guid && !replaces; }
 };
 
 }  // namespace driveprep::guard

@@ -76,7 +76,7 @@ WRITES = """
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* The write number WRITES_AT to the file WRITES_TO goes wrong: "fail" (nothing reaches it, this one
+/* The write number WRITES_AT to the file or disk WRITES_TO goes wrong: "fail" (nothing reaches it, this one
    and all later ones are refused), "head" and "tail" (half of its sectors do, then the same),
    "drop" (nothing does, and success is told). Each is listed in WRITES_LOG. */
 static atomic_long count;
@@ -84,7 +84,7 @@ static atomic_int broken;
 static int meant(int fd) {
   struct stat one, other;
   const char* path = getenv("WRITES_TO");
-  return path != NULL && fstat(fd, &one) == 0 && S_ISREG(one.st_mode) && stat(path, &other) == 0 &&
+  return path != NULL && fstat(fd, &one) == 0 && stat(path, &other) == 0 &&
          one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 static ssize_t real(int fd, const void* data, size_t length, off_t offset) {

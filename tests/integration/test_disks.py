@@ -10,6 +10,7 @@ import harness
 import loops
 import volume as v
 from harness import DRIVESET_HEADER, MIB
+from preloaded import Preloaded
 
 REFUSED, NOT_CONFIRMED, BUSY = 3, 4, 5
 
@@ -213,6 +214,20 @@ class Consent(Case):
         content = harness.digest_of(image)
         self.refused(job.prepare("--plan", digest), BUSY, "disk-changed")
         self.unchanged(image, content)
+
+    def test_a_plan_says_nothing_of_a_disk_begun_without_a_table_and_changed_since(self):
+        device, image = loops.new(self)
+        job = self.job((device, "L0"))
+        digest = job.plan()["digest"]
+        broken = Preloaded(self.env).writes(device, 0, "fail", job.path("writes.log"))
+        stopped = job.prepare("--plan", digest, env=broken)
+        self.assertEqual(stopped.json()["drives"][0]["error"]["code"], "write-failed", stopped)
+        subprocess.run(["mkfs.ext4", "-q", "-L", "precious", device], check=True)
+        content = harness.digest_of(image)
+        self.refused(job.prepare("--plan", digest), BUSY, "disk-changed")
+        self.refused(job.prepare(), NOT_CONFIRMED, "disk-not-confirmed")
+        self.unchanged(image, content)
+        self.assertEqual(job.prepare("--confirm", "L0").status, 0)
 
     def test_an_override_is_for_one_reason_of_one_drive(self):
         device, _ = loops.new(self)
