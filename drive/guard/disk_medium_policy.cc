@@ -123,6 +123,9 @@ void check_sizes(DiskReasons& reasons) {
 
 void check_health(DiskReasons& reasons) {
   const inventory::DiskFacts& disk = reasons.disk();
+  // Nothing is to be kept on a disk that is wiped: how well it is may be unknown.
+  const bool may_be_unknown = reasons.of().request.wiping;
+  if (may_be_unknown && !disk.opened.health.known()) return;
   if (!reasons.known_opened(disk.opened.health, "the health") || !disk.opened.health.value()) {
     return;
   }
@@ -135,7 +138,8 @@ void check_health(DiskReasons& reasons) {
     return;
   }
   // A bridge may keep the answer to itself; nothing on a SATA port does.
-  if (!health.self_assessed && disk.reports.known() && disk.reports.value().bus == Bus::kSata) {
+  if (!health.self_assessed && !may_be_unknown && disk.reports.known() &&
+      disk.reports.value().bus == Bus::kSata) {
     reasons.unknown("the health", "the drive does not answer SMART RETURN STATUS");
   }
   if (health.has_bad_sectors()) {

@@ -140,7 +140,10 @@ std::vector<std::string> warnings_of(const DiskCase& disk) {
                        counted(*facts.reports.value().native_bytes, "byte"));
   }
   const bool loop = facts.reports.known() && facts.reports.value().bus == Bus::kLoop;
-  if (!loop && facts.opened.health.known() && !facts.opened.health.value()) {
+  if (!loop && facts.opened.handle.known() && !facts.opened.health.known()) {
+    warnings.push_back("the health of " + name +
+                       " is unknown, not good: " + facts.opened.health.why_not());
+  } else if (!loop && facts.opened.health.known() && !facts.opened.health.value()) {
     warnings.push_back("the health of " + name + " cannot be read: it is unknown, not good");
   } else if (facts.opened.health.known() && facts.opened.health.value() &&
              !facts.opened.health.value()->self_assessed) {

@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "base/path_within.h"
 #include "drive/guard/disk_guid.h"
+#include "drive/guard/twins.h"
 
 namespace driveprep::guard {
 namespace {
@@ -22,10 +23,15 @@ using inventory::Sysfs;
 constexpr int kLooks = 3;
 constexpr std::chrono::milliseconds kPause{200};
 
+bool has_medium(const DiskFacts& facts) { return !facts.bytes.known() || facts.bytes.value() > 0; }
+
+// All disks with a medium.
 MachineFacts look_at_still_machine(const Sysfs& sysfs) {
   for (int look = 1;; ++look) {
     try {
-      return inventory::look_at_machine(sysfs);
+      MachineFacts machine = inventory::look_at_machine(sysfs);
+      std::erase_if(machine.disks, [](const DiskFacts& facts) { return !has_medium(facts); });
+      return machine;
     } catch (const Error& error) {
       if (error.code() != "sysfs-unreadable" || look == kLooks) throw;
     }
@@ -37,38 +43,18 @@ std::filesystem::path node_of(const Sysfs& sysfs, const DiskFacts& facts) {
   return sysfs.dev() / facts.node.lexically_relative("/dev");
 }
 
-bool has_medium(const DiskFacts& facts) { return !facts.bytes.known() || facts.bytes.value() > 0; }
-
 inventory::AtaReader reader_of(DiskOpener& opener) {
   return [&opener](int fd, const std::string& name) { return opener.ata_pages(fd, name); };
 }
 
 void open_and_look(DiskOpener& opener, const Sysfs& sysfs, DiskFacts& facts) {
+  if (facts.disk.known() && !facts.disk.value()) return;
   try {
     const OpenedDisk disk = opener.open(node_of(sysfs, facts), DiskAccess::kLook);
     inventory::look_through(disk.fd.get(), facts, reader_of(opener));
   } catch (const Error& error) {
     facts.opened = inventory::not_opened(error.what());
   }
-}
-
-// Names of the other disks that tell the same serial number. One that cannot be read may be the
-// twin.
-Fact<std::vector<std::string>> same_serial(const DiskFacts& disk,
-                                           const std::vector<DiskFacts>& all) {
-  std::vector<std::string> names;
-  const auto serial = disk.identity().serial;
-  if (!serial) return names;
-  for (const DiskFacts& other : all) {
-    if (other.name == disk.name) continue;
-    if (!other.reports.known()) {
-      return Fact<std::vector<std::string>>::unreadable(other.node.string() + ": " +
-                                                        other.reports.why_not());
-    }
-    const auto others = other.identity().serial;
-    if (others && others->value == serial->value) names.push_back(other.node.string());
-  }
-  return names;
 }
 
 // Without links on the way. The program itself may lie where the user behind sudo may not look; its
@@ -168,10 +154,7 @@ Machine::Machine(DiskOpener& opener, Sysfs sysfs, std::vector<PreparedDrive> pre
       sysfs_(std::move(sysfs)),
       prepared_(std::move(prepared)),
       facts_(look_at_still_machine(sysfs_)) {
-  std::erase_if(facts_.disks, [](const DiskFacts& facts) { return !has_medium(facts); });
-  for (DiskFacts& facts : facts_.disks) {
-    if (!facts.disk.known() || facts.disk.value()) open_and_look(opener, sysfs_, facts);
-  }
+  for (DiskFacts& facts : facts_.disks) open_and_look(opener, sysfs_, facts);
 }
 
 DiskCase Machine::case_of(const DiskFacts& disk, DiskRequest request) const {
@@ -182,7 +165,7 @@ DiskCase Machine::case_of(const DiskFacts& disk, DiskRequest request) const {
   if (found.request.drive_id.empty() && serial) found.request.drive_id = serial->value;
   found.contents = from_signatures(disk);
   found.disk_guid = std::string();
-  found.same_serial = same_serial(disk, facts_.disks);
+  found.same_serial = twins_of(disk, facts_.disks);
   found.sources = fact_of([&] { return found_on(disk, found.request.sources, facts_); });
   found.belongings = fact_of([&] { return found_on(disk, found.request.belongings, facts_); });
   found.finished_for = finished_for(disk, guid_in(disk.opened.signatures), prepared_);
@@ -223,14 +206,32 @@ DiskCase Machine::examined(DiskCase disk) const {
   return disk;
 }
 
+// A disk that has been asked is not asked again while it is the same one to the kernel.
+void Machine::ask_new_ones(MachineFacts& fresh, const std::string& but) const {
+  for (DiskFacts& disk : fresh.disks) {
+    if (disk.name == but) continue;
+    const auto known = std::ranges::find_if(facts_.disks, [&](const DiskFacts& then) {
+      return then.handle.known() && disk.handle.known() &&
+             then.handle.value() == disk.handle.value();
+    });
+    if (known == facts_.disks.end()) {
+      open_and_look(*opener_, sysfs_, disk);
+    } else {
+      disk.reports = known->reports;
+      disk.opened = known->opened;
+    }
+  }
+}
+
 DiskCase Machine::look_again(const DiskCase& then, int fd) const {
   MachineFacts fresh = look_at_still_machine(sysfs_);
   const auto disk = std::ranges::find(fresh.disks, then.disk.name, &DiskFacts::name);
   if (disk == fresh.disks.end()) not_there(then.disk.node.string() + " any more");
   inventory::look_through(fd, *disk, reader_of(*opener_));
+  ask_new_ones(fresh, disk->name);
   DiskCase now = then;
   now.disk = *disk;
-  now.same_serial = same_serial(*disk, fresh.disks);
+  now.same_serial = twins_of(*disk, fresh.disks);
   now.sources = fact_of([&] { return found_on(*disk, then.request.sources, fresh); });
   now.belongings = fact_of([&] { return found_on(*disk, then.request.belongings, fresh); });
   now.contents = Fact<inventory::Contents>();

@@ -43,6 +43,7 @@ class Machine {
 
  private:
   void examine(DiskCase& disk, int fd) const;
+  void ask_new_ones(inventory::MachineFacts& fresh, const std::string& but) const;
 
   DiskOpener* opener_;
   inventory::Sysfs sysfs_;

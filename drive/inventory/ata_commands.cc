@@ -71,10 +71,17 @@ std::optional<bool> prediction_in(const AtaAnswer& status) {
   }
 }
 
+// A drive that has SMART has something to tell: what it keeps to itself is not known.
+std::optional<Bytes> read_smart_page(const AtaSender& send, std::uint8_t feature, const char* what,
+                                     const std::string& name) {
+  std::optional<Bytes> page = read_page(send, smart_command(feature), name);
+  if (!page) failed(name, std::string("SMART is turned on, but SMART ") + what + " is refused");
+  return page;
+}
+
 void add_smart(const AtaSender& send, const std::string& name, AtaPages& pages) {
-  pages.smart = read_page(send, smart_command(kSmartReadData), name);
-  if (!pages.smart) return;
-  pages.thresholds = read_page(send, smart_command(kSmartReadThresholds), name);
+  pages.smart = read_smart_page(send, kSmartReadData, "READ DATA", name);
+  pages.thresholds = read_smart_page(send, kSmartReadThresholds, "READ THRESHOLDS", name);
   pages.predicts_failure = prediction_in(ask(send, smart_command(kSmartReturnStatus), {}, name));
 }
 
@@ -138,7 +145,12 @@ AtaPages read_ata_pages(const AtaSender& send, const std::string& name) {
   const std::optional<AtaIdentify> drive = identity_in(pages, name);
   if (!drive) return pages;
   if (drive->hides_areas) pages.native_sectors = native_sectors(send);
-  if (!drive->smart_supported || !drive->smart_enabled) return pages;
+  if (!drive->smart_supported) return pages;
+  if (!drive->smart_enabled) {
+    pages.smart_problem =
+        name + " has SMART turned off; smartctl --smart=on " + name + " turns it on";
+    return pages;
+  }
   try {
     add_smart(send, name, pages);
   } catch (const Error& error) {

@@ -20,10 +20,10 @@ namespace driveprep::inventory {
 // two may happen in different processes.
 struct AtaPages {
   std::optional<Bytes> identify;         // 512 bytes; none: the device takes no ATA commands
-  std::optional<Bytes> smart;            // 512 bytes; none without SMART, or with SMART turned off
-  std::optional<Bytes> thresholds;       // 512 bytes
+  std::optional<Bytes> smart;            // 512 bytes; none without SMART
+  std::optional<Bytes> thresholds;       // 512 bytes; there when `smart` is
   std::optional<bool> predicts_failure;  // by SMART RETURN STATUS; none: it was not told
-  std::string smart_problem;  // why SMART could not be read; "" when it could, or is none
+  std::string smart_problem;  // why SMART could not be read; "" when it could, or there is none
   // By READ NATIVE MAX ADDRESS EXT, of a drive that can hide an area at its end.
   std::optional<std::uint64_t> native_sectors;
 

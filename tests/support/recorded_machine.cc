@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/encoding.h"
+#include "drive/guard/twins.h"
 #include "drive/inventory/ata_commands.h"
 
 namespace driveprep::test {
@@ -86,29 +87,34 @@ void RecordedMachine::add_answers(DiskFacts& facts) const {
   inventory::add_answers([&] { return read_ata_pages(sender, facts.name); }, facts);
 }
 
-guard::DiskCase RecordedMachine::look_at(const std::string& name) const {
-  const MachineFacts machine = look_at_machine(sysfs());
-  const BlockNode* node = machine.tree.find(name);
-  require(node != nullptr, "the recorded machine has no such device");
-  guard::DiskCase disk;
-  disk.disk = look_at_disk(sysfs(), *node, machine.tree, machine.mounts);
-  if (tree_.at("asked").contains(name)) add_answers(disk.disk);
-  std::vector<std::string> same;
-  const auto serial = disk.disk.identity().serial;
-  for (const DiskFacts& other : machine.disks) {
-    const auto others = other.identity().serial;
-    if (serial && other.name != name && others && others->value == serial->value) {
-      same.push_back(other.name);
-    }
+std::vector<guard::DiskCase> RecordedMachine::look() const {
+  MachineFacts machine = look_at_machine(sysfs());
+  for (DiskFacts& disk : machine.disks) {
+    if (tree_.at("asked").contains(disk.name)) add_answers(disk);
   }
-  disk.same_serial = std::move(same);
-  disk.request.drive_id = disk.request.written = serial ? serial->value : name;
-  disk.contents = Contents();
-  disk.disk_guid = std::string();
-  disk.sources = std::vector<std::string>();
-  disk.belongings = std::vector<std::string>();
-  disk.finished_for = std::string();
-  return disk;
+  std::vector<guard::DiskCase> cases;
+  for (const DiskFacts& facts : machine.disks) {
+    guard::DiskCase disk;
+    disk.disk = facts;
+    disk.same_serial = guard::twins_of(facts, machine.disks);
+    const auto serial = facts.identity().serial;
+    disk.request.drive_id = disk.request.written = serial ? serial->value : facts.name;
+    disk.contents = Contents();
+    disk.disk_guid = std::string();
+    disk.sources = std::vector<std::string>();
+    disk.belongings = std::vector<std::string>();
+    disk.finished_for = std::string();
+    cases.push_back(std::move(disk));
+  }
+  return cases;
+}
+
+guard::DiskCase RecordedMachine::look_at(const std::string& name) const {
+  for (guard::DiskCase& disk : look()) {
+    if (disk.disk.name == name) return std::move(disk);
+  }
+  require(false, "the recorded machine has no such device");
+  return {};
 }
 
 }  // namespace driveprep::test

@@ -19,7 +19,9 @@ class RecordedMachine {
   inventory::Sysfs sysfs() const;
   const std::filesystem::path& root() const { return scratch_.path(); }
 
-  // All facts about a disk, as if a job meant it, with nothing on it that libblkid would find.
+  // All facts about the disks, each as if a job meant it, with nothing on it that libblkid would
+  // find.
+  std::vector<guard::DiskCase> look() const;
   guard::DiskCase look_at(const std::string& name) const;
   // What a disk answered, to be changed: "ioctl", and "sg" by the name of the command.
   nlohmann::json& answers_of(const std::string& disk) { return tree_.at("asked").at(disk); }

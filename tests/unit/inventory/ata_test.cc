@@ -329,6 +329,20 @@ TEST_CASE("a drive is asked for its pages, its health and what it hides") {
   CHECK_FALSE(pages_of(drive).native_sectors);
 }
 
+TEST_CASE("the health of a drive is unknown with SMART turned off, and none without SMART") {
+  FakeDrive drive;
+  Page off = red_drive();
+  off.word(85, 0x7468);
+  drive.identify = off.take();
+  CHECK(pages_of(drive).smart_problem.find("smartctl --smart=on sdb") != std::string::npos);
+  CHECK_THROWS_AS(health_in(pages_of(drive), "sdb"), Error);
+  Page without = red_drive();
+  without.word(82, 0x746A);
+  drive.identify = without.take();
+  CHECK(pages_of(drive).smart_problem.empty());
+  CHECK_FALSE(health_in(pages_of(drive), "sdb"));
+}
+
 TEST_CASE("whichever command gets lost, nothing is taken for the answer") {
   for (const std::uint8_t feature : {0x00, 0xD0, 0xD1, 0xDA}) {
     CAPTURE(feature);
@@ -360,7 +374,9 @@ TEST_CASE("whichever command gets lost, nothing is taken for the answer") {
       return is_it(each) ? AtaAnswer{Kind::kRefused, {}, {}} : AtaAnswer{};
     };
     const AtaPages refused = pages_of(drive);
-    CHECK(refused.smart_problem.empty());
     CHECK(refused.identify.has_value() == (feature != 0));
+    // Registers are what bridges keep to themselves; a page that is refused is not known.
+    CHECK(refused.smart_problem.empty() == (feature == 0x00 || feature == 0xDA));
+    if (feature == 0xDA) CHECK_FALSE(refused.predicts_failure);
   }
 }
