@@ -70,14 +70,15 @@ void FileDevice::attempt(const char* what, std::uint64_t offset, Operation opera
 
 void FileDevice::rethrow(const Error& error) const {
   if (!gone_ || error.code() == "drive-vanished") throw error;
-  if (!gone_()) {
+  const std::string gone = gone_();
+  if (gone.empty()) {
     if (!error.remedy().empty()) throw error;
     throw Error(error.kind(), error.code(), error.what(),
                 "Check cable and port; if it happens again, use another drive. The kernel's log "
                 "(dmesg) tells what the drive said.");
   }
   throw Error(ErrorKind::kBusy, "drive-vanished",
-              name_ + " is gone: it was unplugged, or has lost its power (" + error.what() + ")",
+              name_ + " is gone: " + gone + " (" + error.what() + ")",
               "Check cable and power, connect it again, and run the same command again.");
 }
 

@@ -18,8 +18,9 @@ enum class PageCache { kBypass, kUse };
 // the page cache.
 class FileDevice : public BlockDevice {
  public:
-  // Whether a device that has just answered with an error is not there any more.
-  using Gone = std::function<bool()>;
+  // In which way a device that has just answered with an error is lost, in words: "it was
+  // unplugged"; "" while it is there.
+  using Gone = std::function<std::string()>;
 
   // `fd`: open for reading and writing (or reading only: then write is an internal error).
   // `size`: bytes; `sector`: what an image file cannot tell itself.

@@ -49,7 +49,7 @@ std::unique_ptr<block::FileDevice> device_of(OpenedDisk disk, const DiskCase& fa
   return std::make_unique<block::FileDevice>(
       std::move(disk.fd), std::move(disk.direct), name, facts.disk.bytes.value(),
       SectorSize(facts.disk.logical_sector.value()),
-      [handle] { return inventory::is_gone(inventory::Sysfs(), handle); });
+      [handle] { return inventory::departure(inventory::Sysfs(), handle); });
 }
 
 }  // namespace

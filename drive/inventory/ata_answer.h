@@ -16,7 +16,7 @@ namespace driveprep::inventory {
 struct SgResult {
   std::uint8_t status = 0;        // of SCSI
   std::uint16_t host_status = 0;  // DID_... of the kernel
-  ByteView sense;                 // as long as it was written
+  ByteView sense = {};            // as long as it was written
   std::size_t asked = 0;          // bytes of data
   std::size_t missing = 0;        // bytes of these that did not come
 };

@@ -344,7 +344,7 @@ TEST_CASE("the health of a drive is unknown with SMART turned off, and none with
 }
 
 TEST_CASE("whichever command gets lost, nothing is taken for the answer") {
-  for (const std::uint8_t feature : {0x00, 0xD0, 0xD1, 0xDA}) {
+  for (const int feature : {0x00, 0xD0, 0xD1, 0xDA}) {
     CAPTURE(feature);
     const auto is_it = [feature](const AtaCommand& each) {
       return each.feature == feature && each.command == (feature == 0 ? 0xEC : 0xB0);
