@@ -115,6 +115,7 @@ void add_work(Rows& rows) {
   const std::string result = rows.at("/result");
   const bool open = is_wipe(rows.record()) && result == "begun";
   rows.add("Result", open ? "begun; how it ended is not known" : result);
+  rows.add("Warnings", rows.at("/warnings"));
   rows.add("Error", with_remark(rows.at("/error/message"), rows.at("/error/code")));
 }
 
@@ -132,6 +133,9 @@ std::string heading(const RecordFile& file) {
   if (!file.record) return "NOT good (" + file.error->code() + ")";
   if (file.error && file.error->code() == kUnfinished) {
     return "signature good, but the wipe was NOT finished";
+  }
+  if (file.error && file.error->code() == kNotWiped) {
+    return "signature good, but the drive was NOT wiped";
   }
   return file.error ? "signature good, contents NOT (" + file.error->code() + ")"
                     : "signature good";

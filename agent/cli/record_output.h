@@ -12,8 +12,9 @@ namespace driveprep::cli {
 
 enum class Signer { kOwn, kOther };
 
-// Genuine, and yet no end: the code of its error.
-inline constexpr const char* kUnfinished = "record-unfinished";
+// Genuine, and yet of no wiped drive: the codes of these errors.
+inline constexpr const char* kUnfinished = "record-unfinished";  // it never told its end
+inline constexpr const char* kNotWiped = "record-not-wiped";     // it has failed, or was stopped
 
 // One file that was to be checked.
 struct RecordFile {

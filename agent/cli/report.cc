@@ -40,7 +40,16 @@ std::optional<PublicKey> demanded_key(const std::string& file) {
 
 void check_wipe(const nlohmann::ordered_json& record, const std::string& path) {
   record::check_wipe_consistency(record, path);
-  if (!record::is_unfinished_wipe(record)) return;
+  const std::optional<std::string> result = record::missed_result(record);
+  if (!result) return;
+  if (*result != "begun") {
+    throw Error(ErrorKind::kVerification, kNotWiped,
+                path + " says that the wipe " +
+                    (*result == "failed" ? "has failed" : "was stopped") +
+                    ": the drive may hold something still",
+                "Unless a later record says that it was wiped, wipe the drive again: run the same "
+                "command. After an error of the medium, destroy the drive.");
+  }
   throw Error(ErrorKind::kVerification, kUnfinished,
               path +
                   " says that the wipe was begun, and nothing says how it ended: the drive may "

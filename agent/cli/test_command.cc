@@ -2,59 +2,20 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/cli/test_output.h"
+#include "agent/cli/watched_disk.h"
 #include "agent/intake/conclusion.h"
 #include "agent/prepare/drive_health.h"
-#include "agent/prepare/drive_monitor.h"
 #include "agent/report/progress_display.h"
 
 namespace driveprep::cli {
 namespace {
 
 using intake::Coverage;
-using prepare::DriveMonitor;
-
-// The drive once more for reading, watched for as long as it is open.
-class WatchedReader final : public block::ReadableDevice {
- public:
-  WatchedReader(DriveMonitor& monitor, std::unique_ptr<block::FileDevice> device)
-      : device_(std::move(device)), watch_(monitor, device_->outstanding()) {}
-  std::uint64_t size() const override { return device_->size(); }
-  SectorSize sector_size() const override { return device_->sector_size(); }
-  std::string name() const override { return device_->name(); }
-  void read(std::uint64_t offset, MutableByteView out) const override {
-    device_->read(offset, out);
-  }
-
- private:
-  std::unique_ptr<block::FileDevice> device_;
-  DriveMonitor::Watch watch_;
-};
-
-// What the monitor of a drive has to say, from its thread.
-class Warnings {
- public:
-  void add(const std::string& what) {
-    const std::scoped_lock lock(mutex_);
-    list_.push_back(what);
-  }
-  std::vector<std::string> take() { return std::move(list_); }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::string> list_;
-};
-
-// What nobody knows turns is treated as if it did: it must be cooler.
-bool is_rotational(const guard::ArmedDrive& drive) {
-  const auto& rotational = drive.candidate().disk().disk.rotational;
-  return !rotational.known() || rotational.value();
-}
 
 struct Tested {
   intake::SampleResult sample;
@@ -62,37 +23,20 @@ struct Tested {
   std::vector<std::string> warnings = {};
 };
 
-Tested run_watched(guard::ArmedDrive& drive, Coverage coverage, bool ask_health,
-                   report::DriveProgress& progress) {
-  Warnings warnings;
-  DriveMonitor::Hooks hooks;
-  if (ask_health) hooks.health = [&drive] { return drive.health(); };
-  hooks.warn = [&](const std::string& what) { warnings.add(what); };
-  hooks.stalled = [&](const std::string& what) { warnings.add("the drive stalled: " + what); };
-  bool bypassed = false;
+Tested run_watched(guard::ArmedDrive& drive, Coverage coverage, report::DriveProgress& progress) {
   const Guid run = Guid::random();
   const std::uint64_t size = drive.device().size();
-  std::optional<intake::SampleResult> sample;
-  {
-    DriveMonitor monitor(prepare::heat_limits(is_rotational(drive)), std::move(hooks), progress,
-                         &stop_requested());
-    const DriveMonitor::Watch watch(monitor, drive.device().outstanding());
-    sample =
-        intake::run_sample({.device = drive.device(),
-                            .open_for_reading = [&]() -> std::unique_ptr<block::ReadableDevice> {
-                              std::unique_ptr<block::FileDevice> reader = drive.open_for_reading();
-                              bypassed = reader->bypasses_cache();
-                              return std::make_unique<WatchedReader>(monitor, std::move(reader));
-                            },
-                            .places = coverage == Coverage::kWhole
-                                          ? intake::Places::whole(size)
-                                          : intake::Places::sample(size, intake::seed_of(run)),
-                            .run = run,
-                            .before_each = [&] { monitor.wait_while_hot(); },
-                            .progress = &progress,
-                            .stop = &stop_requested()});
-  }
-  return {std::move(*sample), bypassed, warnings.take()};
+  WatchedDisk watched(drive, progress);
+  intake::SampleResult sample = intake::run_sample(
+      {.device = drive.device(),
+       .open_for_reading = [&] { return watched.open_for_reading(); },
+       .places = coverage == Coverage::kWhole ? intake::Places::whole(size)
+                                              : intake::Places::sample(size, intake::seed_of(run)),
+       .run = run,
+       .before_each = [&] { watched.wait_while_hot(); },
+       .progress = &progress,
+       .stop = &stop_requested()});
+  return {std::move(sample), watched.cache_bypassed(), watched.warnings()};
 }
 
 int exit_status_of(const TestReport& report) {
@@ -127,7 +71,7 @@ int run_test(const TestOptions& options) {
   progress.begin(report::Phase::kOpening);
   guard::ArmedDrive drive = guard::arm(*vetted);
   const std::optional<inventory::Health> before = drive.health_when_armed();
-  Tested tested = run_watched(drive, coverage, before.has_value(), progress);
+  Tested tested = run_watched(drive, coverage, progress);
   TestReport report{.drive = drive.candidate(),
                     .coverage = coverage,
                     .sample = tested.sample,

@@ -8,14 +8,15 @@
 #include "agent/cli/disk_choice.h"
 #include "agent/cli/output.h"
 #include "agent/cli/stop_signals.h"
+#include "agent/cli/watched_disk.h"
 #include "agent/cli/wipe_record.h"
 #include "agent/erase/erase_disk.h"
+#include "agent/prepare/drive_health.h"
 #include "agent/record/record_key.h"
 #include "agent/record/signed_record.h"
 #include "agent/report/progress_display.h"
 #include "agent/report/sizes.h"
 #include "base/file_name.h"
-#include "drive/block/discard.h"
 #include "drive/layout/wipe.h"
 
 namespace driveprep::cli {
@@ -55,9 +56,10 @@ std::string what_happens(Method method) {
          kHow.at(static_cast<std::size_t>(method)) + ".";
 }
 
+// A drive that was prepared here, and has come back or never left.
 std::optional<std::string> warning_of(const guard::DiskCase& disk) {
   if (!disk.finished_for.known() || disk.finished_for.value().empty()) return std::nullopt;
-  return "It was prepared for the job " + disk.finished_for.value() +
+  return "it was prepared for the job " + disk.finished_for.value() +
          " on this machine: if it was not shipped yet, that work is lost";
 }
 
@@ -85,25 +87,27 @@ std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome)
                    : "Do not let this drive out of your hands: wipe it once more, or destroy it.");
 }
 
-void run_steps(guard::ArmedDrive& drive, WipeOutcome& outcome, report::DriveProgress& progress) {
+void run_steps(guard::ArmedDrive& drive, WatchedDisk& watched, WipeOutcome& outcome,
+               report::DriveProgress& progress) {
   block::FileDevice& device = drive.device();
   const erase::EraseRequest request{
       .disk = device,
       .partitions = partitions_of(drive.candidate().disk()),
       .method = outcome.method,
-      .discard = [&](const ByteRange& range) { block::discard(device, range); },
+      .discard = [&](const ByteRange& range) { device.discard(range); },
       .remove_signatures =
           [&] {
             layout::wipe(device, {0, device.size()}, std::nullopt);
           },
+      .before_each = [&] { watched.wait_while_hot(); },
       .progress = &progress,
       .stop = &stop_requested()};
   progress.begin(report::Phase::kErasing);
   erase::erase_disk(request, outcome.report);
   if (outcome.report.stopped) return;
   progress.begin(report::Phase::kVerifying);
-  const auto reading = drive.open_for_reading();
-  outcome.cache_bypassed = reading->bypasses_cache();
+  const auto reading = watched.open_for_reading();
+  outcome.cache_bypassed = watched.cache_bypassed();
   outcome.read_back =
       erase::read_back(*reading, outcome.report.before, outcome.method, std::random_device()(),
                        outcome.report.held, {&progress, &stop_requested()});
@@ -126,6 +130,17 @@ void record_beginning(record::RecordPlace& place, const guard::ArmedDrive& drive
   }
 }
 
+// What is gone is gone, however the disk is now; but sectors that it has put away meanwhile kept
+// what they held.
+void add_health_warnings(WipeOutcome& outcome) {
+  const std::string worse = prepare::deterioration(outcome.health_before, outcome.health_after);
+  if (!worse.empty()) outcome.warnings.push_back("the drive has become worse meanwhile: " + worse);
+  const std::string untold = prepare::silence(outcome.health_before, outcome.health_after);
+  if (!untold.empty()) {
+    outcome.warnings.push_back("the drive does not tell any more what it told before: " + untold);
+  }
+}
+
 // Fills in whatever happens: the record is of what was done, not of what was meant.
 void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
   report::DriveProgress progress(drive.drive_id());
@@ -133,8 +148,9 @@ void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
     const report::ProgressDisplay display(
         {&progress}, json ? report::ProgressStyle::kJson : report::progress_style_for_stderr(),
         &stop_requested());
+    WatchedDisk watched(drive, progress);
     try {
-      run_steps(drive, outcome, progress);
+      run_steps(drive, watched, outcome, progress);
     } catch (const Error& error) {
       if (error.code() != "table-not-read") outcome.error = error;
     } catch (const std::exception& error) {  // what has been destroyed by then is recorded, too
@@ -142,11 +158,13 @@ void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
           Error(ErrorKind::kInternal, "internal", "internal error: " + std::string(error.what()),
                 "This is a bug in driveprep: please report it with this record.");
     }
+    for (std::string& each : watched.warnings()) outcome.warnings.push_back(std::move(each));
     progress.begin(outcome.error            ? report::Phase::kFailed
                    : outcome.report.stopped ? report::Phase::kStopped
                                             : report::Phase::kDone);
   }
-  outcome.health_after = drive.health();
+  outcome.health_after = prepare::health_after(drive);
+  add_health_warnings(outcome);
   // Also when the clock was set back in between.
   outcome.ended = std::max(FileTime::now(), outcome.started);
 }
@@ -176,14 +194,17 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome, std:
             std::to_string(outcome.read_back->unreadable) + " unreadable";
   }
   print(text);
+  for (const std::string& each : outcome.warnings) print("Warning: " + each);
   if (hidden > 0) {
     print("NOT REACHED: the disk hides " + report::human_count(hidden) +
           " bytes at its end (HPA), and what they hold is still there. Show them "
           "(hdparm -N), then wipe it again");
   }
   if (outcome.earlier) {
-    print("An earlier attempt never told its end; its record is kept as " +
-          outcome.earlier->kept_as.string());
+    print("An earlier attempt " +
+          (outcome.earlier->result == "begun" ? "never told its end"
+                                              : "ended as " + outcome.earlier->result) +
+          "; its record is kept as " + outcome.earlier->kept_as.string());
   }
   print("Record: " + file + " (driveprep report --check " + file + ")");
 }
@@ -201,20 +222,35 @@ void write_or_print(const record::RecordPlace& place, const std::string& signed_
   }
 }
 
+// A worn disk has the more reason to be wiped. That a drive was prepared here is shown by the
+// question; who answers it beforehand has to know it, too.
+std::vector<std::string> waived(const WipeOptions& options) {
+  std::vector<std::string> reasons = {"disk-bad-sectors"};
+  if (options.confirm.empty()) reasons.emplace_back("disk-already-prepared");
+  return reasons;
+}
+
+// What finishes a wipe that did not come to its end.
+std::string once_more(const WipeOptions& options, Method method, const std::string& file) {
+  std::string command = "driveprep wipe " + options.disk + " --method " +
+                        std::string(erase::to_string(method)) + " --record " + file;
+  for (const std::string& each : options.accept) command += " --accept " + each;
+  return command;
+}
+
 }  // namespace
 
 int run_wipe(const WipeOptions& options) {
-  // A drive that was prepared and has come back, or never left, is what is wiped; a worn one, too.
-  DiskChoice choice(options, {"disk-already-prepared", "disk-bad-sectors", "disk-too-large"}, true);
+  DiskChoice choice(options, waived(options), true);
   const guard::DiskCase& disk = choice.candidate().disk();
+  const std::optional<std::string> warning = warning_of(disk);
   const Method method = method_for(options, disk.disk);
   const std::string file = file_of(options, choice.candidate().drive_id());
   // Nothing is destroyed that cannot be recorded.
   record::RecordPlace place(file, wiped_drive_json(disk));
   const record::RecordKey key = record::RecordKey::load_or_make();
 
-  const std::optional<guard::VettedDrive> vetted =
-      choice.vet(warning_of(disk), what_happens(method));
+  const std::optional<guard::VettedDrive> vetted = choice.vet(warning, what_happens(method));
   if (!vetted) {
     note("\ndriveprep: stopped");
     return stop_exit_status();
@@ -224,7 +260,8 @@ int run_wipe(const WipeOptions& options) {
   WipeOutcome outcome;
   outcome.method = method;
   outcome.started = FileTime::now();
-  outcome.health_before = drive.health();
+  outcome.health_before = drive.health_when_armed();
+  if (warning) outcome.warnings.push_back(*warning);
   outcome.earlier = place.earlier();
   record_beginning(place, drive, outcome, key);
   wipe_drive(drive, outcome, options.json);
@@ -235,6 +272,9 @@ int run_wipe(const WipeOptions& options) {
   } else {
     print_outcome(drive.drive_id(), outcome,
                   guard::hidden_bytes(drive.candidate().disk().disk).value_or(0), file);
+  }
+  if (outcome.error || outcome.report.stopped) {
+    note("To wipe it, run: " + once_more(options, method, file));
   }
   if (outcome.error) {
     print_error(*outcome.error);

@@ -62,7 +62,9 @@ ordered_json read_back_json(const WipeOutcome& outcome) {
 
 ordered_json earlier_json(const std::optional<record::EarlierAttempt>& earlier) {
   if (!earlier) return nullptr;
-  return {{"started", earlier->started}, {"record", earlier->kept_as.filename().string()}};
+  return {{"started", earlier->started},
+          {"result", earlier->result},
+          {"record", earlier->kept_as.filename().string()}};
 }
 
 }  // namespace
@@ -128,6 +130,7 @@ ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome
                      : outcome.report.stopped ? "stopped"
                                               : "wiped"},
           {"error", error},
+          {"warnings", outcome.warnings},
           {"earlier_attempt", earlier_json(outcome.earlier)},
           {"drive", wiped_drive_json(disk)},
           {"before", before_json(disk, outcome.report)},

@@ -21,8 +21,9 @@ struct WipeOutcome {
   bool cache_bypassed = false;  // while it was read back
   std::optional<inventory::Health> health_before;
   std::optional<inventory::Health> health_after;
+  std::vector<std::string> warnings;
   std::optional<Error> error;
-  std::optional<record::EarlierAttempt> earlier;  // that never told its end
+  std::optional<record::EarlierAttempt> earlier;  // that did not come to its end
 };
 
 // What the records say of the drive itself.

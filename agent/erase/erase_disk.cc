@@ -129,6 +129,7 @@ class Erasing {
     std::uint64_t unflushed = 0;
     for (std::uint64_t at = range.offset; at < range.end() && !stopping();) {
       const std::uint64_t length = std::min(kPiece, range.end() - at);
+      if (request_.before_each) request_.before_each();
       disk_.write(at, zeros.span().first(length));
       at += length;
       unflushed += length;
@@ -152,6 +153,7 @@ class Erasing {
     remember_samples();
     for (std::uint64_t at = 0; at < disk_.size() && !stopping();) {
       const std::uint64_t length = std::min(kFlushEvery, disk_.size() - at);
+      if (request_.before_each) request_.before_each();
       request_.discard({at, length});
       at += length;
       report_.covered += length;

@@ -30,6 +30,7 @@ struct EraseRequest {
   std::function<void(const ByteRange&)> discard = {};  // of kDiscard; throws
   // Removes what a probe still finds: tables, file systems, members of arrays. Throws.
   std::function<void()> remove_signatures = {};
+  std::function<void()> before_each = {};     // write or discard of the method; throws
   report::DriveProgress* progress = nullptr;  // gets the phases kSearching and kErasing
   // Looked at before the first write, in the search and between the pieces; the keys that are
   // known go in any case once the first write is done.

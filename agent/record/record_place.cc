@@ -33,10 +33,11 @@ bool is_of(const ordered_json& record, const ordered_json& drive) {
 }
 
 // "returned-17.json" -> "returned-17-begun-20261123T094703Z.json".
-fs::path kept_name(const fs::path& path, std::string started) {
+fs::path kept_name(const fs::path& path, const std::string& result, std::string started) {
   std::erase_if(started, [](char c) { return c == '-' || c == ':'; });
   fs::path name = path;
-  name.replace_filename(path.stem().string() + "-begun-" + started + path.extension().string());
+  name.replace_filename(path.stem().string() + "-" + result + "-" + started +
+                        path.extension().string());
   return name;
 }
 
@@ -46,10 +47,11 @@ std::optional<EarlierAttempt> earlier_attempt(const fs::path& path, const ordere
   try {
     const ordered_json record = check_record(*text, path.string()).record;
     check_wipe_consistency(record, path.string());
-    if (!is_unfinished_wipe(record) || !is_of(record, drive)) return std::nullopt;
+    const std::optional<std::string> result = missed_result(record);
+    if (!result || !is_of(record, drive)) return std::nullopt;
     std::string started = record.at("started").get<std::string>();
-    fs::path kept_as = kept_name(path, started);
-    return EarlierAttempt{std::move(*text), std::move(started), std::move(kept_as)};
+    fs::path kept_as = kept_name(path, *result, started);
+    return EarlierAttempt{std::move(*text), std::move(started), *result, std::move(kept_as)};
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kInternal) throw;
     return std::nullopt;  // something else: it stays

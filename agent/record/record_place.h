@@ -9,14 +9,16 @@
 
 namespace driveprep::record {
 
-// A record of the same drive at the same path whose work never told its end.
+// A record of the same drive at the same path whose work did not come to its end.
 struct EarlierAttempt {
   std::string text;
   std::string started;
+  std::string result;             // "begun" (its end is not known), "stopped", "failed"
   std::filesystem::path kept_as;  // where begin() puts it: evidence is not overwritten
 };
 
-// Nothing is ever overwritten but what was begun, by what came of it. Errors: kUsage
+// Nothing is ever overwritten but what was begun, by what came of it; an earlier attempt is moved
+// aside. Errors: kUsage
 // "record-exists"; others of kind kWrite.
 class RecordPlace {
  public:

@@ -60,17 +60,47 @@ std::string utc_time(const ordered_json& record, const char* path) {
   return time.substr(0, time.size() - 1);
 }
 
-void require_success(const ordered_json& record) {
-  if (member(record, "/metadata_destroyed") != true) {
-    throw Contradiction{"it says wiped, and that not all metadata was destroyed"};
-  }
-  if (!member(record, "/error").is_null()) {
-    throw Contradiction{"it says wiped, and names an error"};
-  }
-  const ordered_json& failed = member(record, "/read_back/failed");
-  if (!failed.is_number_integer() || failed != 0) {
-    throw Contradiction{"it says wiped, and not that every sample read back was as it should be"};
-  }
+std::uint64_t count(const ordered_json& record, const char* path) {
+  const ordered_json& value = member(record, path);
+  const bool counts = value.is_number_unsigned() ||
+                      (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+  if (!counts) throw Contradiction{std::string(path) + " is not a count"};
+  return value.get<std::uint64_t>();
+}
+
+void require_that(bool holds, const char* but) {
+  if (!holds) throw Contradiction{std::string("it says wiped, and ") + but};
+}
+
+void require_true(const ordered_json& record, const char* path, const char* but) {
+  require_that(member(record, path) == true, but);
+}
+
+void require_read_back(const ordered_json& record, std::string_view method) {
+  require_true(record, "/read_back/complete", "that reading back was ended before its end");
+  require_true(record, "/read_back/cache_bypassed", "not that the disk itself was read back");
+  const std::uint64_t samples = count(record, "/read_back/samples");
+  const std::uint64_t zero = count(record, "/read_back/zero");
+  require_that(samples > 0, "that nothing was read back");
+  require_that(
+      count(record, "/read_back/failed") == 0 && count(record, "/read_back/unreadable") == 0,
+      "not that every sample read back was as it should be");
+  require_that(zero + count(record, "/read_back/other") == samples, "its samples do not add up");
+  require_that(method != "overwrite" || zero == samples,
+               "that not all is zeros, which it was overwritten with");
+}
+
+void require_success(const ordered_json& record, std::string_view method) {
+  require_true(record, "/metadata_destroyed", "that not all metadata was destroyed");
+  const std::string gone = utc_time(record, "/metadata_destroyed_at");
+  require_that(utc_time(record, "/started") <= gone && gone <= utc_time(record, "/ended"),
+               "that the metadata was destroyed at another time");
+  require_that(member(record, "/error").is_null(), "names an error");
+  require_true(record, "/contents_gone", "that its method did not come to its end");
+  require_that(
+      method == "metadata" || count(record, "/bytes_covered") == count(record, "/drive/bytes"),
+      "not that it was done to all bytes of the drive");
+  require_read_back(record, method);
 }
 
 // Written before anything was done: whoever knows more has changed it.
@@ -89,24 +119,26 @@ void check(const ordered_json& record) {
   }
   if (text(record, "/kind") != "wipe") throw Contradiction{"its kind is not wipe"};
   const std::string result = one_of(record, "/result", {"begun", "wiped", "stopped", "failed"});
-  one_of(record, "/method", {"overwrite", "discard", "metadata"});
+  const std::string method = one_of(record, "/method", {"overwrite", "discard", "metadata"});
   if (!member(record, "/drive").is_object()) throw Contradiction{"/drive is not an object"};
   const std::string started = utc_time(record, "/started");
   if (result == "begun") return require_beginning(record);
   if (utc_time(record, "/ended") < started) {
     throw Contradiction{"it ended before it started"};
   }
-  if (result == "wiped") require_success(record);
+  if (result == "wiped") require_success(record, method);
 }
 
 }  // namespace
 
-bool is_unfinished_wipe(const ordered_json& record) {
-  const auto is = [&](const char* name, const char* word) {
-    const auto found = record.find(name);
-    return found != record.end() && *found == word;
-  };
-  return is("kind", "wipe") && is("result", "begun");
+std::optional<std::string> missed_result(const ordered_json& record) {
+  const auto kind = record.find("kind");
+  const auto result = record.find("result");
+  if (kind == record.end() || *kind != "wipe" || result == record.end() || !result->is_string() ||
+      *result == "wiped") {
+    return std::nullopt;
+  }
+  return result->get<std::string>();
 }
 
 void check_wipe_consistency(const ordered_json& record, const std::string& name) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 namespace driveprep::record {
 
-// It says that a wipe was begun, and nothing of its end.
-bool is_unfinished_wipe(const nlohmann::ordered_json& record);
+// The result of a wipe that did not come to its end: "begun", "stopped", "failed"; nullopt for one
+// that did, and for a record of another kind.
+std::optional<std::string> missed_result(const nlohmann::ordered_json& record);
 
 // Throws kVerification "record-inconsistent" with the first contradiction. `name` is for the
 // message. The rules: docs/records.md.

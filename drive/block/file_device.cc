@@ -1,11 +1,14 @@
 #include "drive/block/file_device.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "base/posix.h"
@@ -31,12 +34,23 @@ UniqueFd open_direct(int fd) {
   return UniqueFd(::open(self.c_str(), access | O_DIRECT | O_CLOEXEC));
 }
 
-// Not every file system that lets it be opened also reads.
+// Not every file system that lets it be opened also reads. Another error is the medium's, and is
+// met again by whoever reads there.
 UniqueFd if_it_reads(UniqueFd direct) {
   if (!direct.valid()) return direct;
   AlignedBuffer probe(kDirectAlignment);
-  if (::pread(direct.get(), probe.span().data(), probe.size(), 0) < 0) return UniqueFd();
-  return direct;
+  const bool unable = ::pread(direct.get(), probe.span().data(), probe.size(), 0) < 0 &&
+                      (errno == EINVAL || errno == EOPNOTSUPP);
+  return unable ? UniqueFd() : std::move(direct);
+}
+
+void tell_to_forget(int fd, const ByteRange& range, const std::string& name) {
+  std::array<std::uint64_t, 2> place = {range.offset, range.length};
+  if (::ioctl(fd, BLKDISCARD, place.data()) == 0) return;
+  throw Error::from_errno(ErrorKind::kWrite, "discard-failed",
+                          "discard " + std::to_string(range.length) + " bytes at offset " +
+                              std::to_string(range.offset) + " of " + name,
+                          errno, "Use another method: --method overwrite.");
 }
 
 }  // namespace
@@ -119,29 +133,33 @@ void FileDevice::refuse_if_failed() const {
       "Look at the first error of this drive; use another drive if the medium is at fault.");
 }
 
-void FileDevice::write(std::uint64_t offset, ByteView data) {
-  check_range(*this, offset, data.size(), "write");
+template <typename Operation>
+void FileDevice::attempt_change(const char* what, std::uint64_t offset, Operation operation) {
   refuse_if_failed();
   try {
-    attempt("write", offset, [&] {
-      const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
-      posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
-                        ErrorKind::kWrite);
-    });
+    attempt(what, offset, operation);
   } catch (const Error&) {
     failed_ = true;
     throw;
   }
 }
 
+void FileDevice::write(std::uint64_t offset, ByteView data) {
+  check_range(*this, offset, data.size(), "write");
+  attempt_change("write", offset, [&] {
+    const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
+    posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
+                      ErrorKind::kWrite);
+  });
+}
+
+void FileDevice::discard(const ByteRange& range) {
+  check_range(*this, range.offset, range.length, "discard");
+  attempt_change("discard", range.offset, [&] { tell_to_forget(fd_.get(), range, name_); });
+}
+
 void FileDevice::flush() {
-  refuse_if_failed();
-  try {
-    attempt("flush", 0, [&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
-  } catch (const Error&) {
-    failed_ = true;
-    throw;
-  }
+  attempt_change("flush", 0, [&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
 }
 
 std::unique_ptr<FileDevice> open_image_read_only(const std::string& path, SectorSize sector) {

@@ -37,6 +37,9 @@ class FileDevice : public BlockDevice {
   void read(std::uint64_t offset, MutableByteView out) const override;
   void write(std::uint64_t offset, ByteView data) override;
   void flush() override;
+  // Tells a disk that it may forget whole sectors (BLKDISCARD). No proof of anything: it may ignore
+  // that, and what it gives back then is its own affair. Throws kWrite "discard-failed".
+  void discard(const ByteRange& range);
 
   // Whether reads and aligned writes bypass the page cache; to be reported with a verification.
   bool bypasses_cache() const { return direct_fd_.valid(); }
@@ -54,6 +57,9 @@ class FileDevice : public BlockDevice {
   void read_through(std::uint64_t offset, MutableByteView out) const;
   template <typename Operation>
   void attempt(const char* what, std::uint64_t offset, Operation operation) const;
+  // After an error of what changes the device nothing more is written to it.
+  template <typename Operation>
+  void attempt_change(const char* what, std::uint64_t offset, Operation operation);
 
   UniqueFd fd_;
   UniqueFd direct_fd_;

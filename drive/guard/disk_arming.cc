@@ -46,10 +46,16 @@ std::unique_ptr<block::FileDevice> device_of(OpenedDisk disk, const DiskCase& fa
   for (const int fd : {disk.fd.get(), disk.direct.get()}) {
     if (fd >= 0) check_handle(name, handle, inventory::handle_behind(fd, name));
   }
-  return std::make_unique<block::FileDevice>(
+  auto device = std::make_unique<block::FileDevice>(
       std::move(disk.fd), std::move(disk.direct), name, facts.disk.bytes.value(),
       SectorSize(facts.disk.logical_sector.value()),
       [handle] { return inventory::departure(inventory::Sysfs(), handle); });
+  if (device->bypasses_cache()) return device;
+  throw Error(ErrorKind::kBusy, "disk-only-cached",
+              name +
+                  " cannot be read past the page cache: nothing that is read back would show "
+                  "what the disk itself holds",
+              "Use another drive or another connection; the kernel's log (dmesg) may tell why.");
 }
 
 }  // namespace

@@ -28,10 +28,11 @@ WIPE = {
               "device": "/dev/sdb", "disk_sequence": 11},
     "before": {"description": "GPT, one BitLocker volume",
                "bitlocker_volumes": ["4967d63b-2e29-4ad8-8399-f6a339e3d001"], "signatures": []},
-    "method": "overwrite", "metadata_destroyed": True,
+    "method": "overwrite", "metadata_destroyed": True, "metadata_destroyed_at": "2026-11-21T10:00:01Z",
+    "bytes_covered": 1000204886016, "contents_gone": True,
     "destroyed": [{"what": "metadata copy 1", "offset": 35651584, "length": 65536}],
     "read_back": {"samples": 1002, "zero": 1002, "other": 0, "unreadable": 0, "failed": 0,
-                  "places_of_metadata_checked": 1},
+                  "complete": True, "cache_bypassed": True, "places_of_metadata_checked": 1},
     "health": {"before": {"failing": False, "celsius": 31}, "after": {"failing": False, "celsius": 38}},
 }
 
@@ -246,15 +247,26 @@ class Report(harness.Case):
 
     def test_a_wipe_that_contradicts_itself_is_refused_though_it_is_signed(self):
         for change in ({"metadata_destroyed": False}, {"ended": "2026-11-21T09:59:59Z"}, {"schema": 2},
+                       {"contents_gone": False}, {"bytes_covered": 1000204886015}, {"read_back": None},
+                       {"read_back": {**WIPE["read_back"], "complete": False}},
+                       {"read_back": {**WIPE["read_back"], "samples": 0, "zero": 0}},
+                       {"read_back": {**WIPE["read_back"], "zero": 1001, "other": 1}},
                        {"read_back": {**WIPE["read_back"], "zero": 1001, "failed": 1}}):
             with self.subTest(change=change):
                 entry = self.assert_refused(self.signer.sign({**WIPE, **change}), VERIFICATION,
                                             "record-inconsistent")
                 self.assertEqual(entry["kid"], self.signer.kid)
+
+    def test_a_genuine_record_of_a_failed_wipe_is_none_of_a_wiped_drive(self):
         failed = {**WIPE, "result": "failed", "metadata_destroyed": False,
                   "error": {"code": "device-failed", "message": "write at 5 GB: I/O error"}}
-        text = self.run_ok("report", "--check", self.file(self.signer.sign(failed))).out
-        self.assertIn("write at 5 GB: I/O error (device-failed)", text)
+        entry = self.assert_refused(self.signer.sign(failed), VERIFICATION, "record-not-wiped")
+        self.assertEqual(entry["record"], failed)
+        result = self.env.run("report", "--check", self.file(self.signer.sign(failed)))
+        for said in ("signature good, but the drive was NOT wiped", "write at 5 GB: I/O error (device-failed)"):
+            self.assertIn(said, result.out)
+
+    def test_a_record_of_another_kind_is_checked_for_its_signature(self):
         other_kind = {"schema": 9, "kind": "weighed", "drive": {"serial": "WD-1"}}
         text = self.run_ok("report", "--check", self.file(self.signer.sign(other_kind))).out
         self.assertIn("WD-1", text)

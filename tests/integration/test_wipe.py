@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -158,6 +159,16 @@ class Wipe(harness.Case):
         record = self.record(path)
         self.assertEqual((record["result"], record["metadata_destroyed"]), ("stopped", True))
         self.assertIn(b"NOT WIPED", out)
+        self.check_not_wiped(path)
+        # What it says to run is the same command, at the same place, and does it.
+        said = next(line for line in err.decode().splitlines() if line.startswith("To wipe it, run: "))
+        self.assertEqual(shlex.split(said.split("driveprep ", 1)[1]),
+                         ["wipe", device, "--method", "overwrite", "--record", path])
+        self.run_ok("wipe", device, "--method", "metadata", "--record", path, "--confirm", os.path.basename(device))
+        self.run_ok("report", "--check", path)
+        earlier = self.record(path)["earlier_attempt"]
+        self.assertEqual((earlier["result"], earlier["started"]), ("stopped", record["started"]))
+        self.assertEqual(self.record(os.path.join(os.path.dirname(path), earlier["record"])), record)
 
     def test_stopped_while_it_searches(self):
         """The search shows itself, and hears of Ctrl-C."""
@@ -191,7 +202,14 @@ class Wipe(harness.Case):
         self.assertEqual((record["result"], record["metadata_destroyed"], record["bytes_covered"],
                           record["read_back"]), ("stopped", False, 0, None))
         self.assertEqual(harness.written_bytes(image), 0)
-        self.run_ok("report", "--check", path)
+        self.check_not_wiped(path)
+
+    def check_not_wiped(self, path):
+        """Its record is genuine, and nobody takes it for that of a wiped drive."""
+        result = self.env.run("report", "--check", path)
+        self.assertEqual(result.status, VERIFICATION, result)
+        self.assertIn("signature good, but the drive was NOT wiped", result.out)
+        self.assertIn("record-not-wiped", result.err)
 
     def interrupted(self, *signals):
         """(device, record, status, what it said) of a wipe that got these in its midst."""
@@ -267,7 +285,7 @@ class Wipe(harness.Case):
         self.assertIn(b"stands on standard output", err)
         printed = harness.write_file(self.env.directory("printed"), "record.json", out)
         self.assertEqual(self.record(printed)["result"], "stopped")
-        self.run_ok("report", "--check", printed)
+        self.check_not_wiped(printed)
         self.check_begun(path)
 
     def test_without_a_record_of_the_beginning_nothing_is_written(self):

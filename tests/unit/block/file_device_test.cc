@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 
+#include <sys/resource.h>
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <sys/resource.h>
 
 #include "drive/block/aligned_buffer.h"
 #include "tests/support/scratch.h"
@@ -52,10 +52,10 @@ TEST_CASE("every mixture of aligned and unaligned transfers sees the same bytes"
   std::ranges::copy(test::pattern(aligned.size(), 7), aligned.span().begin());
   const Bytes loose = test::pattern(64 * kKiB + 1, 9);
 
-  put(0, aligned.span());                                 // direct
-  put(4096, ByteView(loose).subspan(1, 8192));            // aligned place, unaligned memory
-  put(512, ByteView(loose).first(1024));                  // unaligned place
-  put(kSize - 512, ByteView(loose).first(512));           // the odd last sector
+  put(0, aligned.span());                        // direct
+  put(4096, ByteView(loose).subspan(1, 8192));   // aligned place, unaligned memory
+  put(512, ByteView(loose).first(1024));         // unaligned place
+  put(kSize - 512, ByteView(loose).first(512));  // the odd last sector
   put(128 * kKiB, aligned.span());
 
   Bytes back(kSize);
@@ -64,10 +64,8 @@ TEST_CASE("every mixture of aligned and unaligned transfers sees the same bytes"
   AlignedBuffer direct(64 * kKiB);
   device.read(128 * kKiB, direct.span());
   CHECK(std::ranges::equal(direct.span(), aligned.span()));
-  for (const auto& [offset, length] :
-       std::vector<std::pair<std::uint64_t, std::size_t>>{{1, 1}, {4095, 2}, {511, 70'000},
-                                                          {kSize - 1, 1}, {kSize - 513, 513},
-                                                          {kSize, 0}}) {
+  for (const auto& [offset, length] : std::vector<std::pair<std::uint64_t, std::size_t>>{
+           {1, 1}, {4095, 2}, {511, 70'000}, {kSize - 1, 1}, {kSize - 513, 513}, {kSize, 0}}) {
     Bytes piece(length);
     device.read(offset, piece);
     CHECK(std::equal(piece.begin(), piece.end(),
@@ -137,6 +135,23 @@ TEST_CASE("a failed flush is final") {
   FileDevice device(UniqueFd(ends[1]), "pipe", kSize, SectorSize(512));
   CHECK(error_of([&] { device.flush(); }) == "write/flush-failed");
   CHECK(error_of([&] { device.flush(); }) == "write/device-failed");
+}
+
+// A file takes no discard, which is a failing disk without a disk.
+TEST_CASE("a discard that fails is told as such, or that the disk is gone, and is final") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", kSize);
+  const auto code = [&](const std::string& gone, const std::string& then) {
+    FileDevice device(posix::open(path, O_RDWR, ErrorKind::kWrite), UniqueFd(), path.string(),
+                      kSize, SectorSize(512), [gone] { return gone; });
+    CHECK(error_of([&] { device.discard({0, kSize + 512}); }) == "internal/past-end");
+    const std::string first = error_of([&] { device.discard({0, kSize}); });
+    CHECK(error_of([&] { device.write(0, Bytes(512)); }) == then);
+    CHECK(device.outstanding().oldest() == std::nullopt);
+    return first;
+  };
+  CHECK(code("", "write/device-failed") == "write/discard-failed");
+  CHECK(code("it was unplugged", "write/device-failed") == "busy/drive-vanished");
 }
 
 TEST_CASE("an image opened for reading cannot be written, and must be a regular file") {

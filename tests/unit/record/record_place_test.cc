@@ -69,15 +69,18 @@ TEST_CASE("what was begun is replaced by what came of it") {
   CHECK(there.files() == 1);
 }
 
-TEST_CASE("the next run takes the place of one that never told its end, and keeps its record") {
+TEST_CASE(
+    "the next run takes the place of one that did not come to its end, and keeps its record") {
   const Place there;
-  const std::string first = there.text("begun");
-  RecordPlace(there.path, drive()).begin(first);
-  const fs::path kept = there.scratch / "returned-17-begun-20261123T094703Z.json";
+  const std::string result = GENERATE("begun", "stopped", "failed");
+  const std::string first = there.text(result.c_str());
+  record::write_record(there.path, first);
+  const fs::path kept = there.scratch / ("returned-17-" + result + "-20261123T094703Z.json");
 
   RecordPlace again(there.path, drive());
   REQUIRE(again.earlier());
   CHECK(again.earlier()->started == "2026-11-23T09:47:03Z");
+  CHECK(again.earlier()->result == result);
   CHECK(again.earlier()->kept_as == kept);
   CHECK(there.files() == 1);  // nothing has happened yet
 
@@ -98,7 +101,7 @@ TEST_CASE("nothing else is overwritten") {
   const Place there;
   std::string held;
   SECTION("a record of another drive") { held = there.text("begun", "WD-2"); }
-  SECTION("a record that has an end") { held = there.text("failed"); }
+  SECTION("a record that has come to its end") { held = there.text("wiped"); }
   SECTION("a record that was changed") {
     held = there.text("begun");
     held.replace(held.find("WD-1"), 4, "WD-2");

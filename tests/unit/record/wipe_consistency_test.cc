@@ -15,8 +15,11 @@ ordered_json wiped() {
   return ordered_json::parse(R"({
     "schema": 1, "kind": "wipe", "started": "2026-11-21T21:57:03Z",
     "ended": "2026-11-21T21:57:03Z", "result": "wiped", "error": null,
-    "drive": {"serial": "WD-1"}, "method": "overwrite", "metadata_destroyed": true,
-    "read_back": {"samples": 2, "zero": 2, "other": 0, "unreadable": 0, "failed": 0}})");
+    "drive": {"serial": "WD-1", "bytes": 4096}, "method": "overwrite",
+    "metadata_destroyed": true, "metadata_destroyed_at": "2026-11-21T21:57:03Z",
+    "bytes_covered": 4096, "contents_gone": true,
+    "read_back": {"samples": 2, "zero": 2, "other": 0, "unreadable": 0, "failed": 0,
+                  "complete": true, "cache_bypassed": true}})");
 }
 
 std::string code(const ordered_json& record) {
@@ -45,10 +48,33 @@ TEST_CASE("a wipe that was done left nothing behind") {
   CHECK(with("/read_back/failed", 0.5) == kInconsistent);
   CHECK(with("/read_back", nullptr) == kInconsistent);
   CHECK(with("/error", {{"code", "device-failed"}, {"message", ""}}) == kInconsistent);
+  CHECK(with("/contents_gone", false) == kInconsistent);
+  CHECK(with("/metadata_destroyed_at", nullptr) == kInconsistent);
+  CHECK(with("/metadata_destroyed_at", "2026-11-21T21:57:02Z") == kInconsistent);
+  CHECK(with("/metadata_destroyed_at", "2026-11-21T21:57:04Z") == kInconsistent);
+  CHECK(with("/bytes_covered", 4095) == kInconsistent);
+  CHECK(with("/drive/bytes", 8192) == kInconsistent);
+  CHECK(with("/drive/bytes", nullptr) == kInconsistent);
+  CHECK(with("/read_back/complete", false) == kInconsistent);
+  CHECK(with("/read_back/cache_bypassed", false) == kInconsistent);
+  CHECK(with("/read_back/samples", 0) == kInconsistent);
+  CHECK(with("/read_back/samples", 3) == kInconsistent);
+  CHECK(with("/read_back/unreadable", 1) == kInconsistent);
+  CHECK(with("/read_back/zero", -2) == kInconsistent);
+}
+
+TEST_CASE("what may be left depends on the method") {
   ordered_json record = wiped();
+  record["read_back"]["zero"] = 1;
+  record["read_back"]["other"] = 1;
+  CHECK(code(record) == kInconsistent);
   record["method"] = "discard";
   CHECK(code(record).empty());
-  record["read_back"]["failed"] = 7;
+  record["bytes_covered"] = 0;
+  CHECK(code(record) == kInconsistent);
+  record["method"] = "metadata";
+  CHECK(code(record).empty());
+  record["read_back"]["failed"] = 1;
   CHECK(code(record) == kInconsistent);
 }
 
@@ -60,6 +86,7 @@ TEST_CASE("a wipe that was stopped or failed may have left anything") {
     record["error"] = {{"code", "device-failed"}, {"message", "..."}};
     record["read_back"] = nullptr;
     CHECK(code(record).empty());
+    CHECK(record::missed_result(record) == result);
   }
 }
 
@@ -68,9 +95,9 @@ TEST_CASE("a wipe that was begun has no end yet, and nothing that only its end c
   begun["result"] = "begun";
   for (const char* name : {"ended", "metadata_destroyed", "read_back"}) begun[name] = nullptr;
   CHECK(code(begun).empty());
-  CHECK(record::is_unfinished_wipe(begun));
-  CHECK_FALSE(record::is_unfinished_wipe(wiped()));
-  CHECK_FALSE(record::is_unfinished_wipe({{"kind", "burn"}, {"result", "begun"}}));
+  CHECK(record::missed_result(begun) == "begun");
+  CHECK_FALSE(record::missed_result(wiped()));
+  CHECK_FALSE(record::missed_result({{"kind", "burn"}, {"result", "begun"}}));
   for (const char* name : {"ended", "metadata_destroyed", "read_back"}) {
     ordered_json record = begun;
     record[name] = wiped()[name];
@@ -103,8 +130,9 @@ TEST_CASE("words and versions that are not known are no success") {
   CHECK(with("/result", "clean") == kInconsistent);
   CHECK(with("/method", "shred") == kInconsistent);
   CHECK(with("/drive", "WD-1") == kInconsistent);
-  for (const char* name : {"schema", "kind", "result", "error", "method", "metadata_destroyed",
-                           "drive", "started", "ended", "read_back"}) {
+  for (const char* name :
+       {"schema", "kind", "result", "error", "method", "metadata_destroyed", "drive", "started",
+        "ended", "read_back", "contents_gone", "bytes_covered", "metadata_destroyed_at"}) {
     ordered_json record = wiped();
     record.erase(name);
     CAPTURE(name);
