@@ -40,14 +40,14 @@ void check_kind_of_medium(DiskReasons& reasons) {
   if (disk.zones.value() == inventory::Zones::kHostManaged) {
     reasons.refuse("disk-zoned", reasons.name() + " is zoned: it takes no writes in any order",
                    "Use a drive without host-managed zones.");
-  } else if (disk.zones.value() == inventory::Zones::kHostAware) {
+  } else if (disk.zones.value() == inventory::Zones::kHostAware && !reasons.of().request.wiping) {
     reasons.refuse("disk-host-aware", reasons.name() + " has zones that the host should heed",
                    "Use another drive, or add " + reasons.accepting("disk-host-aware"));
   }
 }
 
 void check_capacity(DiskReasons& reasons, std::uint64_t bytes) {
-  if (bytes < kSmallestDisk) {
+  if (bytes < kSmallestDisk && !reasons.of().request.wiping) {
     reasons.refuse(
         "disk-too-small",
         reasons.name() + " has " + human_bytes(bytes) + "; the smallest drive has 64 MiB",

@@ -72,7 +72,7 @@ struct DiskRequest {
   std::filesystem::path path;      // device node, or a link to it
   std::string drive_id;            // what the job calls the drive; of a disk its serial number
   bool import_job = true;          // the service takes 512-byte sectors only
-  bool wiping = false;             // a disk that is failing has the more reason for it
+  bool wiping = false;             // nothing is kept on it: it may be small, slow and failing
   std::set<std::string> accepted;  // reason codes
   std::vector<Belonging> sources;  // what is read
   std::vector<Belonging> belongings;

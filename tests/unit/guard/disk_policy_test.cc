@@ -320,6 +320,26 @@ TEST_CASE("a failing disk is wiped, and nothing else is done with it") {
   CHECK(codes(disk).empty());
 }
 
+TEST_CASE("what speaks against keeping something on a disk does not keep it from being wiped") {
+  const std::set<std::string> no_matter = {"disk-failing", "disk-too-small", "disk-host-aware",
+                                           "disk-4kn"};
+  for (const Row& row : rows()) {
+    DiskCase disk = case_of(row);
+    disk.request.wiping = true;
+    disk.request.import_job = false;
+    const bool of_health = row.code == "disk-fact-unreadable" && disk.disk.opened.health.known() &&
+                           !disk.disk.opened.health.value()->self_assessed;
+    CAPTURE(row.code);
+    CHECK(is_allowed(disk) == (of_health || no_matter.contains(row.code)));
+  }
+  DiskCase silent = good();
+  silent.disk.opened.health = Fact<std::optional<Health>>::unreadable("it does not answer");
+  CHECK_FALSE(is_allowed(silent));
+  silent.request.wiping = true;
+  CHECK(is_allowed(silent));
+  CHECK(warnings_of(silent).size() == 1);
+}
+
 TEST_CASE("nobody is told to unmount the sources or the job") {
   for (const char* code : {"disk-holds-source", "disk-holds-job"}) {
     FakeMachine machine;
