@@ -90,6 +90,7 @@ std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome)
 void run_steps(guard::ArmedDrive& drive, WatchedDisk& watched, WipeOutcome& outcome,
                report::DriveProgress& progress) {
   block::FileDevice& device = drive.device();
+  device.write_past_errors();
   const erase::EraseRequest request{
       .disk = device,
       .partitions = partitions_of(drive.candidate().disk()),

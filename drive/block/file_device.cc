@@ -134,19 +134,20 @@ void FileDevice::refuse_if_failed() const {
 }
 
 template <typename Operation>
-void FileDevice::attempt_change(const char* what, std::uint64_t offset, Operation operation) {
+void FileDevice::attempt_change(const char* what, std::uint64_t offset, bool past_errors,
+                                Operation operation) {
   refuse_if_failed();
   try {
     attempt(what, offset, operation);
-  } catch (const Error&) {
-    failed_ = true;
+  } catch (const Error& error) {
+    if (!past_errors || error.kind() == ErrorKind::kBusy) failed_ = true;  // busy: it is gone
     throw;
   }
 }
 
 void FileDevice::write(std::uint64_t offset, ByteView data) {
   check_range(*this, offset, data.size(), "write");
-  attempt_change("write", offset, [&] {
+  attempt_change("write", offset, past_errors_, [&] {
     const bool direct = direct_fd_.valid() && is_direct_aligned(offset, data);
     posix::pwrite_all(direct ? direct_fd_.get() : fd_.get(), offset, data, name_,
                       ErrorKind::kWrite);
@@ -155,11 +156,11 @@ void FileDevice::write(std::uint64_t offset, ByteView data) {
 
 void FileDevice::discard(const ByteRange& range) {
   check_range(*this, range.offset, range.length, "discard");
-  attempt_change("discard", range.offset, [&] { tell_to_forget(fd_.get(), range, name_); });
+  attempt_change("discard", range.offset, false, [&] { tell_to_forget(fd_.get(), range, name_); });
 }
 
 void FileDevice::flush() {
-  attempt_change("flush", 0, [&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
+  attempt_change("flush", 0, false, [&] { posix::fdatasync(fd_.get(), name_, ErrorKind::kWrite); });
 }
 
 std::unique_ptr<FileDevice> open_image_read_only(const std::string& path, SectorSize sector) {

@@ -41,6 +41,10 @@ class FileDevice : public BlockDevice {
   // that, and what it gives back then is its own affair. Throws kWrite "discard-failed".
   void discard(const ByteRange& range);
 
+  // For what is to be destroyed: a place that cannot be written saves no other one. A write that
+  // fails is told as ever, and the next one is tried. A failed flush stays final.
+  void write_past_errors() { past_errors_ = true; }
+
   // Whether reads and aligned writes bypass the page cache; to be reported with a verification.
   bool bypasses_cache() const { return direct_fd_.valid(); }
   int fd() const { return fd_.get(); }
@@ -57,9 +61,10 @@ class FileDevice : public BlockDevice {
   void read_through(std::uint64_t offset, MutableByteView out) const;
   template <typename Operation>
   void attempt(const char* what, std::uint64_t offset, Operation operation) const;
-  // After an error of what changes the device nothing more is written to it.
+  // After an error of what changes the device nothing more is written to it, unless `past_errors`.
   template <typename Operation>
-  void attempt_change(const char* what, std::uint64_t offset, Operation operation);
+  void attempt_change(const char* what, std::uint64_t offset, bool past_errors,
+                      Operation operation);
 
   UniqueFd fd_;
   UniqueFd direct_fd_;
@@ -69,6 +74,7 @@ class FileDevice : public BlockDevice {
   Gone gone_;
   mutable Outstanding outstanding_;
   std::atomic<bool> failed_{false};
+  bool past_errors_ = false;
 };
 
 // Opens an existing image file for reading only.

@@ -21,9 +21,13 @@ class Wipe(harness.Case):
     def setUp(self):
         loops.needed("cryptsetup", "dislocker-file", "bdeinfo")
 
-    def prepared(self, *options, accept=()):
+    def prepared(self, *options, accept=(), at=None):
         """(device, file, recovery password) of a disk that was prepared."""
-        device, image = loops.new(self, *options)
+        if at:
+            image = loops.sparse(os.path.join(at, "disk.img"))
+            device = loops.attach(self, image, *options)
+        else:
+            device, image = loops.new(self, *options)
         source = self.env.directory("source")
         harness.write_large(source, "large.bin", 3 * MIB, 1)
         job = self.make_job(sources=[(f"{source}/", "archive/")], make_images=False,
@@ -149,7 +153,7 @@ class Wipe(harness.Case):
     def test_stopped_in_the_middle(self):
         """The keys are gone by then, and the record does not call the disk wiped."""
         device, image = loops.new(self, size=4096 * MIB)
-        path = os.path.join(self.env.directory("record"), "record.json")
+        path = os.path.join(self.env.directory("record"), "Bob's record.json")
         process = self.env.start("wipe", device, "--confirm", os.path.basename(device), "--record", path,
                                  "--method", "overwrite")
         harness.wait_until(lambda: harness.written_bytes(image) > 64 * MIB, process)
@@ -270,6 +274,38 @@ class Wipe(harness.Case):
             self.skipTest("needs mount")
         self.addCleanup(subprocess.run, ["umount", point], check=False)
         return point
+
+    def test_a_block_of_the_keys_that_cannot_be_written_saves_no_other(self):
+        """The block is missing in the file below the disk, and there is no room left for it."""
+        small = self.file_system("160m")
+        device, image, password = self.prepared(at=small)
+        with open(image, "rb") as file:
+            content = file.read()
+        copies = [at for at in range(0, len(content), 4096) if content[at:at + 8] == b"-FVE-FS-"]
+        self.assertEqual(len(copies), 3)
+        # The first block: of a write that fails further on the loop driver says that it was done.
+        subprocess.run(["fallocate", "--punch-hole", "--offset", str(copies[1]), "--length", "4096", image],
+                       check=True)
+        with open(os.path.join(small, "filler"), "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)) == 4096:
+                    pass
+            except OSError:
+                pass
+        result, path = self.wipe(device, "--method", "metadata")
+        self.assertEqual(result.status, WRITE, result)
+        record = self.record(path)
+        self.assertEqual((record["result"], record["metadata_destroyed"]), ("failed", False))
+        self.assertEqual(record["error"]["code"], "write-failed")
+        destroyed = {place["offset"] for place in record["destroyed"]}
+        self.assertEqual([at in destroyed for at in copies], [True, False, True], record["destroyed"])
+        with open(image, "rb") as file:
+            now = file.read()
+        for at in copies:
+            self.assertNotEqual(now[at:at + 4096], content[at:at + 4096])
+        self.check_not_wiped(path)
+        os.remove(os.path.join(small, "filler"))
+        self.assertEqual(self.opened_by(image, password), set())
 
     def test_an_end_that_cannot_be_written_is_printed_and_the_beginning_stays(self):
         device, image = loops.new(self, size=4096 * MIB)

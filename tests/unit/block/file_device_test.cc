@@ -127,6 +127,37 @@ TEST_CASE("after one failed write the device takes nothing more") {
   CHECK(error_of([&] { device.read(0, bytes); }).empty());
 }
 
+TEST_CASE("what is to be destroyed is written past the places that cannot be") {
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", kSize);
+  std::string gone;
+  FileDevice device(posix::open(path, O_RDWR, ErrorKind::kWrite), UniqueFd(), path.string(), kSize,
+                    SectorSize(512), [&] { return gone; });
+  device.write_past_errors();
+  const FileSizeLimit limit(64 * kKiB);
+  CHECK(error_of([&] { device.write(512 * kKiB, Bytes(512)); }) == "write/write-failed");
+  CHECK(error_of([&] { device.write(0, Bytes(512, std::byte{7})); }).empty());
+  CHECK(error_of([&] { device.flush(); }).empty());
+  Bytes bytes(512);
+  device.read(0, bytes);
+  CHECK(bytes == Bytes(512, std::byte{7}));
+  gone = "it was unplugged";
+  CHECK(error_of([&] { device.write(512 * kKiB, Bytes(512)); }) == "busy/drive-vanished");
+  CHECK(error_of([&] { device.write(0, Bytes(512)); }) == "write/device-failed");
+}
+
+TEST_CASE("an error of the medium does not send reads through the page cache") {
+  // For writing only: what cannot be read by it has another cause than a missing O_DIRECT.
+  test::ScratchDirectory scratch;
+  const auto path = scratch.image("disk0.img", kSize);
+  const FileDevice device(posix::open(path, O_RDWR, ErrorKind::kWrite),
+                          posix::open(path, O_WRONLY, ErrorKind::kWrite), path.string(), kSize,
+                          SectorSize(512), {});
+  CHECK(device.bypasses_cache());
+  AlignedBuffer page(4096);
+  CHECK(error_of([&] { device.read(0, page.span()); }) == "write/read-failed");
+}
+
 TEST_CASE("a failed flush is final") {
   // A pipe cannot be flushed, which is a failing fdatasync without a failing disk.
   int ends[2];
