@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <random>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/disk_choice.h"
 #include "agent/cli/output.h"
+#include "agent/cli/shell_word.h"
 #include "agent/cli/stop_signals.h"
 #include "agent/cli/watched_disk.h"
 #include "agent/cli/wipe_record.h"
@@ -231,11 +233,17 @@ std::vector<std::string> waived(const WipeOptions& options) {
   return reasons;
 }
 
-// What finishes a wipe that did not come to its end.
-std::string once_more(const WipeOptions& options, Method method, const std::string& file) {
-  std::string command = "driveprep wipe " + options.disk + " --method " +
-                        std::string(erase::to_string(method)) + " --record " + file;
-  for (const std::string& each : options.accept) command += " --accept " + each;
+// What finishes a wipe that did not come to its end. A disk that does not forget is overwritten.
+std::string once_more(const WipeOptions& options, const WipeOutcome& outcome,
+                      const std::string& file) {
+  const bool forgets_nothing =
+      outcome.method == Method::kDiscard && outcome.error &&
+      (outcome.error->code() == "discard-failed" || outcome.error->code() == "wipe-incomplete");
+  const Method method = forgets_nothing ? Method::kOverwrite : outcome.method;
+  std::string command = std::getenv("SUDO_UID") != nullptr ? "sudo " : "";
+  command += "driveprep wipe " + shell_word(options.disk) + " --method " +
+             std::string(erase::to_string(method)) + " --record " + shell_word(file);
+  for (const std::string& each : options.accept) command += " --accept " + shell_word(each);
   return command;
 }
 
@@ -251,7 +259,8 @@ int run_wipe(const WipeOptions& options) {
   record::RecordPlace place(file, wiped_drive_json(disk));
   const record::RecordKey key = record::RecordKey::load_or_make();
 
-  const std::optional<guard::VettedDrive> vetted = choice.vet(warning, what_happens(method));
+  const std::optional<guard::VettedDrive> vetted =
+      choice.vet(warning ? std::optional("Warning: " + *warning) : warning, what_happens(method));
   if (!vetted) {
     note("\ndriveprep: stopped");
     return stop_exit_status();
@@ -275,7 +284,7 @@ int run_wipe(const WipeOptions& options) {
                   guard::hidden_bytes(drive.candidate().disk().disk).value_or(0), file);
   }
   if (outcome.error || outcome.report.stopped) {
-    note("To wipe it, run: " + once_more(options, method, file));
+    note("To wipe it, run: " + once_more(options, outcome, file));
   }
   if (outcome.error) {
     print_error(*outcome.error);
