@@ -63,7 +63,7 @@ void DriveMonitor::wait_while_hot() {
   throw Error(ErrorKind::kHealth, "drive-too-hot",
               "the drive is hotter than " + std::to_string(heat_.limits().resume) +
                   " degrees Celsius and has not cooled for " + seconds(Clock::now() - began),
-              "Give it air, then run the same command again: it continues.");
+              "Give it air, then run the same command again.");
 }
 
 void DriveMonitor::run() {

@@ -158,6 +158,30 @@ TEST_CASE("one copy that cannot be overwritten does not save the others") {
   }
 }
 
+TEST_CASE(
+    "a disk that does not cool ends the wipe when its keys are gone, and is not called empty") {
+  for (const Method method : {Method::kOverwrite, Method::kDiscard}) {
+    CAPTURE(to_string(method));
+    Volume volume;
+    EraseRequest request = volume.request(method);
+    int discards = 0;
+    int pauses = 0;
+    request.discard = [&](const ByteRange&) { ++discards; };
+    request.before_each = [&] {
+      ++pauses;
+      throw Error(ErrorKind::kHealth, "drive-too-hot", "it does not cool");
+    };
+    EraseReport report;
+    CHECK(test::error_of([&] { erase_disk(request, report); }) == "health/drive-too-hot");
+    CHECK(pauses == 1);
+    CHECK(discards == 0);
+    CHECK(report.metadata_destroyed);
+    CHECK_FALSE(report.contents_gone);
+    CHECK(report.covered == 0);
+    CHECK_FALSE(volume.opens_somehow());
+  }
+}
+
 TEST_CASE("a place of the keys that kept what it held is told, whatever the method") {
   for (const Method method : {Method::kDiscard, Method::kMetadata}) {
     CAPTURE(to_string(method));
