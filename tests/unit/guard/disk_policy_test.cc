@@ -331,6 +331,11 @@ TEST_CASE("what speaks against keeping something on a disk does not keep it from
                            !disk.disk.opened.health.value()->self_assessed;
     CAPTURE(row.code);
     CHECK(is_allowed(disk) == (of_health || no_matter.contains(row.code)));
+    // A test, which keeps nothing either, is to tell whether the disk is fit for a job.
+    disk.request.wiping = false;
+    CHECK(is_allowed(disk) == (row.code == "disk-4kn"));
+    disk.request.import_job = true;
+    CHECK_FALSE(is_allowed(disk));
   }
   DiskCase silent = good();
   silent.disk.opened.health = Fact<std::optional<Health>>::unreadable("it does not answer");
