@@ -118,10 +118,11 @@ class Erasing {
   // The ends, where tables lie, last: until then the disk shows what it was.
   void overwrite() {
     const std::uint64_t size = disk_.size();
-    const std::uint64_t end = std::min(kEnds, size);
-    zero({end, size - std::min(size, 2 * end)});
-    zero({size - end, end});
-    zero({0, end});
+    const std::uint64_t first = std::min(kEnds, size);         // where the one end ends
+    const std::uint64_t last = std::max(first, size - first);  // and the other one begins
+    zero({first, last - first});
+    zero({last, size - last});
+    zero({0, first});
   }
 
   void zero(const ByteRange& range) {

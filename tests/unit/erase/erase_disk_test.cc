@@ -294,3 +294,19 @@ TEST_CASE("what should be gone and is not shows when it is read back") {
   CHECK(found.first_failed == before.places[1].range.offset + 8192);
   CHECK(found.failed == 1);
 }
+
+TEST_CASE("each byte of a disk is overwritten once, however small it is") {
+  for (const std::uint64_t size : {std::uint64_t{512}, kMiB - 512, kMiB, kMiB + 512, 2 * kMiB - 512,
+                                   2 * kMiB, 2 * kMiB + 512, 9 * kMiB}) {
+    CAPTURE(size);
+    block::MemoryDevice disk(size);
+    disk.write(0, test::pattern(size));
+    EraseReport report;
+    erase_disk({.disk = disk, .partitions = {}, .method = Method::kOverwrite}, report);
+    CHECK(report.contents_gone);
+    CHECK(report.covered == size);
+    Bytes now(size);
+    disk.read(0, now);
+    CHECK(all_zero(now));
+  }
+}
