@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 #include "base/system_error.h"
@@ -152,21 +153,41 @@ void fsync_directory(const Path& directory, ErrorKind kind) {
   fsync(fd.get(), directory.string(), kind);
 }
 
-std::string read_file(const Path& path, std::uint64_t limit, ErrorKind kind) {
-  const UniqueFd fd = open(path, O_RDONLY, kind);
+namespace {
+
+// `next` reads into a buffer, as read(2) does.
+template <typename Next>
+std::string read_text(Next next, const std::string& name, std::uint64_t limit, ErrorKind kind) {
   std::string text;
-  char buffer[65536];
+  std::array<char, 65536> buffer;
   for (;;) {
-    const ssize_t got = retry_on_eintr([&] { return ::read(fd.get(), buffer, sizeof buffer); });
-    if (got < 0) fail(kind, "read-failed", "read " + path.string(), errno);
+    const ssize_t got = retry_on_eintr([&] { return next(buffer, text.size()); });
+    if (got < 0) fail(kind, "read-failed", "read " + name, errno);
     if (got == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(got));
+    text.append(buffer.data(), static_cast<std::size_t>(got));
     if (text.size() > limit) {
       throw Error(kind, "file-too-large",
-                  path.string() + " has more than " + std::to_string(limit) + " bytes",
+                  name + " has more than " + std::to_string(limit) + " bytes",
                   "Check that this is the file you meant.");
     }
   }
+}
+
+}  // namespace
+
+std::string read_file(const Path& path, std::uint64_t limit, ErrorKind kind) {
+  const UniqueFd fd = open(path, O_RDONLY, kind);
+  return read_text(
+      [&](auto& buffer, std::size_t) { return ::read(fd.get(), buffer.data(), buffer.size()); },
+      path.string(), limit, kind);
+}
+
+std::string read_from_start(int fd, const std::string& name, std::uint64_t limit, ErrorKind kind) {
+  return read_text(
+      [&](auto& buffer, std::size_t at) {
+        return ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(at));
+      },
+      name, limit, kind);
 }
 
 }  // namespace driveprep::posix

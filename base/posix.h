@@ -47,5 +47,7 @@ void fsync_directory(const Path& directory, ErrorKind kind);
 
 // The whole file; refuses one of more than `limit` bytes ("file-too-large").
 std::string read_file(const Path& path, std::uint64_t limit, ErrorKind kind);
+// The same of an open file, whatever was read of it before.
+std::string read_from_start(int fd, const std::string& name, std::uint64_t limit, ErrorKind kind);
 
 }  // namespace driveprep::posix

@@ -49,7 +49,7 @@ std::string id_of(const inventory::DiskFacts& disk, const std::string& written) 
 }  // namespace
 
 DiskChoice::DiskChoice(const DiskOptions& options, std::vector<std::string> accepted, bool wiping)
-    : machine_(std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(),
+    : machine_(std::make_unique<guard::Machine>(disk_opener(), machine_files(),
                                                 prepare::prepared_drives())) {
   const inventory::DiskFacts& disk = called(*machine_, options.disk);
   guard::DiskRequest request;

@@ -23,7 +23,7 @@ bool is_a_drive(const SurveyedDisk& surveyed) {
 }
 
 std::vector<SurveyedDisk> wanted(const DrivesOptions& options) {
-  const guard::Machine machine(disk_opener(), inventory::Sysfs(), prepare::prepared_drives());
+  const guard::Machine machine(disk_opener(), machine_files(), prepare::prepared_drives());
   std::vector<SurveyedDisk> disks = guard::survey(machine);
   if (!options.explain) {
     if (!options.all) std::erase_if(disks, [](const auto& disk) { return !is_a_drive(disk); });

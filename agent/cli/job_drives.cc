@@ -101,7 +101,7 @@ const guard::Machine& JobDrives::machine() {
       return drive.job == job_.directory.root().string();
     });
     machine_ =
-        std::make_unique<guard::Machine>(disk_opener(), inventory::Sysfs(), std::move(prepared));
+        std::make_unique<guard::Machine>(disk_opener(), machine_files(), std::move(prepared));
   }
   return *machine_;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "drive/guard/disk_opener.h"
+#include "drive/inventory/sysfs.h"
 
 namespace driveprep::cli {
 
@@ -13,5 +14,8 @@ void separate_privileges(int argc, char** argv);
 
 // Through that process where there is one, else with this one's rights.
 guard::DiskOpener& disk_opener();
+
+// What the kernel tells of this machine, with the mounts that only root may list.
+inventory::Sysfs machine_files();
 
 }  // namespace driveprep::cli

@@ -128,16 +128,28 @@ MountTable MountTable::read(const Sysfs& sysfs) {
   }
   if (table.mounts_.empty()) unreadable(sysfs.proc().string(), "the list of mounts is empty");
   table.own_ = table.mounts_.size();
-  try {
-    for (Mount& mount : parse_mountinfo(text_of("1/mountinfo"))) {
-      if (std::ranges::find(table.mounts_, mount) == table.mounts_.end()) {
-        table.mounts_.push_back(std::move(mount));
-      }
-    }
-  } catch (const Error&) {
-    // Only root may see those of other users; the kernel still refuses an exclusive open.
-  }
+  table.add_host_mounts(sysfs);
   return table;
+}
+
+void MountTable::add_host_mounts(const Sysfs& sysfs) {
+  const std::string name = (sysfs.proc() / "1/mountinfo").string();
+  std::string text;
+  try {
+    text = sysfs.host_mounts() != nullptr ? posix::read_from_start(sysfs.host_mounts()->get(), name,
+                                                                   kListLimit, ErrorKind::kBusy)
+                                          : posix::read_file(name, kListLimit, ErrorKind::kBusy);
+  } catch (const Error& error) {
+    if (sysfs.host_mounts() != nullptr) unreadable(name, error.what());
+    return;  // only root may see those of other users; the kernel still refuses an exclusive open
+  }
+  try {
+    for (Mount& mount : parse_mountinfo(text)) {
+      if (std::ranges::find(mounts_, mount) == mounts_.end()) mounts_.push_back(std::move(mount));
+    }
+  } catch (const FormatError& error) {
+    unreadable(name, error.what());
+  }
 }
 
 std::vector<const BlockNode*> MountTable::devices_of(const Mount& mount,

@@ -27,8 +27,9 @@ std::vector<std::filesystem::path> parse_swaps(std::string_view text);
 
 class MountTable {
  public:
-  // The mounts of this process and, where they can be read, those of process 1. Throws kBusy
-  // "mounts-unreadable".
+  // The mounts of this process and those of process 1, which may see others: sudo may have been
+  // called in a namespace of its own. Where nobody has opened these (Sysfs::host_mounts) and they
+  // cannot be read either, they are left out. Throws kBusy "mounts-unreadable".
   static MountTable read(const Sysfs& sysfs);
 
   const std::vector<Mount>& mounts() const { return mounts_; }
@@ -42,6 +43,7 @@ class MountTable {
                                            const BlockTree& tree) const;
 
  private:
+  void add_host_mounts(const Sysfs& sysfs);
   const Mount* around(const std::filesystem::path& path) const;
   std::vector<const BlockNode*> devices_of_layers(const Mount& overlay, const BlockTree& tree,
                                                   int depth) const;

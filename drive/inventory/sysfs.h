@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/bytes.h"
+#include "base/unique_fd.h"
 
 namespace driveprep::inventory {
 
@@ -56,10 +58,16 @@ class Sysfs {
   const std::filesystem::path& proc() const { return proc_; }
   const std::filesystem::path& dev() const { return dev_; }
 
+  // The mounts of process 1, opened while that was allowed: whoever has become another user since
+  // may not open them any more. nullptr: nobody has.
+  void set_host_mounts(std::shared_ptr<const UniqueFd> list) { host_mounts_ = std::move(list); }
+  const UniqueFd* host_mounts() const { return host_mounts_.get(); }
+
  private:
   std::filesystem::path sys_;
   std::filesystem::path proc_;
   std::filesystem::path dev_;
+  std::shared_ptr<const UniqueFd> host_mounts_;
 };
 
 }  // namespace driveprep::inventory

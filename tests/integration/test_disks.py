@@ -472,6 +472,27 @@ class CallingUser(Case):
                 found[each] = (int(status["Uid"].split()[1]), int(status["CapEff"], 16), names)
         return found
 
+    def test_what_only_the_host_has_mounted_is_mounted(self):
+        """sudo may have been called where other mounts are seen than those of the host."""
+        device, image = loops.new(self)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True)
+        point = self.env.directory("mount")
+        if subprocess.run(["mount", "-o", "ro", device, point], capture_output=True).returncode != 0:
+            self.skipTest("needs mount")
+        self.addCleanup(subprocess.run, ["umount", point], check=False)
+        try:
+            with open("/proc/1/mountinfo", encoding="utf-8") as file:
+                known = f" {point} " in file.read()
+        except OSError:
+            known = False
+        if not known:
+            self.skipTest("needs a process 1 that sees this mount, and may be asked")
+        subprocess.run(["chmod", "755", self.env.root], check=True)
+        without = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'umount "$0" && exec "$@"', point)
+        seen = self.env.run("drives", "--all", "--json", prefix=without, env=self.sudo())
+        drive = next(each for each in seen.json()["drives"] if each["node"] == device)
+        self.assertIn("disk-mounted", [reason["code"] for reason in drive["reasons"]])
+
     def test_who_called_has_to_be_told(self):
         for variables in ({"SUDO_UID": "nobody", "SUDO_GID": "1"}, {"SUDO_UID": "1000"}):
             result = self.env.run("drives", env={**self.env.variables(), **variables})
