@@ -1,4 +1,5 @@
 #include "agent/cli/drives_output.h"
+#include "agent/prepare/drive_health.h"
 
 namespace driveprep::cli {
 namespace {
@@ -7,7 +8,6 @@ using guard::SurveyedDisk;
 using inventory::DiskFacts;
 using inventory::DriveIdentity;
 using inventory::Fact;
-using inventory::Health;
 
 template <typename T>
 nlohmann::ordered_json json_of(const Fact<T>& fact) {
@@ -33,6 +33,11 @@ nlohmann::ordered_json identity_json(const DiskFacts& facts) {
       {"firmwares", json_of(reports.firmwares)}, {"world_wide_names", json_of(reports.wwns)},
       {"bus", to_string(reports.bus)},           {"bus_path", facts.bus_path}};
   if (identity.serial) object["serial"] = identity.serial->value;
+  object["contradiction"] = identity.contradiction;
+  object["password_locked"] = reports.password_locked;
+  object["native_bytes"] = nullptr;
+  if (reports.native_bytes) object["native_bytes"] = *reports.native_bytes;
+  object["own_geometry"] = nullptr;
   if (reports.own_geometry) {
     object["own_geometry"] = {{"bytes", reports.own_geometry->bytes},
                               {"logical_sector", reports.own_geometry->logical_sector},
@@ -41,21 +46,26 @@ nlohmann::ordered_json identity_json(const DiskFacts& facts) {
   return object;
 }
 
-nlohmann::ordered_json health_json(const Fact<std::optional<Health>>& fact) {
+nlohmann::ordered_json health_json(const Fact<std::optional<inventory::Health>>& fact) {
   if (!fact.known()) return {{"unknown", fact.why_not()}};
   if (!fact.value()) return {{"unknown", "the drive tells nothing of its health"}};
-  const Health& health = *fact.value();
-  nlohmann::ordered_json object = {{"failing", health.failing}};
-  const auto add = [&](const char* name, const auto& value) {
-    if (value) object[name] = *value;
-  };
-  add("reallocated", health.reallocated);
-  add("pending", health.pending);
-  add("uncorrectable", health.uncorrectable);
-  add("crc_errors", health.crc_errors);
-  add("hours", health.hours);
-  add("celsius", health.celsius);
+  return prepare::health_json(fact.value());
+}
+
+nlohmann::ordered_json handle_json(const Fact<inventory::DiskHandle>& fact) {
+  if (!fact.known()) return {{"unknown", fact.why_not()}};
+  nlohmann::ordered_json object = {{"number", fact.value().number.to_string()},
+                                   {"disk_sequence", nullptr}};
+  if (fact.value().sequence) object["disk_sequence"] = *fact.value().sequence;
   return object;
+}
+
+// What the kernel says of the disk once it is open.
+nlohmann::ordered_json opened_json(const inventory::OpenedFacts& opened) {
+  return {{"handle", handle_json(opened.handle)},
+          {"bytes", json_of(opened.bytes)},
+          {"logical_sector", json_of(opened.logical_sector)},
+          {"read_only", json_of(opened.read_only)}};
 }
 
 nlohmann::ordered_json uses_json(const Fact<std::vector<inventory::Use>>& fact) {
@@ -99,6 +109,11 @@ nlohmann::ordered_json drive_json(const SurveyedDisk& surveyed) {
                                    {"path", drive_path(facts)},
                                    {"node", facts.node.string()},
                                    {"links", facts.links},
+                                   {"handle", handle_json(facts.handle)},
+                                   {"whole", json_of(facts.whole)},
+                                   {"disk", json_of(facts.disk)},
+                                   {"hidden", json_of(facts.hidden)},
+                                   {"backing_file", json_of(facts.backing_file)},
                                    {"identity", identity_json(facts)},
                                    {"bytes", json_of(facts.bytes)},
                                    {"logical_sector", json_of(facts.logical_sector)},
@@ -111,13 +126,10 @@ nlohmann::ordered_json drive_json(const SurveyedDisk& surveyed) {
                                    {"write_cache", json_of(facts.write_cache)},
                                    {"largest_discard", json_of(facts.largest_discard)},
                                    {"uses", uses_json(facts.uses)},
+                                   {"opened", opened_json(facts.opened)},
                                    {"contents", contents_json(facts.opened.signatures)},
                                    {"health", health_json(facts.opened.health)},
                                    {"ready", surveyed.ready()}};
-  if (facts.handle.known()) {
-    object["number"] = facts.handle.value().number.to_string();
-    if (const auto sequence = facts.handle.value().sequence) object["disk_sequence"] = *sequence;
-  }
   object["reasons"] = nlohmann::ordered_json::array();
   for (const guard::Reason& reason : surveyed.verdict.reasons) {
     object["reasons"].push_back({{"code", reason.code},

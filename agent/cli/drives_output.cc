@@ -41,7 +41,10 @@ std::string contents_text(const DiskFacts& facts) {
 std::string health_text(const Fact<std::optional<Health>>& fact) {
   if (!fact.known() || !fact.value()) return "?";
   const Health& health = *fact.value();
-  std::string text = health.failing ? "FAILING" : health.has_bad_sectors() ? "bad sectors" : "good";
+  std::string text = health.failing             ? "FAILING"
+                     : health.has_bad_sectors() ? "bad sectors"
+                     : health.self_assessed     ? "good"
+                                                : "no bad sectors";
   if (health.celsius) text += ", " + std::to_string(*health.celsius) + " C";
   return text;
 }

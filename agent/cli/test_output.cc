@@ -121,9 +121,12 @@ std::string health_text(const std::optional<Health>& health) {
   const auto number = [](const std::optional<std::uint64_t>& value) {
     return value ? report::human_count(*value) : "?";
   };
-  return std::string(health->failing ? "FAILING" : "not failing") + "; reallocated " +
-         number(health->reallocated) + ", pending " + number(health->pending) + ", uncorrectable " +
-         number(health->uncorrectable) + ", interface errors " + number(health->crc_errors);
+  const char* verdict = health->failing         ? "FAILING"
+                        : health->self_assessed ? "not failing"
+                                                : "does not tell whether it is failing";
+  return std::string(verdict) + "; reallocated " + number(health->reallocated) + ", pending " +
+         number(health->pending) + ", uncorrectable " + number(health->uncorrectable) +
+         ", interface errors " + number(health->crc_errors);
 }
 
 std::string temperature_text(const TestReport& report) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/cli/stop_signals.h"
+#include "agent/prepare/drive_sensors.h"
 
 namespace driveprep::cli {
 namespace {
@@ -23,17 +24,11 @@ class WatchedReader final : public block::ReadableDevice {
   prepare::DriveMonitor::Watch watch_;
 };
 
-// What nobody knows turns is treated as if it did: it must be cooler.
-bool is_rotational(const guard::ArmedDrive& drive) {
-  const auto& rotational = drive.candidate().disk().disk.rotational;
-  return !rotational.known() || rotational.value();
-}
-
 }  // namespace
 
 WatchedDisk::WatchedDisk(guard::ArmedDrive& drive, report::DriveProgress& progress)
     : drive_(drive),
-      monitor_(prepare::heat_limits(is_rotational(drive)), hooks(), progress, &stop_requested()),
+      monitor_(prepare::heat_limits_of(drive), hooks(), progress, &stop_requested()),
       watch_(monitor_, drive.device().outstanding()) {}
 
 std::unique_ptr<block::ReadableDevice> WatchedDisk::open_for_reading() {
@@ -48,8 +43,7 @@ std::vector<std::string> WatchedDisk::warnings() const {
 }
 
 prepare::DriveMonitor::Hooks WatchedDisk::hooks() {
-  prepare::DriveMonitor::Hooks hooks;
-  if (drive_.health_when_armed()) hooks.health = [this] { return drive_.health(); };
+  prepare::DriveMonitor::Hooks hooks = prepare::sensors_of(drive_);
   hooks.warn = [this](const std::string& what) { warn(what); };
   hooks.stalled = [this](const std::string& what) { warn("the drive stalled: " + what); };
   return hooks;

@@ -67,7 +67,8 @@ std::optional<Health> health_after(const guard::ArmedDrive& drive) {
 
 nlohmann::ordered_json health_json(const std::optional<Health>& health) {
   if (!health) return nullptr;
-  return {{"failing", health->failing},
+  const bool told = health->failing || health->self_assessed;
+  return {{"failing", told ? nlohmann::ordered_json(health->failing) : nullptr},
           {"reallocated", or_null(health->reallocated)},
           {"pending", or_null(health->pending)},
           {"uncorrectable", or_null(health->uncorrectable)},

@@ -73,7 +73,7 @@ void DriveMonitor::run() {
     lock.unlock();
     // A drive that is slow to answer is not asked for more.
     const bool answering = look_for_silence() < pace_.silent / 3;
-    if (hooks_.health && answering && Clock::now() >= next_health) {
+    if ((hooks_.health || hooks_.celsius) && answering && Clock::now() >= next_health) {
       look_at_health();
       next_health = Clock::now() + pace_.health;
     }
@@ -103,24 +103,30 @@ Clock::duration DriveMonitor::look_for_silence() {
 }
 
 void DriveMonitor::look_at_health() {
-  const std::optional<inventory::Health> health = hooks_.health();
-  if (!health) {
-    if (!said_untold_) hooks_.warn("the drive does not tell its health and temperature any more");
-    said_untold_ = true;
-    return;
+  std::optional<int> celsius;
+  if (hooks_.health) {
+    const std::optional<inventory::Health> health = hooks_.health();
+    if (health) celsius = health->celsius;
+    if (!health && !said_untold_) {
+      hooks_.warn("the drive does not tell its health and temperature any more");
+    }
+    said_untold_ = !health;
   }
-  said_untold_ = false;
-  if (!health->celsius) return;
-  progress_.set_celsius(*health->celsius);
+  if (!celsius && hooks_.celsius) celsius = hooks_.celsius();
+  if (celsius) heed(*celsius);
+}
+
+void DriveMonitor::heed(int celsius) {
+  progress_.set_celsius(celsius);
   bool warm = false;
   {
     std::scoped_lock lock(mutex_);
-    heat_.update(health->celsius);
+    heat_.update(celsius);
     warm = heat_.warm();
   }
   changed_.notify_all();
   if (warm && !said_warm_) {
-    hooks_.warn("the drive is at " + std::to_string(*health->celsius) +
+    hooks_.warn("the drive is at " + std::to_string(celsius) +
                 " degrees Celsius; writing pauses at " + std::to_string(heat_.limits().pause));
   }
   said_warm_ = warm;

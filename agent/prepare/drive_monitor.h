@@ -33,6 +33,8 @@ class DriveMonitor {
   struct Hooks {
     // nullopt when the drive does not answer; empty function: it is never asked.
     std::function<std::optional<inventory::Health>()> health;
+    // Of a drive that does not tell its temperature with its health; may be empty, too.
+    std::function<std::optional<int>()> celsius;
     std::function<void(const std::string& what)> warn;
     // Once for each silence: "no answer for 120 s to write at byte 1048576".
     std::function<void(const std::string& what)> stalled;
@@ -69,6 +71,7 @@ class DriveMonitor {
   // How long the oldest request has waited.
   std::chrono::steady_clock::duration look_for_silence();
   void look_at_health();
+  void heed(int celsius);
   bool stopping() const { return stop_ != nullptr && *stop_; }
 
   const Hooks hooks_;

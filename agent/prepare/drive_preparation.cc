@@ -9,6 +9,7 @@
 #include "agent/manifest/drive_info.h"
 #include "agent/prepare/drive_completion.h"
 #include "agent/prepare/drive_monitor.h"
+#include "agent/prepare/drive_sensors.h"
 #include "agent/prepare/manifest_builder.h"
 #include "agent/prepare/volume_copier.h"
 #include "agent/prepare/volume_creation.h"
@@ -54,8 +55,8 @@ class DrivePreparation {
 
  private:
   void work(DriveOutcome& outcome) {
-    monitor_ = std::make_unique<DriveMonitor>(heat_limits(is_rotational()), monitor_hooks(),
-                                              progress_, context_.stop);
+    monitor_ = std::make_unique<DriveMonitor>(heat_limits_of(*armed_), monitor_hooks(), progress_,
+                                              context_.stop);
     const DriveMonitor::Watch watch(*monitor_, armed_->device().outstanding());
     const std::optional<journal::Drive> known = context_.journal.drive(drive_.drive_id);
     const std::optional<journal::Checkpoint> checkpoint =
@@ -265,17 +266,9 @@ class DrivePreparation {
     }
   }
 
-  // What nobody knows turns is treated as if it did: it must be cooler.
-  bool is_rotational() const {
-    if (!armed_->is_disk()) return true;
-    const auto& rotational = armed_->candidate().disk().disk.rotational;
-    return !rotational.known() || rotational.value();
-  }
-
   DriveMonitor::Hooks monitor_hooks() {
-    DriveMonitor::Hooks hooks;
+    DriveMonitor::Hooks hooks = sensors_of(*armed_);
     const std::string& id = drive_.drive_id;
-    if (armed_->health_when_armed()) hooks.health = [this] { return armed_->health(); };
     hooks.warn = [this, id](const std::string& what) {
       context_.log.warn("drive {}: {}", id, what);
     };

@@ -2,6 +2,7 @@
 #include "drive/guard/drive_target.h"
 #include "drive/guard/file_lock.h"
 #include "drive/inventory/disk_presence.h"
+#include "drive/inventory/temperature.h"
 
 namespace driveprep::guard {
 namespace {
@@ -99,6 +100,11 @@ std::optional<inventory::Health> ArmedDrive::health() const {
   } catch (const Error&) {
     return std::nullopt;  // a drive that hangs or is gone shows in its reads and writes
   }
+}
+
+std::optional<int> ArmedDrive::kernel_celsius() const {
+  if (!is_disk()) return std::nullopt;
+  return inventory::kernel_celsius(candidate_.disk().disk.directory);
 }
 
 std::unique_ptr<block::FileDevice> open_for_reading(const Candidate& candidate) {

@@ -99,6 +99,8 @@ class ArmedDrive {
   // What the drive tells of its health now; nullopt of an image, and of a disk that tells nothing
   // or cannot be asked.
   std::optional<inventory::Health> health() const;
+  // How hot it is by the kernel's own sensor; nullopt of an image, and where there is none.
+  std::optional<int> kernel_celsius() const;
 
  private:
   friend ArmedDrive arm(const VettedDrive& vetted);

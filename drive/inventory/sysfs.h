@@ -58,8 +58,8 @@ class Sysfs {
   const std::filesystem::path& proc() const { return proc_; }
   const std::filesystem::path& dev() const { return dev_; }
 
-  // The mounts of process 1, opened while that was allowed: whoever has become another user since
-  // may not open them any more. nullptr: nobody has.
+  // The mounts of process 1, opened while that was allowed: where /proc hides the processes of
+  // others (hidepid), whoever has become another user since may not open them. nullptr: nobody has.
   void set_host_mounts(std::shared_ptr<const UniqueFd> list) { host_mounts_ = std::move(list); }
   const UniqueFd* host_mounts() const { return host_mounts_.get(); }
 

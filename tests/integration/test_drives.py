@@ -77,6 +77,19 @@ class LoopDevices(harness.Case):
         self.assertIn("holiday", self.look(device)["contents"]["description"])
         self.assertIn("holiday", self.run_ok("drives", "--explain", device).out)
 
+    def test_every_fact_is_told_and_those_of_a_plain_device_are_known(self):
+        drive = self.look(self.attach(64 * MIB))
+        self.assertEqual(list(drive), [
+            "name", "path", "node", "links", "handle", "whole", "disk", "hidden", "backing_file", "identity", "bytes",
+            "logical_sector", "physical_sector", "misalignment", "read_only", "removable_medium", "zones",
+            "rotational", "write_cache", "largest_discard", "uses", "opened", "contents", "health", "ready",
+            "reasons", "warnings"])
+        self.assertEqual([name for name, fact in drive.items() if isinstance(fact, dict) and "unknown" in fact],
+                         ["health"])
+        self.assertEqual(drive["opened"], {"handle": drive["handle"], "bytes": 64 * MIB, "logical_sector": 512,
+                                           "read_only": False})
+        self.assertTrue(drive["backing_file"].endswith(".img"), drive)
+
     def test_each_of_these_has_its_reason(self):
         self.assertEqual(self.codes(self.attach(64 * MIB, "--sector-size", "4096")), ["disk-4kn"])
         self.assertEqual(self.codes(self.attach(64 * MIB, "--read-only")), ["disk-read-only"])

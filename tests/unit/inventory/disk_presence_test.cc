@@ -1,4 +1,5 @@
 #include "drive/inventory/disk_presence.h"
+#include "drive/inventory/temperature.h"
 
 #include <catch2/catch.hpp>
 #include <thread>
@@ -29,6 +30,23 @@ struct Connected {
 };
 
 }  // namespace
+
+TEST_CASE(
+    "the kernel's own sensor tells how hot a disk is, below the disk or below its controller") {
+  FakeMachine machine;
+  machine.add_disk({});
+  const std::filesystem::path disk = machine.directory("sdb");
+  CHECK(kernel_celsius(disk) == std::nullopt);
+  machine.set("sdb", "device/hwmon3/temp1_input", "41850\n");
+  CHECK(kernel_celsius(disk) == 41);
+  machine.set("sdb", "device/hwmon/hwmon1/name", "drivetemp\n");
+  CHECK(kernel_celsius(disk) == 41);
+  machine.set("sdb", "device/hwmon/hwmon1/temp1_input", "-3000\n");
+  CHECK(kernel_celsius(disk) == -3);
+  machine.set("sdb", "device/hwmon/hwmon1/temp1_input", "");
+  machine.remove("sdb", "device/hwmon3");
+  CHECK(kernel_celsius(disk) == std::nullopt);
+}
 
 TEST_CASE("a disk that answers is there, whether its driver tells a state or not") {
   Connected disk;

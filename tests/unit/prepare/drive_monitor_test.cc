@@ -101,6 +101,23 @@ TEST_CASE("writing waits while the drive is hot, and shows it") {
   CHECK(drive.count(drive.warnings) == 1);
 }
 
+TEST_CASE("a drive that does not tell its temperature is watched by the kernel's sensor") {
+  Drive drive;
+  DriveMonitor::Hooks hooks = drive.hooks();
+  std::atomic<int> sensor = 45;
+  hooks.celsius = [&]() -> std::optional<int> { return sensor; };
+  SECTION("and is not asked for its health") { hooks.health = {}; }
+  SECTION("nor for as long as it is silent") { drive.silent = true; }
+  DriveMonitor monitor(heat_limits(true), hooks, drive.progress, &drive.stop, fast());
+  REQUIRE(soon([&] { return drive.progress.snapshot().celsius == 45; }));
+  sensor = 61;
+  CHECK(soon([&] { return drive.progress.snapshot().celsius == 61; }));
+  auto write = std::async(std::launch::async, [&] { monitor.wait_while_hot(); });
+  CHECK(soon([&] { return drive.progress.snapshot().cooling; }));
+  sensor = 50;
+  CHECK(write.wait_for(5s) == std::future_status::ready);
+}
+
 TEST_CASE("a drive that does not cool ends the run; a stop ends the wait") {
   Drive drive;
   drive.celsius = 70;
