@@ -18,6 +18,7 @@ constexpr std::uint64_t kFlushEvery = kGiB;
 constexpr std::uint64_t kEnds = kMiB;
 constexpr std::size_t kSample = 4096;
 constexpr std::size_t kRandomSamples = 1000;
+constexpr std::uint64_t kMostUnwritable = 10'000;  // such a disk takes seconds for each of them
 constexpr std::array<std::string_view, 3> kNames = {"overwrite", "discard", "metadata"};
 
 // Offsets in ascending order.
@@ -43,10 +44,11 @@ class Erasing {
     destroy_keys();
     const bool whole = search_key_places(disk_, report_.before, {request_.progress, request_.stop});
     destroy_keys();
-    report_.metadata_destroyed = whole;
+    report_.metadata_destroyed = whole && !keys_failed_;
     report_.stopped = !whole;
+    if (!whole && keys_failed_) throw *keys_failed_;
     if (!whole) return;
-    report_.keys_gone = FileTime::now();
+    if (report_.metadata_destroyed) report_.keys_gone = FileTime::now();
     if (request_.progress != nullptr) {
       request_.progress->begin(report::Phase::kErasing,
                                request_.method == Method::kMetadata ? 0 : disk_.size());
@@ -56,6 +58,7 @@ class Erasing {
       case Method::kDiscard: discard(); break;
       case Method::kMetadata: break;
     }
+    if (keys_failed_) throw *keys_failed_;
     if (report_.stopped) return;
     if (request_.remove_signatures) request_.remove_signatures();
     disk_.flush();
@@ -63,9 +66,9 @@ class Erasing {
   }
 
  private:
-  // All that are not destroyed yet. A place that cannot be written does not save the others.
+  // All that are not destroyed yet. A place that cannot be written saves neither the others nor the
+  // rest of the disk, and the wipe fails at its end.
   void destroy_keys() {
-    std::optional<Error> failed;
     std::vector<KeyPlace> done;
     for (const KeyPlace& place : report_.before.places) {
       if (std::ranges::find(report_.destroyed, place.range, &KeyPlace::range) !=
@@ -73,14 +76,13 @@ class Erasing {
         continue;
       }
       if (auto error = fill_with_noise(place.range)) {
-        if (!failed) failed = std::move(error);
+        if (!keys_failed_) keys_failed_ = std::move(error);
       } else {
         done.push_back(place);
       }
     }
     disk_.flush();
     std::ranges::move(done, std::back_inserter(report_.destroyed));
-    if (failed) throw *failed;
   }
 
   // Not zeros: a disk that reports zeros without having written them would keep the keys. Of a
@@ -123,6 +125,36 @@ class Erasing {
     zero({first, last - first});
     zero({last, size - last});
     zero({0, first});
+    if (keys_failed_ || !first_failure_) return;
+    throw unwritable_ > 0 ? unwritable() : *first_failure_;
+  }
+
+  // Writes what can be written: one bad block saves no other one. Returns how many bytes were. An
+  // error counts even if trying again helps.
+  std::uint64_t write_around(std::uint64_t offset, ByteView data) {
+    const std::optional<Error> failed = write_failed(offset, data);
+    if (!failed) return data.size();
+    if (!first_failure_) first_failure_ = failed;
+    std::uint64_t written = 0;
+    for (std::size_t at = 0; at < data.size(); at += kSample) {
+      const ByteView block = data.subspan(at, std::min(kSample, data.size() - at));
+      if (!write_failed(offset + at, block)) {
+        written += block.size();
+        continue;
+      }
+      if (unwritable_++ == 0) first_unwritable_ = offset + at;
+      if (unwritable_ == kMostUnwritable) throw unwritable();
+    }
+    return written;
+  }
+
+  Error unwritable() const {
+    return Error(ErrorKind::kWrite, "wipe-unwritable",
+                 disk_.name() + " has " + std::to_string(unwritable_) +
+                     (unwritable_ == kMostUnwritable ? " or more" : "") +
+                     " blocks of 4096 bytes that cannot be written, the first at byte " +
+                     std::to_string(first_unwritable_) + ": they may hold what they held",
+                 "The keys of its BitLocker volumes are gone; for the rest, destroy this drive.");
   }
 
   void zero(const ByteRange& range) {
@@ -131,9 +163,8 @@ class Erasing {
     for (std::uint64_t at = range.offset; at < range.end() && !stopping();) {
       const std::uint64_t length = std::min(kPiece, range.end() - at);
       if (request_.before_each) request_.before_each();
-      disk_.write(at, zeros.span().first(length));
+      unflushed += write_around(at, zeros.span().first(length));
       at += length;
-      unflushed += length;
       if (request_.progress != nullptr) request_.progress->add_bytes(length);
       if (unflushed >= kFlushEvery) {
         disk_.flush();
@@ -181,6 +212,10 @@ class Erasing {
   const EraseRequest& request_;
   block::BlockDevice& disk_;
   EraseReport& report_;
+  std::optional<Error> keys_failed_;    // the first of each
+  std::optional<Error> first_failure_;  // of the rest
+  std::uint64_t unwritable_ = 0;        // blocks
+  std::uint64_t first_unwritable_ = 0;
 };
 
 class Reading {

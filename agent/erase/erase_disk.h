@@ -57,7 +57,8 @@ struct EraseReport {
 };
 
 // Fills `report` as it goes, so that it is true whenever an Error ends it. Errors are the device's;
-// a place of keys that cannot be overwritten ends it only when all the others are.
+// what cannot be overwritten ends it only when all the rest is, with the error of the first place
+// of keys, or kWrite "wipe-unwritable" for blocks that stay unwritable.
 void erase_disk(const EraseRequest& request, EraseReport& report);
 
 struct ReadBack {

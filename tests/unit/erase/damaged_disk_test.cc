@@ -148,13 +148,36 @@ TEST_CASE("one copy that cannot be overwritten does not save the others") {
     EraseReport report;
     CHECK_THROWS_AS(erase_disk(volume.request(Method::kOverwrite), report), Error);
     CHECK_FALSE(report.metadata_destroyed);
+    CHECK_FALSE(report.keys_gone);
+    CHECK_FALSE(report.contents_gone);
     CHECK(report.destroyed.size() == 5);
+    // Nor does it save the rest of the disk.
+    CHECK(report.covered == volume.disk.size() - 4096);
     for (const KeyPlace& each : volume.places.places) {
       Bytes now(each.range.length);
       volume.disk.read(each.range.offset, now);
       const std::string start(reinterpret_cast<const char*>(now.data()), 8);
       CHECK((each.what == place.what || start != "-FVE-FS-"));
     }
+  }
+}
+
+TEST_CASE("blocks that cannot be written do not save the others, and are told") {
+  Volume volume;
+  const std::set<std::uint64_t> bad = {kPartition.offset + 9 * kMiB + 512,
+                                       volume.disk.size() - 512};
+  volume.disk.unwritable = bad;
+  EraseReport report;
+  CHECK(test::error_of([&] { erase_disk(volume.request(Method::kOverwrite), report); }) ==
+        "write/wipe-unwritable");
+  CHECK(report.metadata_destroyed);
+  CHECK_FALSE(report.contents_gone);
+  CHECK(report.covered == volume.disk.size() - bad.size() * 4096);
+  Bytes block(4096);
+  for (std::uint64_t at = 0; at < volume.disk.size(); at += block.size()) {
+    volume.disk.read(at, block);
+    if (!all_zero(block))
+      CHECK((at == round_down(*bad.begin(), 4096) || at + 4096 == volume.disk.size()));
   }
 }
 
