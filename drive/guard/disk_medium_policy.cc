@@ -125,10 +125,16 @@ void check_health(DiskReasons& reasons) {
   const inventory::DiskFacts& disk = reasons.disk();
   // Nothing is to be kept on a disk that is wiped: how well it is may be unknown.
   const bool may_be_unknown = reasons.of().request.wiping;
-  if (may_be_unknown && !disk.opened.health.known()) return;
-  if (!reasons.known_opened(disk.opened.health, "the health") || !disk.opened.health.value()) {
+  if (!disk.opened.health.known()) {
+    if (may_be_unknown || !disk.opened.handle.known()) return;  // that it was not opened was said
+    reasons.refuse(
+        "disk-fact-unreadable",
+        "cannot tell the health of " + reasons.name() + ": " + disk.opened.health.why_not(),
+        "Remove the cause, or connect the drive directly to a SATA port; then run the "
+        "same command again.");
     return;
   }
+  if (!disk.opened.health.value()) return;
   const inventory::Health& health = *disk.opened.health.value();
   const std::string& name = reasons.name();
   if (health.failing) {

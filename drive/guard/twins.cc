@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "drive/inventory/device_text.h"
+
 namespace driveprep::guard {
 namespace {
 
@@ -13,11 +15,24 @@ bool tells(const DiskFacts& disk, const std::string& serial) {
          disk.reports.value().serials.end();
 }
 
-// Why it is not known what a disk would say of itself; "" when it is known.
+// What it has told the kernel at its start, at least.
+bool has_told_itself(const DiskFacts& disk) {
+  const inventory::IdentityReports& reports = disk.reports.value();
+  return std::ranges::any_of(reports.serials, [&](const inventory::Statement& each) {
+    return inventory::is_strong(each.source, reports.bus) &&
+           inventory::is_telling_serial(each.value);
+  });
+}
+
+// Why it is not known what a disk would say of itself; "" when it is known. One that hangs behind a
+// bridge keeps the others from being used; one on a SATA port does not.
 std::string not_asked(const DiskFacts& disk) {
   if (!disk.reports.known()) return disk.reports.why_not();
   const bool no_disk = disk.disk.known() && !disk.disk.value();
-  if (no_disk || !inventory::takes_ata_commands(disk) || disk.opened.handle.known()) return {};
+  if (no_disk || !inventory::takes_ata_commands(disk) || disk.opened.handle.known() ||
+      has_told_itself(disk)) {
+    return {};
+  }
   return disk.opened.handle.why_not();
 }
 
