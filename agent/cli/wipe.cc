@@ -13,6 +13,7 @@
 #include "agent/cli/watched_disk.h"
 #include "agent/cli/wipe_record.h"
 #include "agent/erase/erase_disk.h"
+#include "agent/erase/read_back.h"
 #include "agent/prepare/drive_health.h"
 #include "agent/record/record_key.h"
 #include "agent/record/signed_record.h"

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "agent/erase/erase_disk.h"
+#include "agent/erase/read_back.h"
 #include "agent/record/record_place.h"
 #include "base/error.h"
 #include "base/file_time.h"

@@ -3,7 +3,6 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <array>
 #include <random>
 #include <utility>
 
@@ -16,21 +15,7 @@ namespace {
 constexpr std::uint64_t kPiece = 4 * kMiB;
 constexpr std::uint64_t kFlushEvery = kGiB;
 constexpr std::uint64_t kEnds = kMiB;
-constexpr std::size_t kSample = 4096;
-constexpr std::size_t kRandomSamples = 1000;
 constexpr std::uint64_t kMostUnwritable = 10'000;  // such a disk takes seconds for each of them
-constexpr std::array<std::string_view, 3> kNames = {"overwrite", "discard", "metadata"};
-
-// Offsets in ascending order.
-std::vector<std::uint64_t> random_places(std::uint64_t size, std::uint64_t seed) {
-  const std::uint64_t blocks = round_up(size, kSample) / kSample;  // the last may be short
-  std::vector<std::uint64_t> places = {0, (blocks - 1) * kSample};
-  std::mt19937_64 random(seed);
-  std::uniform_int_distribution<std::uint64_t> any(0, blocks - 1);
-  for (std::size_t i = 0; i < kRandomSamples; ++i) places.push_back(any(random) * kSample);
-  std::ranges::sort(places);
-  return places;
-}
 
 class Erasing {
  public:
@@ -94,9 +79,9 @@ class Erasing {
                   "Check that the system's generator works (dd if=/dev/random), then run again.");
     }
     const std::optional<Error> failed = write_failed(range.offset, noise.span());
-    for (std::uint64_t at = 0; failed && at < range.length; at += kSample) {
+    for (std::uint64_t at = 0; failed && at < range.length; at += kSampleBytes) {
       write_failed(range.offset + at,
-                   noise.span().subspan(at, std::min(kSample, range.length - at)));
+                   noise.span().subspan(at, std::min(kSampleBytes, range.length - at)));
     }
     return failed;
   }
@@ -136,8 +121,8 @@ class Erasing {
     if (!failed) return data.size();
     if (!first_failure_) first_failure_ = failed;
     std::uint64_t written = 0;
-    for (std::size_t at = 0; at < data.size(); at += kSample) {
-      const ByteView block = data.subspan(at, std::min(kSample, data.size() - at));
+    for (std::size_t at = 0; at < data.size(); at += kSampleBytes) {
+      const ByteView block = data.subspan(at, std::min(kSampleBytes, data.size() - at));
       if (!write_failed(offset + at, block)) {
         written += block.size();
         continue;
@@ -195,10 +180,10 @@ class Erasing {
 
   // A place that cannot be read cannot show afterwards that it has changed; others can.
   void remember_samples() {
-    block::AlignedBuffer buffer(kSample);
+    block::AlignedBuffer buffer(kSampleBytes);
     for (const std::uint64_t at : random_places(disk_.size(), std::random_device()())) {
       const MutableByteView bytes =
-          buffer.span().first(std::min<std::uint64_t>(kSample, disk_.size() - at));
+          buffer.span().first(std::min<std::uint64_t>(kSampleBytes, disk_.size() - at));
       try {
         disk_.read(at, bytes);
       } catch (const Error& error) {
@@ -218,101 +203,10 @@ class Erasing {
   std::uint64_t first_unwritable_ = 0;
 };
 
-class Reading {
- public:
-  Reading(const block::ReadableDevice& disk, Method method) : disk_(disk), method_(method) {}
-
-  // What it holds; empty when it cannot be read.
-  ByteView sample(std::uint64_t offset) {
-    const std::uint64_t length = std::min<std::uint64_t>(kSample, disk_.size() - offset);
-    const MutableByteView bytes = buffer_.span().first(length);
-    ++found_.samples;
-    try {
-      disk_.read(offset, bytes);
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::kBusy) throw;  // it is gone: nothing can be said of it
-      ++found_.unreadable;
-      fail(offset);
-      return {};
-    }
-    if (all_zero(bytes)) {
-      ++found_.zero;
-    } else {
-      ++found_.other;
-      if (method_ == Method::kOverwrite) fail(offset);
-    }
-    return bytes;
-  }
-
-  // No block of it may hold what it held.
-  void whole(const KeyPlace& place) {
-    ++found_.key_places;
-    for (std::uint64_t at = 0; at < place.range.length; at += kSample) {
-      const ByteView now = sample(place.range.offset + at);
-      if (method_ == Method::kOverwrite || now.empty() || all_zero(now) || place.held.empty()) {
-        continue;  // zero, or told by the sample
-      }
-      const std::size_t length = std::min<std::size_t>(now.size(), place.held.size() - at);
-      if (std::ranges::equal(now.first(length), ByteView(place.held).subspan(at, length))) {
-        fail(place.range.offset + at);
-      }
-    }
-  }
-
-  void changed(const HeldSample& before) {
-    if (std::ranges::equal(sample(before.offset), before.held)) fail(before.offset);
-  }
-
-  void fail(std::uint64_t offset) {
-    ++found_.failed;
-    if (!found_.first_failed) found_.first_failed = offset;
-  }
-
-  void stop() { found_.stopped = true; }
-  ReadBack result() const { return found_; }
-
- private:
-  const block::ReadableDevice& disk_;
-  Method method_;
-  block::AlignedBuffer buffer_{kSample};
-  ReadBack found_;
-};
-
 }  // namespace
-
-std::string_view to_string(Method method) { return kNames.at(static_cast<std::size_t>(method)); }
-
-std::optional<Method> method_from(std::string_view name) {
-  const auto found = std::ranges::find(kNames, name);
-  if (found == kNames.end()) return std::nullopt;
-  return static_cast<Method>(found - kNames.begin());
-}
 
 void erase_disk(const EraseRequest& request, EraseReport& report) {
   Erasing(request, report).run();
-}
-
-ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, Method method,
-                   std::uint64_t seed, const std::vector<HeldSample>& held,
-                   const SearchWatch& watch) {
-  Reading reading(disk, method);
-  for (const KeyPlace& place : before.places) {
-    if (watch.stopping()) break;
-    reading.whole(place);
-  }
-  for (const std::uint64_t place : random_places(disk.size(), seed)) {
-    if (watch.stopping()) break;
-    reading.sample(place);
-  }
-  for (const HeldSample& each : held) {
-    if (watch.stopping()) break;
-    reading.changed(each);
-  }
-  // Looked for once more: nothing may lead to a volume, wherever it was.
-  KeyPlaces left = named_key_places(disk, before.areas);
-  if (!search_key_places(disk, left, watch)) reading.stop();
-  if (left.open_to_somebody()) reading.fail(left.places.front().range.offset);
-  return reading.result();
 }
 
 }  // namespace driveprep::erase

@@ -2,6 +2,7 @@
 
 import collections
 import time
+import traceback
 
 Counts = collections.namedtuple("Counts", "passed failed skipped")
 
@@ -54,13 +55,16 @@ class Group:
 
     def __exit__(self, kind, error, trace):
         if error is not None and not isinstance(error, KeyboardInterrupt):
-            place = trace
-            while place.tb_next and "group_" in place.tb_next.tb_frame.f_code.co_filename:
-                place = place.tb_next
-            self.report.check(f"the group comes to its end (line {place.tb_lineno})", False,
+            self.report.check(f"the group comes to its end ({place_in_group(trace)})", False,
                               f"{kind.__name__}: {error}")
         print(f"        {self.name} took {time.monotonic() - self.began:.1f} s", flush=True)
         return not isinstance(error, KeyboardInterrupt)
+
+
+def place_in_group(trace):
+    """Where in its own file a group was when something it called raised."""
+    steps = [step for step in traceback.extract_tb(trace) if "group_" in step.filename]
+    return f"line {steps[-1].lineno}" if steps else "outside of its file"
 
 
 def short(seen):

@@ -81,13 +81,21 @@ class Faults:
     def unplug(self, seconds=120):
         """Returns when it is gone; a SATA disk goes with its controller. Surprise removal on USB and
         SCSI; PCIe asks the guest's kernel, which lets go within a second."""
-        device = self.disk.unplug_id
+        device, qmp = self.disk.unplug_id, self.machine.qmp
+        surprise = self.disk.bus in ("usb-bot", "usb-uas", "scsi")
+        if surprise:
+            # QEMU waits for what is under way before it lets go of it, which may be minutes of a slow disk,
+            # and answers nobody meanwhile. The guest stands still, so that nothing new is begun.
+            qmp.command("stop")
+            self.full_speed()
         if self.disk.bus in ("usb-bot", "usb-uas"):
             # The port lets go of its transfers while the bridge still knows them. Deleted at once, the
             # emulated UAS bridge forgets them first, and QEMU 7.2 ends: "canceled usb packet not found".
             self.attach(False)
-        self.machine.qmp.command_with("device_del", {"id": device})
-        self.machine.qmp.wait_for_event("DEVICE_DELETED", lambda data: data.get("device") == device,
+        qmp.command_with("device_del", {"id": device})
+        if surprise:
+            qmp.command("cont")
+        qmp.wait_for_event("DEVICE_DELETED", lambda data: data.get("device") == device,
                                         seconds)
 
     def plug(self):

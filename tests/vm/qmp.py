@@ -11,6 +11,10 @@ class QmpError(Exception):
     """QEMU has refused a command."""
 
 
+class QmpSilent(Exception):
+    """QEMU has not answered a command: its own loop is blocked, whatever the guest does."""
+
+
 class Qmp:
     """`ended` makes the exception to raise when QEMU has gone."""
 
@@ -54,7 +58,10 @@ class Qmp:
         except ConnectionError:
             raise self.ended() from None
         while True:
-            answer = self.receive(seconds)
+            try:
+                answer = self.receive(seconds)
+            except TimeoutError:
+                raise QmpSilent(f"QEMU does not answer {message['execute']} in {seconds} s") from None
             if "event" in answer:
                 self.events.append(answer)
             elif "error" in answer:

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "agent/erase/erase_disk.h"
+#include "agent/erase/read_back.h"
 #include "agent/volume/empty_volume.h"
 #include "base/zeros.h"
 #include "bitlocker/open.h"

@@ -1,5 +1,6 @@
 // A wiped disk opens to nobody, from the moment its keys are destroyed.
 #include "agent/erase/erase_disk.h"
+#include "agent/erase/read_back.h"
 
 #include <catch2/catch.hpp>
 

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "agent/erase/erase_disk.h"
+#include "agent/erase/read_back.h"
 #include "base/zeros.h"
 #include "bitlocker/copy_search.h"
 #include "bitlocker/examine.h"
