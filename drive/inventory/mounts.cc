@@ -93,7 +93,7 @@ std::vector<Mount> parse_mountinfo(std::string_view text) {
     }
     const std::optional<DeviceNumber> device = DeviceNumber::parse(words[2]);
     if (!device) throw FormatError("'" + words[2] + "' is no device number");
-    mounts.push_back({*device, unescape(words[4]), separator[1], unescape(separator[2]),
+    mounts.push_back({words[0], *device, unescape(words[4]), separator[1], unescape(separator[2]),
                       words.end() - separator > 3 ? unescape(separator[3]) : std::string()});
   }
   return mounts;
@@ -144,8 +144,12 @@ void MountTable::add_host_mounts(const Sysfs& sysfs) {
     return;  // only root may see those of other users; the kernel still refuses an exclusive open
   }
   try {
+    // One that is seen here, too, has another path there when this process was given another root.
     for (Mount& mount : parse_mountinfo(text)) {
-      if (std::ranges::find(mounts_, mount) == mounts_.end()) mounts_.push_back(std::move(mount));
+      const bool seen = std::ranges::any_of(mounts_, [&](const Mount& own) {
+        return own.id == mount.id && own.device == mount.device;
+      });
+      if (!seen) mounts_.push_back(std::move(mount));
     }
   } catch (const FormatError& error) {
     unreadable(name, error.what());

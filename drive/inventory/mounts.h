@@ -12,13 +12,12 @@
 namespace driveprep::inventory {
 
 struct Mount {
+  std::string id;               // one of the kernel's for each mount of all namespaces
   DeviceNumber device;          // major 0: the file system has no device of its own
   std::filesystem::path point;  // where it is
   std::string type;             // "ext4", "btrfs", "overlay"
   std::string source;           // "/dev/sda1", "tmpfs"
   std::string options;          // of the file system
-
-  friend bool operator==(const Mount&, const Mount&) = default;
 };
 
 // /proc/PID/mountinfo and /proc/swaps. Throw FormatError for a line that cannot be read.

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "drive/inventory/disk_reports.h"
 #include "tests/support/fake_machine.h"
@@ -94,6 +95,27 @@ TEST_CASE("a machine that runs from its initramfs has no disk below its root") {
   machine.add_disk({});
   machine.mount("0:2", "/", "rootfs", "rootfs");
   CHECK(machine.look_at("sdb").uses.value().empty());
+}
+
+TEST_CASE("what only the host has mounted is in use, and what both see is told once") {
+  FakeMachine machine;
+  machine.add_disk({});
+  machine.add_partition("sdb", "sdb1", "8:17");
+  machine.mount("8:17", "/data");
+  const auto host = [&](const std::string& lines) {
+    std::filesystem::create_directories(machine.root() / "proc/1");
+    std::ofstream(machine.root() / "proc/1/mountinfo") << lines;
+    std::vector<std::string> points;
+    const DiskFacts disk = machine.look_at("sdb");
+    for (const Use& use : disk.uses.value()) points.push_back(use.what);
+    return points;
+  };
+  using Points = std::vector<std::string>;
+  // Lines of FakeMachine have the number 36.
+  CHECK(host("36 1 8:17 / /chroot/data rw - ext4 /dev/sdb1 rw\n") == Points{"/data"});
+  CHECK(host("99 1 8:16 / /srv rw - ext4 /dev/sdb rw\n") == Points{"/data", "/srv"});
+  std::ofstream(machine.root() / "proc/1/mountinfo") << "what is this\n";
+  CHECK_FALSE(machine.look_at("sdb").uses.known());
 }
 
 TEST_CASE("a use that cannot be told is not called unused") {
