@@ -134,12 +134,19 @@ class Environment:
         return Result(arguments, process.returncode, (out or b"").decode("utf-8", "replace"),
                       (err or b"").decode("utf-8", "replace"))
 
-    def terminal(self, arguments, answers=()):
+    def terminal(self, arguments, answers=(), typed_ahead=""):
         """The program in a terminal. `answers`: (question, what is typed once it shows), in order; a
-        function is called then, and gives it. (status, what was shown, as bytes)"""
+        function is called then, and gives it. `typed_ahead` waits in the terminal before the program
+        starts. (status, what was shown, as bytes)"""
+        may_start, start = os.pipe()
         pid, terminal = pty.fork()
         if pid == 0:
+            os.read(may_start, 1)
             os.execve(PROGRAM, [PROGRAM, *arguments], self.variables())
+        os.write(terminal, typed_ahead.encode())
+        os.write(start, b"1")
+        for end in (may_start, start):
+            os.close(end)
         shown, answers = b"", list(answers)
         while True:
             ready, _, _ = select.select([terminal], [], [], TIMEOUT)

@@ -186,8 +186,9 @@ class Consent(Case):
         device, image = loops.new(self)
         content = harness.digest_of(image)
         job = self.job((device, "L0"))
-        status, shown = self.env.terminal(["prepare", job.root], [("scanning", "L0\n"),
-                                                                  ("Type its serial number", "\n")])
+        status, shown = self.env.terminal(["prepare", job.root], [("Type its serial number", "\n")],
+                                          typed_ahead="L0\n")
+        self.assertIn(b"L0\r\n", shown.split(b"scanning")[0], "typed before the program began")
         self.assertEqual(status, NOT_CONFIRMED, shown)
         self.unchanged(image, content)
 
