@@ -92,6 +92,7 @@ nlohmann::ordered_json outcome_json(const OutcomeReport& report,
 }  // namespace
 
 std::string verification_text(const prepare::VerifyReport& report) {
+  if (report.inconsistency) return "the file system is not whole, its files were not read";
   std::string text = report.ok() ? "every block read back equal"
                                  : report::counted(report.mismatch_count, "difference");
   text += ", " + report::counted(report.files, "file") + ", " +
@@ -119,7 +120,9 @@ nlohmann::ordered_json verification_json(const prepare::VerifyReport& report) {
           {"empty_bytes", report.empty_bytes},
           {"cache_bypassed", report.cache_bypassed},
           {"mismatch_count", report.mismatch_count},
-          {"mismatches", mismatches}};
+          {"mismatches", mismatches},
+          {"inconsistency", report.inconsistency ? nlohmann::ordered_json(*report.inconsistency)
+                                                 : nlohmann::ordered_json()}};
 }
 
 int report_outcomes(const OutcomeReport& report) {

@@ -35,13 +35,13 @@ class DriveCompletion {
                          "all is copied; reading it back was stopped by the operator");
       return;
     }
-    if (!found.ok() && found.unreadable_count == found.mismatch_count) {
-      throw verification_error(id_, found);
+    if (found.differs()) {
+      const Error error = verification_error(id_, found);
+      return fail(error, found.inconsistency ? error.what()
+                                             : report::counted(found.mismatch_count, "difference") +
+                                                   " when read back");
     }
-    if (!found.ok()) {
-      return fail(verification_error(id_, found),
-                  report::counted(found.mismatch_count, "difference") + " when read back");
-    }
+    if (!found.ok()) throw verification_error(id_, found);
     if (const std::optional<Error> lost = lost_structure()) return fail(*lost, lost->what());
     if (const std::optional<Error> worse = worse_health()) return fail(*worse, worse->what());
     drive_.progress.begin(report::Phase::kSealing);

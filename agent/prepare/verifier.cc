@@ -14,6 +14,7 @@
 #include "bitlocker/encrypted_device.h"
 #include "bitlocker/open.h"
 #include "drive/layout/gpt.h"
+#include "drive/ntfs/consistency.h"
 #include "drive/ntfs/volume_reader.h"
 
 namespace driveprep::prepare {
@@ -138,6 +139,10 @@ class DriveVerifier {
       fail("volume-unfinished",
            "the file system on " + request_.disk.name() + " is marked as not properly finished");
     }
+    // First, as it takes seconds: nobody shall wait for hours to hear of it.
+    report_.inconsistency = ntfs::find_inconsistency(volume_, reader_, request_.stop);
+    report_.cache_bypassed = request_.disk.bypasses_cache();
+    if (report_.inconsistency) return std::move(report_);
     const std::optional<ntfs::FileInfo> file = reader_.open(u"DriveManifest.xml");
     if (!file || file->is_directory()) {
       fail("manifest-missing",
@@ -164,7 +169,6 @@ class DriveVerifier {
 
     report_.stopped = stopped();
     report_.bytes = bytes_;
-    report_.cache_bypassed = request_.disk.bypasses_cache();
     report_.mismatch_count = checker_.mismatch_count();
     report_.unreadable_count = checker_.unreadable_count();
     report_.mismatches = checker_.mismatches();
@@ -392,7 +396,12 @@ VerifyReport verify_drive(VerifyRequest request) {
 }
 
 Error verification_error(const std::string& drive_id, const VerifyReport& report) {
-  require(report.mismatch_count > 0, "a verification without a mismatch has failed");
+  if (report.inconsistency) {
+    return Error(ErrorKind::kVerification, "file-system-inconsistent",
+                 "drive " + drive_id + ": its file system is not whole: " + *report.inconsistency,
+                 "Do not ship this drive: prepare it again, on another drive if it happens twice.");
+  }
+  require(report.mismatch_count > 0, "a verification without a finding has failed");
   const std::string first = ", the first in " + report.mismatches.front().blob;
   if (report.mismatch_count == report.unreadable_count) {
     return Error(

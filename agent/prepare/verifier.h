@@ -1,6 +1,6 @@
 // Reads a drive back as its receiver will: partition table, BitLocker with the delivered recovery
-// password, NTFS, the manifest on it, and every block the manifest names. Nothing the writer knew
-// is used, and the page cache is bypassed where the file system allows it.
+// password, NTFS as a whole, the manifest on it, and every block the manifest names. Nothing the
+// writer knew is used, and the page cache is bypassed where the file system allows it.
 #pragma once
 
 #include <atomic>
@@ -48,8 +48,12 @@ struct VerifyReport {
   std::uint64_t mismatch_count = 0;
   std::uint64_t unreadable_count = 0;  // of them: blocks that could not be read
   std::vector<Mismatch> mismatches;    // the first hundred, by blob and offset
+  // What is wrong with the file system itself: the blocks are not read then.
+  std::optional<std::string> inconsistency;
 
-  bool ok() const { return !stopped && mismatch_count == 0; }
+  // Something was found that is not as it was written.
+  bool differs() const { return inconsistency || mismatch_count > unreadable_count; }
+  bool ok() const { return !stopped && mismatch_count == 0 && !inconsistency; }
 };
 
 // A drive that cannot be opened, or whose structures are wrong, throws (kinds kKey, kRefused,
@@ -57,8 +61,9 @@ struct VerifyReport {
 // are in the report.
 VerifyReport verify_drive(VerifyRequest request);
 
-// What a report with mismatches amounts to, kind kVerification: "blocks-differ", or when nothing
-// was read that differs "blocks-unreadable", which a cable can cause and which is no judgement.
+// What a report with findings amounts to, kind kVerification: "file-system-inconsistent",
+// "blocks-differ", or when nothing was read that differs "blocks-unreadable", which a cable can
+// cause and which is no judgement.
 Error verification_error(const std::string& drive_id, const VerifyReport& report);
 
 }  // namespace driveprep::prepare

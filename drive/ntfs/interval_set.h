@@ -54,6 +54,9 @@ class IntervalSet {
     return at != ends_.begin() && std::prev(at)->second > range.offset;
   }
 
+  // (begin, end) of each range, ascending.
+  auto begin() const { return ends_.begin(); }
+  auto end() const { return ends_.end(); }
   bool empty() const { return ends_.empty(); }
   std::size_t count() const { return ends_.size(); }
   void clear() { ends_.clear(); }

@@ -346,6 +346,15 @@ class Stopped:
         self.process.send_signal(signal.SIGCONT)
 
 
+def flip(path, offset):
+    """One bit of a file, in place: the second time it is as before."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x10]))
+
+
 def digest_of(path):
     """SHA-256 of a file; blocks of zeros count by their place, so that holes cost no time."""
     digest = hashlib.sha256()

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -208,13 +207,6 @@ class Commands(harness.Case):
         self.assertEqual(job.prepare().status, 0)
         return job, v.Volume(job.image(), 512)
 
-    def flip(self, job, offset):
-        with open(job.image(), "r+b") as image:
-            image.seek(offset)
-            byte = image.read(1)
-            image.seek(offset)
-            image.write(bytes([byte[0] ^ 0x10]))
-
     def assert_found(self, job, *mentions):
         result = self.env.run("verify", job.root, "--json")
         self.assertEqual(result.status, VERIFICATION, result)
@@ -233,14 +225,14 @@ class Commands(harness.Case):
             stream = os.path.join(decrypted, "dislocker-file")
             blob, byte = "archive/nine.bin", 5 * MIB + 77
             files = v.blobs_of(job.path("drives", "DISK0", "DriveManifest.xml"))
-            places = {"file data": self.place(stream, files[blob], byte),
-                      "manifest": self.place(stream, "DriveManifest.xml", 700)}
+            places = {"file data": v.place_of(stream, files[blob], byte),
+                      "manifest": v.place_of(stream, "DriveManifest.xml", 700)}
         places |= {f"metadata copy {n + 1}": offset + 0x100
                    for n, offset in enumerate(volume.metadata_offsets)}
         for what, place in places.items():
             with self.subTest(what):
                 self.assertIsNotNone(place, "not resident")
-                self.flip(job, volume.offset + place)
+                harness.flip(job.image(), volume.offset + place)
                 drive = self.assert_found(job)
                 if what == "file data":
                     self.assertEqual(drive["error"]["code"], "blocks-differ")
@@ -249,7 +241,7 @@ class Commands(harness.Case):
                 self.assertEqual(job.state(), "failed")
                 refused = self.env.run("request", job.root, "--json")
                 self.assertEqual(refused.error()["code"], "drive-not-finished")
-                self.flip(job, volume.offset + place)
+                harness.flip(job.image(), volume.offset + place)
                 self.run_ok("verify", job.root)
                 self.assertEqual(job.state(), "finished")
         # What the program itself does not need to find its way, others do.
@@ -260,24 +252,12 @@ class Commands(harness.Case):
                             "entry of the partition": 2 * 512 + 60,
                             "second partition table": os.path.getsize(job.image()) - 512 + 40}.items():
             with self.subTest(what):
-                self.flip(job, place)
+                harness.flip(job.image(), place)
                 self.assert_found(job)
                 self.assertEqual(job.state(), "failed")
-                self.flip(job, place)
+                harness.flip(job.image(), place)
         self.run_ok("verify", job.root)
         self.assertEqual(job.state(), "finished")
-
-    @staticmethod
-    def place(stream, path, byte):
-        """Where a byte of a file lies on the volume, by ntfsprogs."""
-        harness.need("ntfsinfo")
-        text = v.run_ok("ntfsinfo", "--force", "--verbose", "--file", "/" + path, stream)
-        runs = re.findall(r"(?m)^\s+(0x[0-9a-f]+)\t+(0x[0-9a-f]+)\t+(0x[0-9a-f]+)",
-                          text.split("$DATA", 1)[-1])
-        for vcn, lcn, length in ((int(a, 16), int(b, 16), int(c, 16)) for a, b, c in runs):
-            if vcn * 4096 <= byte < (vcn + length) * 4096:
-                return (lcn - vcn) * 4096 + byte
-        return None
 
     # --- locks and stops
 

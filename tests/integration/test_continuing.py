@@ -40,13 +40,6 @@ class Finished(harness.Case):
     def verification(self, job):
         return job.journal("SELECT result FROM verification WHERE drive = 'DISK0'")[0][0]
 
-    def flip(self, job, place):
-        with open(job.image(), "r+b") as image:
-            image.seek(place)
-            byte = image.read(1)[0]
-            image.seek(place)
-            image.write(bytes([byte ^ 1]))
-
     def drive_error(self, result):
         return result.json()["drives"][0]["error"]
 
@@ -84,7 +77,7 @@ class Finished(harness.Case):
         job = self.finished_job()
         volume = v.Volume(job.image(), 512)
         place = volume.offset + volume.metadata_offsets[2] + 100
-        self.flip(job, place)
+        harness.flip(job.image(), place)
         result = self.env.run("verify", job.root, "--json")
         self.assertEqual(result.status, VERIFICATION, result)
         self.assertEqual(job.state(), "failed")
@@ -102,11 +95,11 @@ class Finished(harness.Case):
         self.assertEqual(self.envelope(job), envelope)
         self.assertEqual(harness.digest_of(job.image()), content)
         # The damage was elsewhere after all: it is as good as before.
-        self.flip(job, place)
+        harness.flip(job.image(), place)
         self.run_ok("verify", job.root)
         self.assertEqual((job.state(), self.verification(job)), ("finished", "ok"))
 
-        self.flip(job, place)
+        harness.flip(job.image(), place)
         self.assertEqual(self.env.run("verify", job.root).status, VERIFICATION)
         result = job.prepare("--confirm", "DISK0")
         self.assertEqual(result.status, 0, result)

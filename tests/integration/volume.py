@@ -7,6 +7,7 @@ descriptions, contents are read by cryptsetup, dislocker, libbde and ntfs-3g.
 import functools
 import hashlib
 import os
+import re
 import struct
 import subprocess
 import time
@@ -171,6 +172,17 @@ def run_ok(*command, **options):
     check(done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n"
           + done.stdout.decode("utf-8", "replace")[-3000:])
     return done.stdout.decode("utf-8", "replace")
+
+
+def place_of(stream, path, byte):
+    """Where a byte of a file lies on an NTFS volume, by ntfsprogs; None: inside its record."""
+    text = run_ok("ntfsinfo", "--force", "--verbose", "--file", "/" + path, stream)
+    runs = re.findall(r"(?m)^\s+(0x[0-9a-f]+)\t+(0x[0-9a-f]+)\t+(0x[0-9a-f]+)",
+                      text.split("$DATA", 1)[-1])
+    for vcn, lcn, length in ((int(a, 16), int(b, 16), int(c, 16)) for a, b, c in runs):
+        if vcn * 4096 <= byte < (vcn + length) * 4096:
+            return (lcn - vcn) * 4096 + byte
+    return None
 
 
 def copy_partition(image, offset, length, target):

@@ -1,0 +1,49 @@
+#include "drive/ntfs/check/name_balance.h"
+
+#include <functional>
+#include <string_view>
+
+#include "drive/ntfs/check/raw_record.h"
+
+namespace driveprep::ntfs::check {
+namespace {
+
+constexpr std::size_t kLengthOfName = 0x40;  // then the name space, and the name itself
+
+// Of what both sides must agree on: times and sizes beside a name in a directory may be old.
+std::uint32_t digest(std::uint64_t owner, ByteView name) {
+  std::uint64_t value = std::hash<std::string_view>()(as_text(name.subspan(kLengthOfName)));
+  for (const std::uint64_t reference : {owner, parent_of(name)}) {
+    value = (value ^ reference) * 0x9E3779B97F4A7C15;
+    value ^= value >> 29;
+  }
+  return static_cast<std::uint32_t>(value >> 32);
+}
+
+}  // namespace
+
+void NameBalance::in_record(std::uint64_t owner, ByteView name) {
+  if (record_number(owner) >= sums_.size())
+    throw FormatError("it continues a record that there is not");
+  sums_[record_number(owner)] += digest(owner, name);
+}
+
+void NameBalance::in_directory(std::uint64_t owner, ByteView name) {
+  if (record_number(owner) >= sums_.size())
+    throw FormatError("it names a record that there is not");
+  sums_[record_number(owner)] -= digest(owner, name);
+}
+
+std::optional<std::uint64_t> NameBalance::first_difference() const {
+  for (std::uint64_t number = 0; number < sums_.size(); ++number) {
+    if (sums_[number] != 0) return number;
+  }
+  return std::nullopt;
+}
+
+std::uint64_t parent_of(ByteView name) {
+  if (name.size() <= kLengthOfName + 2) throw FormatError("a name is too short");
+  return ByteReader(name).u64();
+}
+
+}  // namespace driveprep::ntfs::check
