@@ -139,7 +139,8 @@ std::string temperature_text(const TestReport& report) {
 std::string left_text(const TestReport& report) {
   const SampleResult& sample = report.sample;
   if (!sample.cleared) {
-    return "what the test wrote may still be there: " + sample.not_cleared;
+    return "what the test wrote may still be there" +
+           (sample.not_cleared ? std::string(": ") + sample.not_cleared->what() : std::string());
   }
   return report.coverage == intake::Coverage::kSample
              ? "every place of the test is zeros again: the drive does not look like anything"

@@ -109,9 +109,9 @@ std::vector<guard::Reason> conclude(const std::string& name, const SampleResult&
   } else if (sample.wrong_bytes > 0) {
     reasons.push_back(differs(name, sample));
   }
-  if (sample.failure) {
-    reasons.push_back({sample.failure->code(), sample.failure->kind(), sample.failure->what(),
-                       sample.failure->remedy()});
+  // A write that fails at the very end fails a drive like any other.
+  if (const std::optional<Error>& failure = sample.failure ? sample.failure : sample.not_cleared) {
+    reasons.push_back({failure->code(), failure->kind(), failure->what(), failure->remedy()});
   }
   if (!health.worse.empty()) {
     reasons.push_back({"drive-deteriorated", ErrorKind::kHealth,

@@ -220,7 +220,7 @@ class Run {
       test_.device.flush();
       result_.cleared = true;
     } catch (const Error& error) {
-      result_.not_cleared = error.what();
+      result_.not_cleared = error;
     }
   }
   void zero(const ByteRange& range) {

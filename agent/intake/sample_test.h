@@ -71,7 +71,7 @@ struct SampleResult {
   // Whether what the test wrote is overwritten with zeros: all of a sample; the ends of a whole
   // drive. Without it tags may be left.
   bool cleared = false;
-  std::string not_cleared = {};  // why
+  std::optional<Error> not_cleared = std::nullopt;  // why
 };
 
 // A number for Places::sample() and random_order() from a run id.

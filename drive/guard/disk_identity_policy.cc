@@ -21,11 +21,16 @@ bool is_told_by(const IdentityReports& reports, Source source) {
 }
 
 // Kernel and bridge repeat what the drive told them once, and both may have it from another drive.
-// So a drive that understands ATA has to be asked itself; and on a SATA port the two words that
-// there always are have to be there, or nothing could contradict.
+// So a drive that understands ATA has to be asked itself; and on a SATA port, or behind a SAS
+// controller, the two words that there always are have to be there, or nothing could contradict.
 void check_channels(DiskReasons& reasons, const IdentityReports& reports) {
   if (!reasons.disk().opened.handle.known()) return;  // it was not asked; that has been said
-  const bool sata = reports.bus == Bus::kSata;
+  const bool sas = reports.bus == Bus::kSas;
+  if (sas && !reports.speaks_ata) {
+    reasons.unknown("whether it is a SATA drive,", "the kernel tells no vendor of it");
+    return;
+  }
+  const bool sata = reports.bus == Bus::kSata || (sas && *reports.speaks_ata);
   const bool itself = is_told_by(reports, Source::kAtaIdentify);
   const bool kept = is_told_by(reports, Source::kAtaPage);
   const bool kernel = sata && is_told_by(reports, Source::kUnitSerial);

@@ -55,7 +55,7 @@ void check_capacity(DiskReasons& reasons, std::uint64_t bytes) {
   }
   if (bytes > kLargestDisk) {
     reasons.refuse(
-        "disk-too-large", reasons.name() + " has " + human_bytes(bytes) + ", more than 16 TB",
+        "disk-too-large", reasons.name() + " has " + human_bytes(bytes) + ", more than a drive of 16 TB has",
         "Check that it is one drive and no array; then add " + reasons.accepting("disk-too-large"));
   }
 }

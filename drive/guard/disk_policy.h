@@ -19,7 +19,7 @@
 //   disk-no-medium           refused  size 0
 //   disk-removable    accept refused  the medium can be changed under the name
 //   disk-too-small           refused
-//   disk-too-large    accept refused  over 16 TB
+//   disk-too-large    accept refused  over 16.1 TB
 //   disk-sector-size         refused  neither 512 nor 4096 bytes
 //   disk-4kn          accept refused  4096-byte sectors, for an import job
 //   disk-misaligned          refused
@@ -51,7 +51,8 @@
 namespace driveprep::guard {
 
 inline constexpr std::uint64_t kSmallestDisk = 64 * kMiB;
-inline constexpr std::uint64_t kLargestDisk = 16'000'000'000'000;
+// Drives of "16 TB" have 0.9 GB more than that.
+inline constexpr std::uint64_t kLargestDisk = 16'100'000'000'000;
 
 // The reasons that can be accepted, each by its own name.
 inline constexpr std::array<std::string_view, 8> kAcceptable = {

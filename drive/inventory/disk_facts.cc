@@ -199,6 +199,10 @@ void look_through(int fd, DiskFacts& facts, const AtaReader& ata) {
       fact_of([&] { return ask<int>(fd, BLKROGET, facts, "write protection") != 0; });
   add_answers([&] { return ata(fd, facts.node.string()); }, facts);
   opened.signatures = fact_of([&] {
+    // It is refused, and each read of a drive that hangs would take minutes.
+    if (!facts.reports.known()) {
+      throw Error(ErrorKind::kBusy, "disk-unreadable", facts.reports.why_not());
+    }
     if (!opened.bytes.known()) {
       throw Error(ErrorKind::kBusy, "disk-unreadable", opened.bytes.why_not());
     }
@@ -222,6 +226,7 @@ void add_answers(const std::function<AtaPages()>& ask, DiskFacts& facts) {
   } catch (const Error& error) {
     // Nor is what the kernel has of it known any longer: a serial number that might be contradicted
     // is none.
+    facts.kernel_reports = facts.reports.value();
     facts.reports = Fact<IdentityReports>::unreadable(error.what());
     facts.opened.health = Fact<std::optional<Health>>::unreadable(error.what());
     return;

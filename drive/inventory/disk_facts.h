@@ -71,6 +71,8 @@ struct DiskFacts {
   Fact<std::string> backing_file;  // of a loop device; "" for a disk
 
   Fact<IdentityReports> reports;
+  // What only the kernel tells, where the drive has been asked in vain: no identity to rely on.
+  std::optional<IdentityReports> kernel_reports;
   std::string bus_path;  // where it is plugged in: "pci-0000:00:1f.2/ata2"
   OpenedFacts opened;
 

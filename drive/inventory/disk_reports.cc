@@ -71,6 +71,7 @@ class Reader {
     page("vpd_pg89", [&](const Bytes& content) {
       const AtaIdentify drive = parse_ata_identify(ata_page_of(content));
       add_ata_statements(drive, Source::kAtaPage, reports_);
+      reports_.speaks_ata = true;
     });
     page("vpd_pg80", [&](const Bytes& content) {
       add(reports_.serials, parse_unit_serial(content), Source::kUnitSerial);
@@ -86,7 +87,8 @@ class Reader {
   void read_inquiry() {
     const std::string vendor = text(disk_, "device/vendor");
     std::string model = text(disk_, "device/model");
-    // libata says ATA for all of them; virtio has a number there.
+    // libata and SAS controllers say ATA for all of them; virtio has a number there.
+    if (!vendor.empty() && !reports_.speaks_ata) reports_.speaks_ata = vendor == "ATA";
     if (!vendor.empty() && vendor != "ATA" && !vendor.starts_with("0x"))
       model = vendor + " " + model;
     add(reports_.models, clean_device_text(model), Source::kInquiry);

@@ -23,7 +23,14 @@ void add_holders(const BlockNode& node, const BlockTree& tree, std::vector<Use>&
   if (!node.holders.known()) {
     throw Error(ErrorKind::kBusy, "sysfs-unreadable", node.holders.why_not());
   }
-  for (const std::string& holder : node.holders.value()) {
+  std::vector<std::string> holders = node.holders.value();
+  // Each link between the two has another one in the opposite direction.
+  for (const BlockNode& other : tree.nodes()) {
+    if (!other.slaves.known() || std::ranges::find(holders, other.name) != holders.end()) continue;
+    const std::vector<std::string>& slaves = other.slaves.value();
+    if (std::ranges::find(slaves, node.name) != slaves.end()) holders.push_back(other.name);
+  }
+  for (const std::string& holder : holders) {
     uses.push_back({Use::Kind::kHolder, node.name, name_of(holder, tree)});
   }
 }

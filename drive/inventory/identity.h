@@ -53,6 +53,8 @@ struct IdentityReports {
   std::optional<Geometry> own_geometry;       // by IDENTIFY: what the disk itself says
   std::optional<std::uint64_t> native_bytes;  // with what it hides at its end (HPA), if it tells
   bool password_locked = false;               // the drive itself says so, by IDENTIFY
+  // Whether it says to be an ATA drive, by INQUIRY or page 89h; not known where it tells no vendor.
+  std::optional<bool> speaks_ata;
 };
 
 enum class Trust {

@@ -112,15 +112,27 @@ class TakenAway {
  public:
   explicit TakenAway(std::filesystem::path file)
       : file_(std::move(file)), kept_(file_.string() + ".kept") {
-    std::filesystem::rename(file_, kept_);
+    if (std::filesystem::is_symlink(file_)) {  // under another name it would be another holder
+      target_ = std::filesystem::read_symlink(file_);
+      std::filesystem::remove(file_);
+    } else {
+      std::filesystem::rename(file_, kept_);
+    }
   }
-  ~TakenAway() { std::filesystem::rename(kept_, file_); }
+  ~TakenAway() {
+    if (target_.empty()) {
+      std::filesystem::rename(kept_, file_);
+    } else {
+      std::filesystem::create_symlink(target_, file_);
+    }
+  }
   TakenAway(const TakenAway&) = delete;
   TakenAway& operator=(const TakenAway&) = delete;
 
  private:
   std::filesystem::path file_;
   std::filesystem::path kept_;
+  std::filesystem::path target_;  // of a link
 };
 
 // The attributes of the disk, of what is on the way to it from its controller, and the lists of
@@ -129,7 +141,9 @@ std::vector<std::filesystem::path> files_about(const test::RecordedMachine& mach
                                                const std::string& disk) {
   std::vector<std::filesystem::path> files;
   const auto add = [&](const std::filesystem::directory_entry& entry) {
-    if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
+    const std::string directory = entry.path().parent_path().filename().string();
+    const bool link = entry.is_symlink() && (directory == "holders" || directory == "slaves");
+    if (link || (entry.is_regular_file() && !entry.is_symlink())) files.push_back(entry.path());
   };
   std::filesystem::path at = std::filesystem::canonical(machine.root() / "sys/class/block" / disk);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(at)) add(entry);
@@ -312,6 +326,9 @@ TEST_CASE("a disk that could not be asked may be the twin of any other") {
   CHECK(twins("sdc").value() == std::vector<std::string>{"/dev/sdo"});  // one is known of
   named("sdq").disk = false;
   CHECK(twins("sdj").known());
+  const inventory::IdentityReports told = named("sdk").reports.value();
   named("sdk").reports = inventory::Fact<inventory::IdentityReports>::unreadable("it is gone");
   CHECK_FALSE(twins("sdj").known());
+  named("sdk").kernel_reports = told;  // it only does not answer any more
+  CHECK(twins("sdj").known());
 }

@@ -215,8 +215,14 @@ TEST_CASE("a write that fails is a write error, whichever it is, and nothing is 
     } else {
       // Only what makes the drive look empty again failed.
       CHECK(sample.bytes_read == sample.places.bytes());
-      CHECK(sample.not_cleared == "as asked");
+      REQUIRE(sample.not_cleared);
+      CHECK(sample.not_cleared->what() == std::string("as asked"));
     }
+    const std::vector<guard::Reason> reasons = conclude("/dev/sdb", sample, {});
+    REQUIRE(reasons.size() == 1);
+    CHECK(reasons.front().code == "simulated");
+    CHECK(reasons.front().kind == ErrorKind::kWrite);
+    CHECK(reasons.front().remedy == "Try another.");
   }
 }
 
