@@ -25,7 +25,9 @@ const inventory::DiskFacts& called(const guard::Machine& machine, const std::str
     found = &disk;
   }
   if (found != nullptr) return *found;
-  throw Error(ErrorKind::kUsage, "drive-not-there", "no drive of this machine is called " + name,
+  const std::string unless = guard::unless_silent(machine.disks());
+  throw Error(unless.empty() ? ErrorKind::kUsage : ErrorKind::kBusy, "drive-not-there",
+              "no drive of this machine is called " + name + unless,
               "driveprep drives lists what is connected; check cable and power.");
 }
 

@@ -235,14 +235,15 @@ std::vector<std::string> waived(const WipeOptions& options) {
 }
 
 // What finishes a wipe that did not come to its end. A disk that does not forget is overwritten.
-std::string once_more(const WipeOptions& options, const WipeOutcome& outcome,
-                      const std::string& file) {
+// `drive`: a name that is this disk's after the next plugging in, too.
+std::string once_more(const std::string& drive, const WipeOptions& options,
+                      const WipeOutcome& outcome, const std::string& file) {
   const bool forgets_nothing =
       outcome.method == Method::kDiscard && outcome.error &&
       (outcome.error->code() == "discard-failed" || outcome.error->code() == "wipe-incomplete");
   const Method method = forgets_nothing ? Method::kOverwrite : outcome.method;
   std::string command = std::getenv("SUDO_UID") != nullptr ? "sudo " : "";
-  command += "driveprep wipe " + shell_word(options.disk) + " --method " +
+  command += "driveprep wipe " + shell_word(drive) + " --method " +
              std::string(erase::to_string(method)) + " --record " + shell_word(file);
   for (const std::string& each : options.accept) command += " --accept " + shell_word(each);
   return command;
@@ -285,7 +286,7 @@ int run_wipe(const WipeOptions& options) {
                   guard::hidden_bytes(drive.candidate().disk().disk).value_or(0), file);
   }
   if (outcome.error || outcome.report.stopped) {
-    note("To wipe it, run: " + once_more(options, outcome, file));
+    note("To wipe it, run: " + once_more(drive.candidate().drive_id(), options, outcome, file));
   }
   if (outcome.error) {
     print_error(*outcome.error);

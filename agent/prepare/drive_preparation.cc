@@ -48,8 +48,9 @@ class DrivePreparation {
       work(outcome);
     } catch (const Error& error) {
       // Libraries that work on the descriptor tell an unplugged disk in words of their own.
-      if (error.kind() == ErrorKind::kKey || error.kind() == ErrorKind::kSource) throw;
-      armed_->device().rethrow(error);
+      const bool elsewhere = error.kind() == ErrorKind::kKey || error.kind() == ErrorKind::kSource;
+      if (!elsewhere) armed_->device().throw_if_gone(error);
+      throw;
     }
   }
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "base/posix.h"
+#include "base/system_error.h"
 #include "drive/block/aligned_buffer.h"
 
 namespace driveprep::block {
@@ -77,20 +78,23 @@ void FileDevice::attempt(const char* what, std::uint64_t offset, Operation opera
   const Outstanding::Entry entry(outstanding_, what, offset);
   try {
     operation();
-  } catch (const Error& error) {
-    rethrow(error);
-  }
-}
-
-void FileDevice::rethrow(const Error& error) const {
-  if (!gone_ || error.code() == "drive-vanished") throw error;
-  const std::string gone = gone_();
-  if (gone.empty()) {
-    if (!error.remedy().empty()) throw error;
+  } catch (const SystemError& error) {
+    throw_if_gone(error);
+    if (!gone_) throw;
+    // What the number means for a file is no advice about a disk.
     throw Error(error.kind(), error.code(), error.what(),
                 "Check cable and port; if it happens again, use another drive. The kernel's log "
                 "(dmesg) tells what the drive said.");
+  } catch (const Error& error) {
+    throw_if_gone(error);
+    throw;
   }
+}
+
+void FileDevice::throw_if_gone(const Error& error) const {
+  if (!gone_ || error.code() == "drive-vanished") return;
+  const std::string gone = gone_();
+  if (gone.empty()) return;
   throw Error(ErrorKind::kBusy, "drive-vanished",
               name_ + " is gone: " + gone + " (" + error.what() + ")",
               "Check cable and power, connect it again, and run the same command again.");

@@ -49,9 +49,9 @@ class FileDevice : public BlockDevice {
   bool bypasses_cache() const { return direct_fd_.valid(); }
   int fd() const { return fd_.get(); }
 
-  // Throws `error`, or kBusy "drive-vanished" with it for its reason when the disk is gone: for
-  // errors of libraries that work on fd().
-  [[noreturn]] void rethrow(const Error& error) const;
+  // Throws kBusy "drive-vanished" with `error` for its reason when the disk is gone: for errors that
+  // may be those of libraries that work on fd().
+  void throw_if_gone(const Error& error) const;
 
   // What has been asked for and not been answered yet, from any thread.
   const Outstanding& outstanding() const { return outstanding_; }

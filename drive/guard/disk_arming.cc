@@ -47,10 +47,10 @@ std::unique_ptr<block::FileDevice> device_of(OpenedDisk disk, const DiskCase& fa
   for (const int fd : {disk.fd.get(), disk.direct.get()}) {
     if (fd >= 0) check_handle(name, handle, inventory::handle_behind(fd, name));
   }
+  const auto presence = std::make_shared<inventory::PresenceWatch>(inventory::Sysfs(), handle);
   auto device = std::make_unique<block::FileDevice>(
       std::move(disk.fd), std::move(disk.direct), name, facts.disk.bytes.value(),
-      SectorSize(facts.disk.logical_sector.value()),
-      [handle] { return inventory::departure(inventory::Sysfs(), handle); });
+      SectorSize(facts.disk.logical_sector.value()), [presence] { return presence->departure(); });
   if (device->bypasses_cache()) return device;
   throw Error(ErrorKind::kBusy, "disk-only-cached",
               name +

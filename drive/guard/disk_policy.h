@@ -7,6 +7,7 @@
 //   disk-not-a-drive         refused  optical, floppy, RAM disk, mapping, array, ...
 //   disk-hidden              refused
 //   disk-system              refused  the running system or swap is on it
+//   disk-locked              busy     another run works with it
 //   disk-holds-source        refused  what shall be copied is on it
 //   disk-holds-job           refused  the job directory, the key store or the program is on it
 //   disk-mounted             busy     something of it is mounted

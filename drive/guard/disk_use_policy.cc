@@ -85,6 +85,13 @@ void check_use(DiskReasons& reasons) {
   reasons.known(reasons.disk().backing_file, "which file it is made of,");
   check_belongings(reasons);
   add_uses(reasons, false);
+  if (reasons.disk().opened.locked) {
+    reasons.refuse("disk-locked", ErrorKind::kBusy,
+                   reasons.name() +
+                       " is locked: another run of driveprep works with it, or udev "
+                       "looks at it",
+                   "Wait for it to end, then try again; lslocks shows who holds the lock.");
+  }
 }
 
 }  // namespace driveprep::guard

@@ -41,6 +41,17 @@ void lock(int fd, const std::string& name, Lock kind) {
   }
 }
 
+bool is_locked(int fd, const std::string& name) {
+  try {
+    lock(fd, name, Lock::kShared);
+  } catch (const Error& error) {
+    if (error.code() == "disk-locked") return true;
+    throw;
+  }
+  ::flock(fd, LOCK_UN);
+  return false;
+}
+
 void hold_for_reading(const block::FileDevice& target) {
   lock(target.fd(), target.name(), Lock::kShared);
 }

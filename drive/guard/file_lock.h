@@ -14,6 +14,9 @@ enum class Lock { kShared, kExclusive };
 // Throws kBusy "image-busy" of a file, "disk-locked" of a disk.
 void lock(int fd, const std::string& name, Lock kind);
 
+// Whether another program keeps everybody else from the disk. Looks as patiently; `fd` holds no lock.
+bool is_locked(int fd, const std::string& name);
+
 // Keeps runs that write away from a target for as long as `target` is open; any number may read it
 // at once. Throws as above. Not for a target that this process has armed.
 void hold_for_reading(const block::FileDevice& target);

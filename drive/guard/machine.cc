@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "base/path_within.h"
 #include "drive/guard/disk_guid.h"
+#include "drive/guard/file_lock.h"
 #include "drive/guard/twins.h"
 
 namespace driveprep::guard {
@@ -52,6 +53,7 @@ void open_and_look(DiskOpener& opener, const Sysfs& sysfs, DiskFacts& facts) {
   try {
     const OpenedDisk disk = opener.open(node_of(sysfs, facts), DiskAccess::kLook);
     inventory::look_through(disk.fd.get(), facts, reader_of(opener));
+    facts.opened.locked = is_locked(disk.fd.get(), facts.node.string());
   } catch (const Error& error) {
     facts.opened = inventory::not_opened(error.what());
   }
@@ -112,8 +114,8 @@ std::string guid_in(const Fact<inventory::Signatures>& signatures) {
   return table == found.end() ? std::string() : ascii::lower(table->uuid);
 }
 
-[[noreturn]] void not_there(const std::string& what) {
-  throw Error(ErrorKind::kBusy, "disk-not-there", "no disk of this machine is " + what,
+[[noreturn]] void not_there(const std::string& what, const std::string& unless = {}) {
+  throw Error(ErrorKind::kBusy, "disk-not-there", "no disk of this machine is " + what + unless,
               "driveprep drives lists what is connected; check cable and power.");
 }
 
@@ -122,7 +124,7 @@ const DiskFacts& meant_by_serial(const MachineFacts& machine, const std::string&
     const auto own = disk.identity().serial;
     if (own && own->value == serial) return disk;
   }
-  not_there("serial:" + serial);
+  not_there("serial:" + serial, unless_silent(machine.disks));
 }
 
 const DiskFacts& meant_by_path(const MachineFacts& machine, const std::filesystem::path& path) {
@@ -182,7 +184,11 @@ void Machine::examine(DiskCase& disk, int fd) const {
   const std::string name = disk.disk.node.string();
   const std::uint64_t size = opened.bytes.value();
   const SectorSize sector(opened.logical_sector.value());
-  disk.contents = fact_of([&] { return inventory::examine_contents(fd, {0, size}, sector, name); });
+  const auto unreadable =
+      disk.request.wiping ? inventory::Unreadable::kNote : inventory::Unreadable::kFail;
+  disk.contents = fact_of([&] {
+    return inventory::examine_contents(fd, {0, size}, sector, name, unreadable);
+  });
   disk.disk_guid = fact_of([&] { return disk_guid_of(fd, name, size, sector); });
   if (disk.disk_guid.known()) {
     disk.finished_for = finished_for(disk.disk, disk.disk_guid.value(), prepared_);
@@ -245,6 +251,16 @@ bool is_called(const DiskFacts& disk, const std::string& name) {
   const std::string last = name.substr(name.rfind('/') + 1);
   return name == disk.name || name == disk.node.string() ||
          std::ranges::find(disk.links, last) != disk.links.end();
+}
+
+std::string unless_silent(const std::vector<DiskFacts>& disks) {
+  std::string unless;
+  for (const DiskFacts& disk : disks) {
+    if (disk.reports.known() || (disk.disk.known() && !disk.disk.value())) continue;
+    unless += (unless.empty() ? ", unless it is " : ", or ") + disk.node.string() +
+              ", which does not tell: " + disk.reports.why_not();
+  }
+  return unless;
 }
 
 }  // namespace driveprep::guard

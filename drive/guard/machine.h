@@ -51,6 +51,10 @@ class Machine {
   inventory::MachineFacts facts_;
 };
 
+// The disks that are there and do not tell which they are, for a sentence that one was not found:
+// ", unless it is /dev/sdc, which does not tell: ..."; "" when all tell.
+std::string unless_silent(const std::vector<inventory::DiskFacts>& disks);
+
 // Whether a disk is called so: by serial number, kernel name, path, or a name in /dev/disk/by-id.
 bool is_called(const inventory::DiskFacts& disk, const std::string& name);
 

@@ -18,6 +18,7 @@ constexpr std::uint64_t kSampleStride = 64 * kMiB;
 // 1 GiB of samples takes seconds on a slow disk, whatever its size.
 constexpr std::uint64_t kMostSamples = 1024;
 constexpr std::size_t kPiece = 64 * kKiB;
+constexpr std::size_t kMostUnreadable = 64;  // pieces
 
 // Where the file system holds data for the file; at most `most` extents, and `complete` tells
 // whether that was all. A file system that cannot tell says: everything is data.
@@ -64,8 +65,8 @@ std::vector<ByteRange> sample(const ByteRange& area, const Extents& extents) {
 // Digests every piece that is not all zeros: holes and written zeros are the same contents.
 class Scanner {
  public:
-  Scanner(int fd, const ByteRange& area, const std::string& name)
-      : fd_(fd), area_(area), name_(name), looked_to_(area.offset) {}
+  Scanner(int fd, const ByteRange& area, const std::string& name, Unreadable unreadable)
+      : fd_(fd), area_(area), name_(name), unreadable_(unreadable), looked_to_(area.offset) {}
 
   // Looks at whole pieces of a fixed grid, so that the same data in other extents, or with written
   // zeros around it, gives the same digest.
@@ -80,6 +81,7 @@ class Scanner {
   }
 
   std::optional<std::uint64_t> first_data() const { return first_data_; }
+  std::optional<std::uint64_t> first_unreadable() const { return first_unreadable_; }
 
   Sha256 digest(const std::string& description) {
     digest_.update(as_bytes(description));
@@ -92,8 +94,7 @@ class Scanner {
  private:
   void piece(std::uint64_t at, std::size_t length) {
     const MutableByteView part = buffer_.span().first(length);
-    posix::pread_exact(fd_, at, part, name_, ErrorKind::kBusy);
-    if (all_zero(part)) return;
+    if (!read(at, part) || all_zero(part)) return;
     if (!first_data_) {
       const auto nonzero =
           std::ranges::find_if(part, [](std::byte b) { return b != std::byte{0}; });
@@ -105,9 +106,24 @@ class Scanner {
     digest_.update(part);
   }
 
+  bool read(std::uint64_t at, MutableByteView part) {
+    try {
+      posix::pread_exact(fd_, at, part, name_, ErrorKind::kBusy);
+      return true;
+    } catch (const Error&) {
+      // Beyond a number of them it is no matter of some bad sectors, and each takes seconds.
+      if (unreadable_ == Unreadable::kFail || ++unread_ > kMostUnreadable) throw;
+      if (!first_unreadable_) first_unreadable_ = at;
+      return false;
+    }
+  }
+
   int fd_;
   ByteRange area_;
   const std::string& name_;
+  Unreadable unreadable_;
+  std::size_t unread_ = 0;
+  std::optional<std::uint64_t> first_unreadable_;
   block::AlignedBuffer buffer_{kPiece};
   std::uint64_t looked_to_;
   std::optional<std::uint64_t> first_data_;
@@ -116,8 +132,8 @@ class Scanner {
 
 }  // namespace
 
-Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
-                          const std::string& name) {
+Contents examine_contents(int fd, const ByteRange& area, SectorSize sector, const std::string& name,
+                          Unreadable unreadable) {
   Contents contents;
   contents.signatures = probe_signatures(fd, area, sector, name);
 
@@ -127,7 +143,7 @@ Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
   const bool small = extents.complete && held <= kReadAllLimit;
   contents.search = small ? Search::kComplete : Search::kSampled;
 
-  Scanner scanner(fd, area, name);
+  Scanner scanner(fd, area, name, unreadable);
   for (const ByteRange& range : small ? extents.ranges : sample(area, extents)) {
     scanner.look_at(range);
   }
@@ -141,6 +157,10 @@ Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
   } else if (contents.description.empty()) {
     contents.description =
         small ? "empty" : "more data than can be looked at, zeros in all samples of it";
+  }
+  if (const std::optional<std::uint64_t> at = scanner.first_unreadable()) {
+    contents.first_data = std::min(contents.first_data.value_or(*at), *at);
+    contents.description += ", and what cannot be read, at offset " + std::to_string(*at);
   }
   contents.digest = scanner.digest(contents.description);
   return contents;

@@ -45,6 +45,7 @@ struct OpenedFacts {
   Fact<DiskHandle> handle;
   Fact<Signatures> signatures;
   Fact<std::optional<Health>> health;  // nullopt: the drive tells nothing of its health
+  bool locked = false;                 // another program writes to it, or is just looking at it
 };
 
 struct DiskFacts {

@@ -8,6 +8,7 @@ namespace driveprep::inventory {
 namespace {
 
 constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::seconds kBelieved{60};
 
 constexpr const char* kUnplugged = "it was unplugged, or has lost its power";
 
@@ -58,6 +59,21 @@ std::string departure(const Sysfs& sysfs, const DiskHandle& handle,
     if (presence.removed || std::chrono::steady_clock::now() >= end) return presence.lost;
     std::this_thread::sleep_for(kPause);
   }
+}
+
+std::string PresenceWatch::departure() {
+  using Clock = std::chrono::steady_clock;
+  {
+    const std::scoped_lock lock(mutex_);
+    const bool lately = found_there_ && Clock::now() - *found_there_ < kBelieved;
+    if (lately && inventory::departure(sysfs_, handle_, std::chrono::milliseconds(0)).empty()) {
+      return {};
+    }
+  }
+  const std::string gone = inventory::departure(sysfs_, handle_);
+  const std::scoped_lock lock(mutex_);
+  found_there_ = gone.empty() ? std::optional(Clock::now()) : std::nullopt;
+  return gone;
 }
 
 }  // namespace driveprep::inventory

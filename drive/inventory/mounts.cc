@@ -25,6 +25,14 @@ constexpr int kMostLayers = 8;  // overlays upon overlays
               "Run the command where /proc is mounted and the devices can be seen.");
 }
 
+// A disk that was pulled out while it was mounted leaves its mount behind.
+[[noreturn]] void without_device(const std::string& point, const std::string& device) {
+  throw Error(ErrorKind::kBusy, "mounts-unreadable",
+              "cannot tell which disks are mounted: there is no device " + device + " for " +
+                  point + ", so its disk was removed while it was mounted: umount " + point,
+              "Unmount it, then run the same command again.");
+}
+
 std::vector<std::string> words_of(std::string_view line) {
   std::istringstream stream{std::string(line)};
   std::vector<std::string> words;
@@ -166,7 +174,7 @@ std::vector<const BlockNode*> MountTable::devices_at(const Mount& mount, const B
   if (mount.device.major != 0) {
     const BlockNode* node = tree.find(mount.device);
     if (node == nullptr) {
-      unreadable(mount.point.string(), "there is no device " + mount.device.to_string());
+      without_device(mount.point.string(), mount.device.to_string());
     }
     return {node};
   }
@@ -179,7 +187,7 @@ std::vector<const BlockNode*> MountTable::devices_at(const Mount& mount, const B
       std::vector<const BlockNode*> devices;
       for (const std::string& name : names) {
         const BlockNode* device = tree.find(name);
-        if (device == nullptr) unreadable(mount.point.string(), "there is no device " + name);
+        if (device == nullptr) without_device(mount.point.string(), name);
         devices.push_back(device);
       }
       return devices;
@@ -242,7 +250,7 @@ std::vector<const BlockNode*> MountTable::devices_of(const fs::path& path,
   const DeviceNumber device = DeviceNumber::of(status.st_dev);
   if (device.major == 0) unreadable(path.string(), "no mounted file system holds it");
   const BlockNode* node = tree.find(device);
-  if (node == nullptr) unreadable(path.string(), "there is no device " + device.to_string());
+  if (node == nullptr) without_device(path.string(), device.to_string());
   return {node};
 }
 

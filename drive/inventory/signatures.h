@@ -82,12 +82,16 @@ struct Contents {
   }
 };
 
+// What a piece of the contents that cannot be read means: it is unknown, or one of what is to be
+// destroyed. It counts as data then, and is in the description.
+enum class Unreadable { kFail, kNote };
+
 // Looks at everything that the file system holds for `area`, in up to 1024 extents and 1 GiB, so
 // that a sparse image costs nothing whatever its size; else at a sample. Of a disk, where nothing
 // tells what is held, at everything up to 1 GiB. Holes and preallocated
 // space are zeros by what the file system says, and are not read.
 Contents examine_contents(int fd, const ByteRange& area, SectorSize sector,
-                          const std::string& name);
+                          const std::string& name, Unreadable unreadable = Unreadable::kFail);
 
 // "GPT, BitLocker volume 'X', NTFS": what is found, in words, each once.
 std::string describe(const Signatures& signatures);

@@ -130,6 +130,45 @@ ssize_t write(int fd, const void* data, size_t length) {
 }
 """
 
+READS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* What lies at the byte READS_AT of the file or disk READS_OF cannot be read before it is written. */
+static int healed;
+static int meets(int fd, size_t length, off_t offset) {
+  struct stat one, other;
+  const char* path = getenv("READS_OF");
+  off_t at = atoll(getenv("READS_AT"));
+  return fstat(fd, &one) == 0 && stat(path, &other) == 0 && one.st_ino == other.st_ino &&
+         one.st_dev == other.st_dev && offset <= at && at < offset + (off_t)length;
+}
+ssize_t pread(int fd, void* data, size_t length, off_t offset) {
+  static ssize_t (*next)(int, void*, size_t, off_t);
+  if (next == NULL) *(void**)&next = dlsym(RTLD_NEXT, "pread");
+  if (!healed && meets(fd, length, offset)) {
+    errno = EIO;
+    return -1;
+  }
+  return next(fd, data, length, offset);
+}
+ssize_t pread64(int fd, void* data, size_t length, off_t offset) {
+  return pread(fd, data, length, offset);
+}
+ssize_t pwrite(int fd, const void* data, size_t length, off_t offset) {
+  static ssize_t (*next)(int, const void*, size_t, off_t);
+  if (next == NULL) *(void**)&next = dlsym(RTLD_NEXT, "pwrite");
+  if (meets(fd, length, offset)) healed = 1;
+  return next(fd, data, length, offset);
+}
+ssize_t pwrite64(int fd, const void* data, size_t length, off_t offset) {
+  return pwrite(fd, data, length, offset);
+}
+"""
+
 
 class Preloaded:
     """Compiles the sources once for an environment; skips the test without a compiler."""
@@ -161,3 +200,7 @@ class Preloaded:
         """The environment in which this write to the file goes wrong; WRITES has the faults."""
         return {**self.library("writes", WRITES), "WRITES_TO": path, "WRITES_AT": str(number),
                 "WRITES_FAULT": fault, "WRITES_LOG": log}
+
+    def unreadable(self, path, offset):
+        """The environment in which a place of the file cannot be read before it is written."""
+        return {**self.library("reads", READS), "READS_OF": path, "READS_AT": str(offset)}

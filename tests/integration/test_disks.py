@@ -356,7 +356,10 @@ class Guarded(Case):
         result = self.job((device, "L0")).prepare("--confirm", "L0",
                                                   prefix=("flock", "--exclusive", device))
         self.assertEqual(result.status, BUSY, result)
-        self.assertEqual(result.json()["drives"][0]["error"]["code"], "disk-locked", result)
+        self.assertEqual(result.error()["code"], "disk-locked", result)
+        listed = self.run_ok("drives", "--all", "--json", prefix=("flock", "--exclusive", device)).json()["drives"]
+        drive, = (each for each in listed if each["node"] == device)
+        self.assertEqual([reason["code"] for reason in drive["reasons"]], ["disk-locked"])
         self.unchanged(image, content)
 
     def test_a_part_of_something_larger(self):

@@ -13,6 +13,7 @@ import judges
 import loops
 import volume as v
 from harness import DRIVESET_HEADER, MIB
+from preloaded import Preloaded
 
 NOT_CONFIRMED, BUSY, WRITE, VERIFICATION = 4, 5, 6, 7
 
@@ -102,6 +103,25 @@ class Wipe(harness.Case):
     def test_by_destroying_keys_and_tables_only(self):
         self.check("metadata")
 
+    def test_a_disk_that_cannot_be_read_everywhere(self):
+        """The sector is readable once it has been written: that is what wiping is for."""
+        device, image = loops.new(self)
+        with open(image, "r+b") as file:
+            file.seek(MIB)
+            file.write(os.urandom(12 * MIB))
+        broken = Preloaded(self.env).unreadable(device, 5 * MIB + 4096)
+        options = {"env": {**self.env.variables(), **broken}}
+        self.assertEqual(self.env.run("test", device, "--confirm", os.path.basename(device), "--json",
+                                      **options).status, 3)
+        record = os.path.join(self.env.directory("record"), "record.json")
+        result = self.env.run("wipe", device, "--confirm", os.path.basename(device), "--record", record,
+                              "--method", "overwrite", "--json", **options)
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(self.record(record)["result"], "wiped")
+        self.assertIn("cannot be read", self.record(record)["before"]["description"])
+        with open(image, "rb") as file:
+            self.assertFalse(any(file.read()), "zeros everywhere")
+
     def test_a_disk_without_anything(self):
         device, image = loops.new(self)
         result, path = self.wipe(device)
@@ -167,7 +187,7 @@ class Wipe(harness.Case):
         # What it says to run is the same command, at the same place, and does it.
         said = next(line for line in err.decode().splitlines() if line.startswith("To wipe it, run: "))
         self.assertEqual(shlex.split(said.split("driveprep ", 1)[1]),
-                         ["wipe", device, "--method", "overwrite", "--record", path])
+                         ["wipe", os.path.basename(device), "--method", "overwrite", "--record", path])
         self.run_ok("wipe", device, "--method", "metadata", "--record", path, "--confirm", os.path.basename(device))
         self.run_ok("report", "--check", path)
         earlier = self.record(path)["earlier_attempt"]

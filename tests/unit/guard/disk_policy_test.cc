@@ -169,6 +169,7 @@ const std::vector<Row>& rows() {
       {"disk-holds-job", {}, [](auto& d) { d.belongings = Codes{"job directory /jobs/a"}; }},
       {"disk-mounted", [](auto& m) { m.mount("8:16", "/mnt"); }, {}},
       {"disk-held", [](auto& m) { m.add_stack("md0", "9:0", {"sdb"}); }, {}},
+      {"disk-locked", {}, [](auto& d) { d.disk.opened.locked = true; }},
       {"disk-member", {}, [](auto& d) { d.disk.opened.signatures = member(); }},
       {"disk-read-only", [](auto& m) { m.set("sdb", "ro", "1\n"); }, {}},
       {"disk-read-only", {}, [](auto& d) { d.disk.opened.read_only = true; }},

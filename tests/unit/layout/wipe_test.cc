@@ -78,7 +78,7 @@ TEST_CASE("after a wipe nothing is found, and what was destroyed is kept") {
   CHECK(is_zero(device, {0, kMiB}));
   CHECK(is_zero(device, {kSize - kMiB, kMiB}));
   CHECK(is_zero(device, {kMiB, 64 * kKiB}));
-  const std::string types = inventory::describe({report.removed, {}});
+  const std::string types = inventory::describe({report.removed, {}, {}});
   CHECK(types.find("GPT") != std::string::npos);
   CHECK(types.find("ext4 'old'") != std::string::npos);
 
@@ -177,7 +177,7 @@ TEST_CASE("a wipe of one partition leaves the table and the other partitions alo
 
   const WipeReport report = wipe(device, area, std::nullopt);
 
-  CHECK(inventory::describe({report.removed, {}}).find("BitLocker volume") == 0);
+  CHECK(inventory::describe({report.removed, {}, {}}).find("BitLocker volume") == 0);
   CHECK(report.saved.empty());
   for (const std::uint64_t copy : copies) {
     CHECK(is_zero(device, {area.offset + copy, 64 * kKiB}));
