@@ -10,7 +10,7 @@ import jobs
 from disks import MIB, Disk
 from faults import Faults
 from judges import judge_drive, recovery_passwords
-from machine import Machine
+from machine import Machine, Uncaught
 
 SIZE = 64 * MIB
 STAYS = Disk("stays", "sata", SIZE)
@@ -80,18 +80,18 @@ def check_round(machine, report, place, number, goes):
     not_met = [event[2] for event in jobs.at_moments(machine, JOB, running, events, before)]
     outcome = jobs.Outcome(running.result(jobs.SECONDS))
     missed = [disk for disk in goes if any(getattr(call, "args", None) == (disk,) for call in not_met)]
-    report.check(f"round {number}: every disk came so far that it could be unplugged", not missed,
-                 f"{[disk.name for disk in missed]} {outcome}" if missed else "")
-    report.check(f"round {number}: the exit status is {SOME_FAILED}", outcome.status == SOME_FAILED, outcome)
     told, lines = states(machine), jobs.log_of(machine, JOB)[before:]
+    phases = {disk: jobs.last_phase(lines, IDS[disk]) for disk in goes}
+    late = [disk for disk in goes if disk in missed or phases[disk] not in may_be_met(goes[disk])]
+    if late:
+        raise Uncaught(f"round {number}: {[(disk.name, goes[disk], phases[disk]) for disk in late]} went on before "
+                       f"they were unplugged: {outcome}")
+    report.check(f"round {number}: every disk was unplugged in its phase, and began no later one", True)
+    report.check(f"round {number}: the exit status is {SOME_FAILED}", outcome.status == SOME_FAILED, outcome)
     for disk, phase in goes.items():
         drive = outcome.drive(IDS[disk])
         error = drive.get("error") or {}
         label = f"{disk.name}, unplugged while {phase}"
-        last = jobs.last_phase(lines, IDS[disk])
-        # Finishing may be over before the kernel has told of the loss: reading back meets it then.
-        report.check(f"{label}: no later phase was begun", last in {"wiping": ("formatting",), "finishing": (
-            "finishing", "verifying")}.get(phase, (phase,)), last)
         report.check(f"{label}: exit status {GONE}, drive-vanished",
                      (drive.get("exit"), error.get("code")) == (GONE, "drive-vanished"), drive)
         report.check(f"{label}: the message names it and says that it is gone", "is gone" in error.get("message", "")
@@ -102,8 +102,14 @@ def check_round(machine, report, place, number, goes):
     for disk, fault in faults.items():
         if disk in hosts:
             machine.run_ok(f"echo '- - -' >/sys/class/scsi_host/{hosts[disk]}/scan")
-        elif disk not in missed:
+        else:
             fault.plug()
+
+
+def may_be_met(phase):
+    """The last phases that the log may name of a disk that went in one. Wiping is a part of formatting.
+    Finishing may be over before the kernel has told of the loss: reading back meets it then."""
+    return {"wiping": ("formatting",), "finishing": ("finishing", "verifying")}.get(phase, (phase,))
 
 
 class Frozen:

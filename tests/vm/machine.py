@@ -29,6 +29,10 @@ class MachineError(Exception):
     """The machine does not do its part: it did not boot, has stopped, or a command took too long."""
 
 
+class Uncaught(MachineError):
+    """What was to be interrupted went on before it was: emulated beside other work, all takes its own time."""
+
+
 class QemuEnded(MachineError):
     """QEMU has ended by itself. What it was asked to emulate is not to blame."""
 
