@@ -81,6 +81,13 @@ std::vector<ByteRange> partitions_of(const guard::DiskCase& disk) {
 // What is wrong with what was read back; nullopt when nothing is.
 std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome) {
   if (!outcome.read_back || !outcome.read_back->first_failed) return std::nullopt;
+  if (outcome.read_back->first_failed == outcome.read_back->first_unreadable) {
+    return Error(ErrorKind::kVerification, "wipe-incomplete",
+                 name + " cannot be read at byte " +
+                     std::to_string(*outcome.read_back->first_failed) +
+                     ": nothing shows that what it held there is gone",
+                 "Do not let this drive out of your hands: wipe it once more, or destroy it.");
+  }
   return Error(ErrorKind::kVerification, "wipe-incomplete",
                name + " still holds something at byte " +
                    std::to_string(*outcome.read_back->first_failed) + " that should be gone",
@@ -88,6 +95,24 @@ std::optional<Error> judged(const std::string& name, const WipeOutcome& outcome)
                    ? "The disk has not forgotten what it was told to: wipe it with --method "
                      "overwrite."
                    : "Do not let this drive out of your hands: wipe it once more, or destroy it.");
+}
+
+// What destroying only keys leaves behind, where little was looked at or nothing found.
+void add_search_warnings(WipeOutcome& outcome, std::uint64_t bytes) {
+  if (outcome.method != Method::kMetadata || outcome.report.stopped) return;
+  const erase::KeyPlaces& before = outcome.report.before;
+  if (before.searched < bytes) {
+    outcome.warnings.push_back(
+        "keys were looked for in " + report::human_bytes(before.searched) + " of " +
+        report::human_bytes(bytes) +
+        ", where the partitions of its table have them; those of a volume that was elsewhere would "
+        "still be there");
+  }
+  if (before.volumes.empty()) {
+    outcome.warnings.emplace_back(
+        "no BitLocker volume was found, so there were no keys to destroy: what else is on the disk "
+        "can still be read, but for tables and headers");
+  }
 }
 
 void run_steps(guard::ArmedDrive& drive, WatchedDisk& watched, WipeOutcome& outcome,
@@ -108,6 +133,7 @@ void run_steps(guard::ArmedDrive& drive, WatchedDisk& watched, WipeOutcome& outc
       .stop = &stop_requested()};
   progress.begin(report::Phase::kErasing);
   erase::erase_disk(request, outcome.report);
+  add_search_warnings(outcome, device.size());
   if (outcome.report.stopped) return;
   progress.begin(report::Phase::kVerifying);
   const auto reading = watched.open_for_reading();
@@ -170,7 +196,9 @@ void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
   outcome.health_after = prepare::health_after(drive);
   add_health_warnings(outcome);
   // Also when the clock was set back in between.
-  outcome.ended = std::max(FileTime::now(), outcome.started);
+  std::optional<FileTime>& gone = outcome.report.keys_gone;
+  if (gone) gone = std::max(*gone, outcome.started);
+  outcome.ended = std::max(FileTime::now(), gone.value_or(outcome.started));
 }
 
 void print_outcome(const std::string& drive_id, const WipeOutcome& outcome, std::uint64_t hidden,
@@ -213,16 +241,20 @@ void print_outcome(const std::string& drive_id, const WipeOutcome& outcome, std:
   print("Record: " + file + " (driveprep report --check " + file + ")");
 }
 
-// What hours of work have shown is not lost for want of a place to write it.
-void write_or_print(const record::RecordPlace& place, const std::string& signed_record) {
+// What hours of work have shown is not lost for want of a place to write it: why it could not be
+// written, and stands on standard output.
+std::optional<Error> write_or_print(const record::RecordPlace& place,
+                                    const std::string& signed_record) {
   try {
     place.finish(signed_record);
+    return std::nullopt;
   } catch (const Error& error) {
     print(signed_record);
-    throw Error(error.kind(), error.code(),
-                std::string(error.what()) + "; the signed record stands on standard output instead",
-                "Keep these lines as a file: driveprep report --check reads it. What is at that "
-                "path says at most that the wipe was begun.");
+    return Error(
+        error.kind(), error.code(),
+        std::string(error.what()) + "; the signed record stands on standard output instead",
+        "Keep these lines as a file: driveprep report --check reads it. What is at that "
+        "path says at most that the wipe was begun.");
   }
 }
 
@@ -278,19 +310,26 @@ int run_wipe(const WipeOptions& options) {
   record_beginning(place, drive, outcome, key);
   wipe_drive(drive, outcome, options.json);
   const nlohmann::ordered_json record = wipe_record(drive.candidate().disk(), outcome);
-  write_or_print(place, record::sign_record(record, key));
-  if (options.json) {
+  const std::optional<Error> unrecorded = write_or_print(place, record::sign_record(record, key));
+  if (unrecorded) {
+    note(drive.drive_id() + (outcome.error            ? "  NOT WIPED"
+                             : outcome.report.stopped ? "  stopped: NOT WIPED"
+                                                      : "  wiped"));
+  } else if (options.json) {
     print_json({{"schema", 1}, {"file", file}, {"record", record}});
   } else {
     print_outcome(drive.drive_id(), outcome,
                   guard::hidden_bytes(drive.candidate().disk().disk).value_or(0), file);
   }
-  if (outcome.error || outcome.report.stopped) {
+  // Nothing more is to be had of a drive that takes no writes.
+  const bool in_vain = outcome.error && outcome.error->code() == "wipe-unwritable";
+  if ((outcome.error || outcome.report.stopped) && !in_vain) {
     note("To wipe it, run: " + once_more(drive.candidate().drive_id(), options, outcome, file));
   }
-  if (outcome.error) {
-    print_error(*outcome.error);
-    return static_cast<int>(outcome.error->kind());
+  if (unrecorded) print_error(*unrecorded);
+  if (outcome.error) print_error(*outcome.error);
+  if (const std::optional<Error>& worst = outcome.error ? outcome.error : unrecorded) {
+    return static_cast<int>(worst->kind());
   }
   return outcome.report.stopped ? stop_exit_status() : 0;
 }

@@ -52,6 +52,7 @@ ordered_json read_back_json(const WipeOutcome& outcome) {
           {"zero", read->zero},
           {"other", read->other},
           {"unreadable", read->unreadable},
+          {"changed", read->changed},
           {"failed", read->failed},
           {"first_failed",
            read->first_failed ? ordered_json(*read->first_failed) : ordered_json(nullptr)},
@@ -101,8 +102,8 @@ ordered_json begun_wipe_record(const guard::DiskCase& disk, const WipeOutcome& o
   ordered_json record = wipe_record(disk, outcome);
   record["result"] = "begun";
   record["before"]["bitlocker_volumes"] = nullptr;  // not looked for yet
-  for (const char* name : {"ended", "metadata_destroyed", "destroyed", "bytes_covered",
-                           "contents_gone", "read_back"}) {
+  for (const char* name : {"ended", "metadata_destroyed", "searched_bytes", "destroyed",
+                           "bytes_covered", "contents_gone", "read_back"}) {
     record[name] = nullptr;
   }
   record["health"]["after"] = nullptr;
@@ -139,6 +140,7 @@ ordered_json wipe_record(const guard::DiskCase& disk, const WipeOutcome& outcome
           {"metadata_destroyed_at", outcome.report.keys_gone
                                         ? ordered_json(outcome.report.keys_gone->iso8601())
                                         : ordered_json(nullptr)},
+          {"searched_bytes", outcome.report.before.searched},
           {"destroyed", destroyed},
           {"bytes_covered", outcome.report.covered},
           {"contents_gone", outcome.report.contents_gone},

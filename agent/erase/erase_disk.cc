@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint64_t kPiece = 4 * kMiB;
 constexpr std::uint64_t kFlushEvery = kGiB;
 constexpr std::uint64_t kEnds = kMiB;
+constexpr std::size_t kMarks = 32;
 constexpr std::uint64_t kMostUnwritable = 10'000;  // such a disk takes seconds for each of them
 
 class Erasing {
@@ -26,6 +27,7 @@ class Erasing {
     if (stopping()) return;  // the disk is as it was
     // What the headers lead to goes within a second; looking for the rest takes longer.
     report_.before = named_key_places(disk_, request_.partitions);
+    report_.before.everywhere = request_.method == Method::kMetadata && request_.partitions.empty();
     destroy_keys();
     const bool whole = search_key_places(disk_, report_.before, {request_.progress, request_.stop});
     destroy_keys();
@@ -43,14 +45,21 @@ class Erasing {
       case Method::kDiscard: discard(); break;
       case Method::kMetadata: break;
     }
+    if (!report_.stopped) remove_signatures();
     if (keys_failed_) throw *keys_failed_;
-    if (report_.stopped) return;
-    if (request_.remove_signatures) request_.remove_signatures();
-    disk_.flush();
-    report_.contents_gone = true;
+    report_.contents_gone = !report_.stopped;
   }
 
  private:
+  void remove_signatures() {
+    try {
+      if (request_.remove_signatures) request_.remove_signatures();
+      disk_.flush();
+    } catch (const Error& error) {
+      if (!keys_failed_ || error.kind() == ErrorKind::kBusy) throw;  // else keys are the worse loss
+    }
+  }
+
   // All that are not destroyed yet. A place that cannot be written saves neither the others nor the
   // rest of the disk, and the wipe fails at its end.
   void destroy_keys() {
@@ -61,7 +70,7 @@ class Erasing {
         continue;
       }
       if (auto error = fill_with_noise(place.range)) {
-        if (!keys_failed_) keys_failed_ = std::move(error);
+        if (!keys_failed_) keys_failed_ = keys_left(*error);
       } else {
         done.push_back(place);
       }
@@ -70,20 +79,32 @@ class Erasing {
     std::ranges::move(done, std::back_inserter(report_.destroyed));
   }
 
+  static Error keys_left(const Error& error) {
+    return Error(error.kind(), error.code(),
+                 std::string(error.what()) + ": keys of a BitLocker volume may still be there",
+                 "Check cable and port, and run the same command again; if it stays, do not let "
+                 "this drive out of your hands: destroy it.");
+  }
+
   // Not zeros: a disk that reports zeros without having written them would keep the keys. Of a
   // range with a bad block the others are written. An error counts even if trying again helps.
   std::optional<Error> fill_with_noise(const ByteRange& range) {
-    block::AlignedBuffer noise(range.length);
-    if (RAND_bytes(uchars(noise.span()), static_cast<int>(noise.span().size())) != 1) {
-      throw Error(ErrorKind::kKey, "random-failed", "the random number generator failed",
-                  "Check that the system's generator works (dd if=/dev/random), then run again.");
-    }
+    const block::AlignedBuffer noise = noise_of(range.length);
     const std::optional<Error> failed = write_failed(range.offset, noise.span());
     for (std::uint64_t at = 0; failed && at < range.length; at += kSampleBytes) {
       write_failed(range.offset + at,
                    noise.span().subspan(at, std::min(kSampleBytes, range.length - at)));
     }
     return failed;
+  }
+
+  static block::AlignedBuffer noise_of(std::uint64_t length) {
+    block::AlignedBuffer noise(length);
+    if (RAND_bytes(uchars(noise.span()), static_cast<int>(length)) != 1) {
+      throw Error(ErrorKind::kKey, "random-failed", "the random number generator failed",
+                  "Check that the system's generator works (dd if=/dev/random), then run again.");
+    }
+    return noise;
   }
 
   std::optional<Error> write_failed(std::uint64_t offset, ByteView data) {
@@ -121,14 +142,14 @@ class Erasing {
     if (!failed) return data.size();
     if (!first_failure_) first_failure_ = failed;
     std::uint64_t written = 0;
-    for (std::size_t at = 0; at < data.size(); at += kSampleBytes) {
+    for (std::size_t at = 0; at < data.size() && !stopping(); at += kSampleBytes) {
       const ByteView block = data.subspan(at, std::min(kSampleBytes, data.size() - at));
       if (!write_failed(offset + at, block)) {
         written += block.size();
         continue;
       }
       if (unwritable_++ == 0) first_unwritable_ = offset + at;
-      if (unwritable_ == kMostUnwritable) throw unwritable();
+      if (unwritable_ == kMostUnwritable) throw keys_failed_ ? *keys_failed_ : unwritable();
     }
     return written;
   }
@@ -167,6 +188,7 @@ class Erasing {
   }
 
   void discard() {
+    write_marks();
     remember_samples();
     for (std::uint64_t at = 0; at < disk_.size() && !stopping();) {
       const std::uint64_t length = std::min(kFlushEvery, disk_.size() - at);
@@ -176,6 +198,19 @@ class Erasing {
       report_.covered += length;
       if (request_.progress != nullptr) request_.progress->add_bytes(length);
     }
+  }
+
+  // A disk that was nearly empty could do nothing, and show nothing of it.
+  void write_marks() {
+    std::vector<std::uint64_t> places = random_places(disk_.size(), std::random_device()());
+    std::ranges::shuffle(places, std::mt19937_64(std::random_device()()));
+    for (std::size_t i = 0; i < std::min(places.size(), kMarks); ++i) {
+      const std::uint64_t length = std::min<std::uint64_t>(kSampleBytes, disk_.size() - places[i]);
+      block::AlignedBuffer noise = noise_of(length);
+      if (write_failed(places[i], noise.span())) continue;
+      report_.held.push_back({places[i], Bytes(noise.span().begin(), noise.span().end())});
+    }
+    disk_.flush();
   }
 
   // A place that cannot be read cannot show afterwards that it has changed; others can.

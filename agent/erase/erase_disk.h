@@ -38,12 +38,16 @@ struct EraseReport {
   bool metadata_destroyed = false;    // all of `before.places`, and all were looked for
   std::optional<FileTime> keys_gone;  // when the last of them was, durably
   std::uint64_t covered = 0;          // bytes zeroed, durable, or discarded; how far it came
-  // Of kDiscard: random places just before it. What they hold after it has to differ.
+  // Of kDiscard: random places just before it, some of them written for this. What they hold after
+  // it has to differ.
   std::vector<HeldSample> held;
   bool contents_gone = false;  // the method came to its end
   bool stopped = false;
 };
 
+// Only kMetadata relies on the search alone: where no table tells where volumes were, it looks at
+// the whole disk then.
+//
 // Fills `report` as it goes, so that it is true whenever an Error ends it. Errors are the device's;
 // what cannot be overwritten ends it only when all the rest is, with the error of the first place
 // of keys, or kWrite "wipe-unwritable" for blocks that stay unwritable.

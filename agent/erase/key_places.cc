@@ -228,6 +228,7 @@ KeyPlaces named_key_places(const block::ReadableDevice& disk,
 bool search_key_places(const block::ReadableDevice& disk, KeyPlaces& found,
                        const SearchWatch& watch) {
   std::vector<ByteRange> ranges;
+  if (found.everywhere) ranges.push_back({0, disk.size()});
   for (const ByteRange& area : found.areas) {
     for (const ByteRange& place : bitlocker::likely_places(area.length)) {
       ranges.push_back({area.offset + place.offset, place.length});
@@ -238,8 +239,12 @@ bool search_key_places(const block::ReadableDevice& disk, KeyPlaces& found,
   for (const ByteRange& range : ranges) total += range.length;
   if (watch.progress != nullptr) watch.progress->begin(report::Phase::kSearching, total);
   Finder finder(disk, found);
-  return std::ranges::all_of(ranges,
-                             [&](const ByteRange& range) { return finder.search(range, watch); });
+  if (!std::ranges::all_of(ranges,
+                           [&](const ByteRange& range) { return finder.search(range, watch); })) {
+    return false;
+  }
+  found.searched = total;
+  return true;
 }
 
 KeyPlaces find_key_places(const block::ReadableDevice& disk,

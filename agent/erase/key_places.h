@@ -24,6 +24,8 @@ struct KeyPlaces {
   std::vector<KeyPlace> places;      // none inside one before it
   std::vector<std::string> volumes;  // identifiers, lower case, of those with a sound copy
   std::vector<ByteRange> areas;      // where a volume may be: the disk, its partitions
+  bool everywhere = false;           // no table tells where: looked for in every byte
+  std::uint64_t searched = 0;        // bytes in which copies of the metadata were looked for
 
   // Whether somebody with a password could still open something.
   bool open_to_somebody() const { return !volumes.empty(); }
@@ -44,9 +46,9 @@ KeyPlaces named_key_places(const block::ReadableDevice& disk,
 
 // Adds what no header leads to, because it is destroyed or cannot be read or belongs to a newer
 // volume: looks for copies of the metadata where they are likely to be in each area, whichever
-// partition they belonged to. Of a large disk that is about 1 GiB an area. What cannot be read
-// there is a place, too. False when it was stopped before its end; what it found by then is added.
-// Throws kBusy when the disk has gone.
+// partition they belonged to. Of a large disk that is about 1 GiB an area, unless it is
+// `everywhere`. What cannot be read there is a place, too. False when it was stopped before its
+// end; what it found by then is added. Throws kBusy when the disk has gone.
 bool search_key_places(const block::ReadableDevice& disk, KeyPlaces& found,
                        const SearchWatch& watch = {});
 

@@ -22,6 +22,7 @@ class Reading {
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kBusy) throw;  // it is gone: nothing can be said of it
       ++found_.unreadable;
+      if (!found_.first_unreadable) found_.first_unreadable = offset;
       fail(offset);
       return {};
     }
@@ -50,7 +51,12 @@ class Reading {
   }
 
   void changed(const HeldSample& before) {
-    if (std::ranges::equal(sample(before.offset), before.held)) fail(before.offset);
+    const ByteView now = sample(before.offset);
+    if (std::ranges::equal(now, before.held)) {
+      fail(before.offset);
+    } else if (!now.empty()) {
+      ++found_.changed;
+    }
   }
 
   void fail(std::uint64_t offset) {
@@ -88,6 +94,7 @@ ReadBack read_back(const block::ReadableDevice& disk, const KeyPlaces& before, M
   }
   // Looked for once more: nothing may lead to a volume, wherever it was.
   KeyPlaces left = named_key_places(disk, before.areas);
+  left.everywhere = before.everywhere;
   if (!search_key_places(disk, left, watch)) reading.stop();
   if (left.open_to_somebody()) reading.fail(left.places.front().range.offset);
   return reading.result();

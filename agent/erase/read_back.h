@@ -16,7 +16,9 @@ struct ReadBack {
   std::uint64_t zero = 0;
   std::uint64_t other = 0;  // hold something
   std::uint64_t unreadable = 0;
-  std::uint64_t key_places = 0;               // read whole
+  std::uint64_t key_places = 0;  // read whole
+  std::uint64_t changed = 0;     // of those held before a discard: hold something else
+  std::optional<std::uint64_t> first_unreadable;
   std::uint64_t failed = 0;                   // hold what they should not, or are unreadable
   std::optional<std::uint64_t> first_failed;  // byte offset of what should not be there
   bool stopped = false;                       // before its end

@@ -62,8 +62,8 @@ std::string utc_time(const ordered_json& record, const char* path) {
 
 std::uint64_t count(const ordered_json& record, const char* path) {
   const ordered_json& value = member(record, path);
-  const bool counts = value.is_number_unsigned() ||
-                      (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+  const bool counts =
+      value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
   if (!counts) throw Contradiction{std::string(path) + " is not a count"};
   return value.get<std::uint64_t>();
 }
@@ -86,6 +86,8 @@ void require_read_back(const ordered_json& record, std::string_view method) {
       count(record, "/read_back/failed") == 0 && count(record, "/read_back/unreadable") == 0,
       "not that every sample read back was as it should be");
   require_that(zero + count(record, "/read_back/other") == samples, "its samples do not add up");
+  require_that(method != "discard" || count(record, "/read_back/changed") > 0,
+               "not that the disk has forgotten anything");
   require_that(method != "overwrite" || zero == samples,
                "that not all is zeros, which it was overwritten with");
 }

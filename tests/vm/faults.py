@@ -95,6 +95,8 @@ class Faults:
         qmp.command_with("device_del", {"id": device})
         if surprise:
             qmp.command("cont")
+        else:
+            self.full_speed()  # the guest lets go when all is done that was begun
         qmp.wait_for_event("DEVICE_DELETED", lambda data: data.get("device") == device,
                                         seconds)
 

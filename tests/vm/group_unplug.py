@@ -59,9 +59,12 @@ def run(lab, report):
 def check_round(machine, report, place, number, goes):
     names = machine.names()
     faults = {disk: Faults(machine, disk) for disk in goes}
+    events, before = [], len(jobs.log_of(machine, JOB))
+    frozen = {disk: Frozen(machine, IDS[disk], phase, before) for disk, phase in goes.items()}
     hosts = {}
 
     def unplug(disk):
+        jobs.freeze(machine)  # or it would go on as soon as the disk is no longer slow
         if disk.bus == "sata":  # QEMU could not bring it back
             removing = remove(machine, names[disk])
             faults[disk].full_speed()  # the kernel waits for what the disk is about to do
@@ -69,13 +72,12 @@ def check_round(machine, report, place, number, goes):
         else:
             faults[disk].unplug()
             faults[disk].full_speed()
-        if goes[disk] == "finishing":
+        frozen[disk].over = True
+        if not any(other.waits() for other in frozen.values()):
             jobs.thaw(machine)
 
-    events, before = [], len(jobs.log_of(machine, JOB))
     for disk, phase in goes.items():
-        events += way_to(place, disk, phase, faults[disk], Frozen(machine, IDS[disk], phase, before),
-                         functools.partial(unplug, disk))
+        events += way_to(place, disk, phase, faults[disk], frozen[disk], functools.partial(unplug, disk))
     running = jobs.begin_prepare(machine, JOB, IDS.values(), ACCEPTED)
     not_met = [event[2] for event in jobs.at_moments(machine, JOB, running, events, before)]
     outcome = jobs.Outcome(running.result(jobs.SECONDS))
@@ -116,7 +118,7 @@ class Frozen:
     """driveprep stands still when a drive has come to a phase that is over before one sees it."""
 
     def __init__(self, machine, drive_id, phase, before):
-        self.machine, self.running = machine, None
+        self.machine, self.running, self.over = machine, None, False
         self.where = (JOB, drive_id, phase, before)
 
     def begin(self):
@@ -124,6 +126,9 @@ class Frozen:
 
     def ended(self):
         return self.running is not None and self.running.ended()
+
+    def waits(self):
+        return self.ended() and not self.over
 
 
 def way_to(place, disk, phase, fault, frozen, unplug):
@@ -139,7 +144,8 @@ def way_to(place, disk, phase, fault, frozen, unplug):
         "wiping": [(drive_id, "formatting", limit(iops_total=10)), (drive_id, "wiping", unplug)],
         "formatting": [(drive_id, "formatting", limit(**slow_pages)),
                        (drive_id, functools.partial(has_table, disk, place), unplug)],
-        "copying": [(drive_id, "formatting", limit(iops_write=4)), (drive_id, "copying", unplug)],
+        "copying": [(drive_id, "formatting", limit(iops_size=16 * PAGE, iops_write=4)),
+                    (drive_id, "copying", unplug)],
         "finishing": [(drive_id, "copying", limit(iops_write=2)), (drive_id, "copying", frozen.begin),
                       (drive_id, frozen.ended, unplug)],
         "verifying": [(drive_id, "verifying", limit(iops_read=10)), (drive_id, "verifying", unplug)],

@@ -148,8 +148,13 @@ def freeze_at(machine, job, drive_id, phase, before=0):
         kill -STOP $(pidof driveprep)""")
 
 
+def freeze(machine):
+    """driveprep stands still, if it has not ended yet."""
+    machine.run("kill -STOP $(pidof driveprep)")
+
+
 def thaw(machine):
-    machine.run_ok("kill -CONT $(pidof driveprep)")
+    machine.run("kill -CONT $(pidof driveprep)")
 
 
 def at_moments(machine, job, running, events, before=0):

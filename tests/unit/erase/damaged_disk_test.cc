@@ -291,3 +291,22 @@ TEST_CASE("a volume in a partition that the table no longer names is found") {
   const KeyPlaces found = find_key_places(disk, {});
   CHECK(found.volumes.size() == 1);
 }
+
+TEST_CASE("without a table a volume is found wherever it was, when only its keys are destroyed") {
+  // Above 4 GiB only likely places are looked at otherwise, and none of them is here.
+  constexpr std::uint64_t kLarge = 6 * kGiB;
+  constexpr ByteRange kHidden{3 * kGiB + 300 * kMiB, 64 * kMiB};
+  for (const Method method : {Method::kMetadata, Method::kOverwrite}) {
+    CAPTURE(to_string(method));
+    block::MemoryDevice disk(kLarge);
+    const auto password = bitlocker::RecoveryPassword::random();
+    put_volume(disk, kHidden, password);
+    EraseReport report;
+    std::atomic<bool> stop = false;
+    EraseRequest request{.disk = disk, .partitions = {}, .method = method, .stop = &stop};
+    request.before_each = [&] { stop = true; };  // overwriting all would find it anyway
+    erase_disk(request, report);
+    CHECK(report.before.volumes.size() == (method == Method::kMetadata ? 1 : 0));
+    CHECK((report.before.searched == kLarge) == (method == Method::kMetadata));
+  }
+}

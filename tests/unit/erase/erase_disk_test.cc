@@ -156,6 +156,23 @@ TEST_CASE("a discard that does nothing, or not everything, is seen") {
   CHECK(read_back(prepared.disk, report.before, Method::kDiscard, 1, report.held).ok());
 }
 
+TEST_CASE("a discard that does nothing is seen on an empty disk, too") {
+  block::MemoryDevice disk(kSize);
+  EraseReport report;
+  erase_disk({.disk = disk, .partitions = {}, .method = Method::kDiscard, .discard = [](const ByteRange&) {}},
+             report);
+  const ReadBack ignored = read_back(disk, report.before, Method::kDiscard, 1, report.held);
+  CHECK_FALSE(ignored.ok());
+  CHECK(ignored.changed == 0);
+
+  report = {};
+  const auto zero = [&](const ByteRange& range) { disk.write(range.offset, Bytes(range.length)); };
+  erase_disk({.disk = disk, .partitions = {}, .method = Method::kDiscard, .discard = zero}, report);
+  const ReadBack heeded = read_back(disk, report.before, Method::kDiscard, 1, report.held);
+  CHECK(heeded.ok());
+  CHECK(heeded.changed > 10);
+}
+
 TEST_CASE("after each method nothing opens the volume") {
   for (const Method method : {Method::kOverwrite, Method::kDiscard, Method::kMetadata}) {
     CAPTURE(to_string(method));

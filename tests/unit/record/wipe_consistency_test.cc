@@ -34,6 +34,16 @@ std::string with(const char* path, const ordered_json& value) {
 
 }  // namespace
 
+TEST_CASE("a disk that was told to forget has to show that it did") {
+  ordered_json record = wiped();
+  record["method"] = "discard";
+  CHECK(code(record) == kInconsistent);
+  record["read_back"]["changed"] = 0;
+  CHECK(code(record) == kInconsistent);
+  record["read_back"]["changed"] = 1;
+  CHECK(code(record).empty());
+}
+
 TEST_CASE("a record of a wipe that makes sense is accepted") {
   CHECK(code(wiped()).empty());
   CHECK(with("/ended", "2026-11-21T21:57:03.5Z").empty());
@@ -69,6 +79,7 @@ TEST_CASE("what may be left depends on the method") {
   record["read_back"]["other"] = 1;
   CHECK(code(record) == kInconsistent);
   record["method"] = "discard";
+  record["read_back"]["changed"] = 1;
   CHECK(code(record).empty());
   record["bytes_covered"] = 0;
   CHECK(code(record) == kInconsistent);
