@@ -253,7 +253,8 @@ std::string test_text(const TestReport& report) {
   for (const std::string& warning : report.warnings) add("warning", warning);
   text += "\n";
   if (report.passed()) return text + "passed";
-  if (report.stopped()) return text + "stopped: nothing is said about the drive";
+  if (report.stopped())
+    return text + "stopped: nothing is said about the drive; run the same command again to test it";
   return text + "failed:" + reasons_text(report);
 }
 

@@ -182,7 +182,14 @@ void wipe_drive(guard::ArmedDrive& drive, WipeOutcome& outcome, bool json) {
     try {
       run_steps(drive, watched, outcome, progress);
     } catch (const Error& error) {
-      if (error.code() != "table-not-read") outcome.error = error;
+      if (error.code() == "table-not-read") {
+        outcome.warnings.push_back(
+            "this machine still shows the old partitions until the disk is "
+            "plugged in anew: " +
+            std::string(error.what()));
+      } else {
+        outcome.error = error;
+      }
     } catch (const std::exception& error) {  // what has been destroyed by then is recorded, too
       outcome.error =
           Error(ErrorKind::kInternal, "internal", "internal error: " + std::string(error.what()),

@@ -85,6 +85,7 @@ void OwnOpener::read_table_anew(int fd, const std::string& name) {
       std::this_thread::sleep_for(kPause);
       continue;
     }
+    if (errno == EINVAL) return;  // it keeps none of this device: a loop device without partitions
     throw Error::from_errno(ErrorKind::kBusy, "table-not-read",
                             "let the kernel read the partition table of " + name, errno);
   }

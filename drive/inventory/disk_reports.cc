@@ -76,12 +76,20 @@ class Reader {
     page("vpd_pg80", [&](const Bytes& content) {
       add(reports_.serials, parse_unit_serial(content), Source::kUnitSerial);
     });
-    page("vpd_pg83", [&](const Bytes& content) {
-      if (const auto wwn = parse_world_wide_name(content)) {
+    read_wwn();
+    add(reports_.serials, text(disk_, "serial"), Source::kUnitSerial);  // virtio
+  }
+
+  // Said of a disk, and nothing that it is known by: one that is malformed says nothing.
+  void read_wwn() {
+    const std::optional<Bytes> content = sysfs_.binary(disk_, "device/vpd_pg83");
+    if (!content || content->empty()) return;
+    try {
+      if (const auto wwn = parse_world_wide_name(*content)) {
         add(reports_.wwns, *wwn, Source::kUnitSerial);
       }
-    });
-    add(reports_.serials, text(disk_, "serial"), Source::kUnitSerial);  // virtio
+    } catch (const FormatError&) {
+    }
   }
 
   void read_inquiry() {
