@@ -3,9 +3,13 @@
 namespace driveprep::guard {
 namespace {
 
+// What a job would call the disk, for the advice. Whose serial number only an enclosure tells, or
+// nobody, gets its name from its label.
 std::string name_of(const inventory::DiskFacts& facts) {
-  const auto serial = facts.identity().serial;
-  return serial ? serial->value : facts.name;
+  const inventory::DriveIdentity identity = facts.identity();
+  if (identity.trust == inventory::Trust::kStrong) return identity.serial->value;
+  const bool loop = facts.reports.known() && facts.reports.value().bus == inventory::Bus::kLoop;
+  return loop ? facts.name : "DRIVEID";
 }
 
 SurveyedDisk judged(const Machine& machine, const inventory::DiskFacts& facts) {

@@ -91,6 +91,17 @@ TEST_CASE("nothing is ready that could not be opened") {
   }
 }
 
+TEST_CASE("a disk that only its enclosure names is accepted by the name on its label") {
+  const test::RecordedMachine machine("all-buses-6.12.95.json");
+  OwnOpener opener;
+  for (const SurveyedDisk& each : survey(Machine(opener, machine.sysfs()))) {
+    if (each.disk.disk.name != "sdm") continue;
+    const auto weak = std::ranges::find(each.verdict.reasons, "disk-serial-weak", &Reason::code);
+    REQUIRE(weak != each.verdict.reasons.end());
+    CHECK(weak->remedy.find("--accept disk-serial-weak:DRIVEID") != std::string::npos);
+  }
+}
+
 TEST_CASE("the pages of emulated drives tell what they were made with") {
   const test::RecordedMachine machine("all-buses-6.12.95.json");
   const auto identity = [&](const char* name) { return machine.look_at(name).disk.identity(); };
