@@ -4,6 +4,7 @@
 #include <bit>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "drive/block/aligned_buffer.h"
 #include "drive/ntfs/check/finding.h"
@@ -130,9 +131,13 @@ void check_definitions(const block::ReadableDevice& volume, VolumeReader& reader
 }
 
 void check_log(const block::ReadableDevice& volume, VolumeReader& reader) {
-  read_pieces(volume, find(reader, u"$LogFile", "$LogFile"), [](ByteView piece) {
-    demand(std::ranges::all_of(piece, [](std::byte byte) { return byte == std::byte{0xFF}; }),
-           "$LogFile is not empty");
+  bool used = false;
+  bool first = true;
+  read_pieces(volume, find(reader, u"$LogFile", "$LogFile"), [&](ByteView piece) {
+    if (std::exchange(first, false)) used = as_text(piece).starts_with("RSTR");
+    demand(
+        used || std::ranges::all_of(piece, [](std::byte byte) { return byte == std::byte{0xFF}; }),
+        "$LogFile is not empty");
   });
 }
 

@@ -22,7 +22,7 @@ void check_upcase(const block::ReadableDevice& volume, VolumeReader& reader,
                   const std::vector<char16_t>& expected);
 // $AttrDef: which attributes there are.
 void check_definitions(const block::ReadableDevice& volume, VolumeReader& reader);
-// $LogFile: empty, so that Windows has nothing to repeat.
+// $LogFile: empty, so that Windows has nothing to repeat; unless Windows has begun one of its own.
 void check_log(const block::ReadableDevice& volume, VolumeReader& reader);
 // The permissions in $Secure: both copies, the index of them, and that there are all that records
 // name. `by_id`: the index $SII.

@@ -162,6 +162,19 @@ TEST_CASE("nothing is found where directories are large and files were removed")
   CHECK(look(*device) == std::nullopt);
 }
 
+TEST_CASE("a log that Windows has begun is its own affair") {
+  const Device device = formatted();
+  VolumeReader reader(*device);
+  const std::uint64_t log = reader.open(u"$LogFile")->ranges.front().offset;
+  Bytes page = block_of(*device, log / kBlock);
+  std::ranges::copy(as_bytes("RSTR"), page.begin());
+  device->write(log, page);
+  CHECK(look(*device) == std::nullopt);
+  page[0] = std::byte{0};
+  device->write(log, page);
+  CHECK(look(*device) == "$LogFile is not empty");
+}
+
 TEST_CASE("a file in so many pieces that one record does not hold them is whole, or is not") {
   Device device = formatted();
   DirectSink sink(*device);
