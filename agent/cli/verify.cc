@@ -116,7 +116,7 @@ Checked check(const job::Job& job, JobDrives& drives, const std::string& job_id,
         .progress = &progress,
         .stop = &stop_requested(),
     });
-    if (checked.report->differs() || checked.report->mismatch_count > 0) {
+    if (checked.report->has_findings()) {
       checked.error = prepare::verification_error(drive.id, *checked.report);
     }
   } catch (const Error& error) {

@@ -53,7 +53,8 @@ struct VerifyReport {
 
   // Something was found that is not as it was written.
   bool differs() const { return inconsistency || mismatch_count > unreadable_count; }
-  bool ok() const { return !stopped && mismatch_count == 0 && !inconsistency; }
+  bool has_findings() const { return inconsistency || mismatch_count > 0; }
+  bool ok() const { return !stopped && !has_findings(); }
 };
 
 // A drive that cannot be opened, or whose structures are wrong, throws (kinds kKey, kRefused,

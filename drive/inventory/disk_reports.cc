@@ -76,20 +76,15 @@ class Reader {
     page("vpd_pg80", [&](const Bytes& content) {
       add(reports_.serials, parse_unit_serial(content), Source::kUnitSerial);
     });
-    read_wwn();
-    add(reports_.serials, text(disk_, "serial"), Source::kUnitSerial);  // virtio
-  }
-
-  // Said of a disk, and nothing that it is known by: one that is malformed says nothing.
-  void read_wwn() {
-    const std::optional<Bytes> content = sysfs_.binary(disk_, "device/vpd_pg83");
-    if (!content || content->empty()) return;
-    try {
-      if (const auto wwn = parse_world_wide_name(*content)) {
-        add(reports_.wwns, *wwn, Source::kUnitSerial);
+    page("vpd_pg83", [&](const Bytes& content) {
+      try {
+        if (const auto wwn = parse_world_wide_name(content)) {
+          add(reports_.wwns, *wwn, Source::kUnitSerial);
+        }
+      } catch (const FormatError&) {  // nothing that a disk is known by
       }
-    } catch (const FormatError&) {
-    }
+    });
+    add(reports_.serials, text(disk_, "serial"), Source::kUnitSerial);  // virtio
   }
 
   void read_inquiry() {

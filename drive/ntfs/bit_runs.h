@@ -10,6 +10,11 @@
 
 namespace driveprep::ntfs {
 
+// Bit n of a bitmap is bit n % 8 of byte n / 8; behind its end none is set.
+inline bool is_marked(ByteView bitmap, std::uint64_t n) {
+  return n / 8 < bitmap.size() && (std::to_integer<unsigned>(bitmap[n / 8]) >> (n % 8) & 1) != 0;
+}
+
 // Calls emit(first, count) for each maximal run of bits that are `wanted`, in ascending order. Bit
 // n of the bitmap is bit n % 8 of byte n / 8. emit returns false to stop the scan.
 template <typename Emit>

@@ -12,7 +12,6 @@ using check::demand;
 using check::Inconsistency;
 
 constexpr std::size_t kWindow = kMiB;
-constexpr std::uint64_t kRecordOfSecure = 9;
 
 class Consistency {
  public:
@@ -96,13 +95,9 @@ class Consistency {
     within("the bitmap of $MFT", [&] {
       bitmap = pass_.gathered().record_bitmap.read_all(pieces_, geometry_.cluster_size);
     });
-    const auto marked = [&](std::uint64_t number) {
-      return number / 8 < bitmap.size() &&
-             (std::to_integer<unsigned>(bitmap[number / 8]) >> (number % 8) & 1) != 0;
-    };
     const std::uint64_t count = std::max<std::uint64_t>(in_use.size(), bitmap.size() * 8);
     for (std::uint64_t number = 0; number < count; ++number) {
-      demand(marked(number) == (number < in_use.size() && in_use[number]),
+      demand(is_marked(bitmap, number) == (number < in_use.size() && in_use[number]),
              "$MFT and its bitmap do not agree on whether record " + std::to_string(number) +
                  " is in use");
     }
@@ -110,7 +105,7 @@ class Consistency {
 
   void check_security() {
     auto& indexes = pass_.gathered().indexes;
-    const auto by_id = indexes.find({kRecordOfSecure, u"$SII"});
+    const auto by_id = indexes.find({check::kRecordOfSecure, u"$SII"});
     demand(by_id != indexes.end(), "$Secure has no index $SII");
     check::check_security(pass_.gathered().security, by_id->second.index,
                           pass_.gathered().security_ids, pieces_, geometry_);

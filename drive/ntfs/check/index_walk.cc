@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "drive/ntfs/bit_runs.h"
+
 namespace driveprep::ntfs::check {
 namespace {
 
@@ -45,10 +47,7 @@ class Walk {
     return block_size_ >= geometry_.cluster_size ? geometry_.cluster_size : 512;
   }
 
-  bool in_use(std::uint64_t block) const {
-    return block / 8 < in_use_.size() &&
-           (std::to_integer<unsigned>(in_use_[block / 8]) >> (block % 8) & 1) != 0;
-  }
+  bool in_use(std::uint64_t block) const { return is_marked(in_use_, block); }
 
   // `bytes`: from the header of the entries on.
   void entries(ByteView bytes, std::size_t depth) {

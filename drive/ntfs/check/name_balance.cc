@@ -12,12 +12,9 @@ constexpr std::size_t kLengthOfName = 0x40;  // then the name space, and the nam
 
 // Of what both sides must agree on: times and sizes beside a name in a directory may be old.
 std::uint32_t digest(std::uint64_t owner, ByteView name) {
-  std::uint64_t value = std::hash<std::string_view>()(as_text(name.subspan(kLengthOfName)));
-  for (const std::uint64_t reference : {owner, parent_of(name)}) {
-    value = (value ^ reference) * 0x9E3779B97F4A7C15;
-    value ^= value >> 29;
-  }
-  return static_cast<std::uint32_t>(value >> 32);
+  const std::uint64_t parent = parent_of(name);  // long enough, if this returns
+  const std::uint64_t text = std::hash<std::string_view>()(as_text(name.subspan(kLengthOfName)));
+  return static_cast<std::uint32_t>(mixed(text, {owner, parent}) >> 32);
 }
 
 }  // namespace

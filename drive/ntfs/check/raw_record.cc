@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/utf16.h"
+
 namespace driveprep::ntfs::check {
 namespace {
 
@@ -9,7 +11,6 @@ constexpr std::size_t kStride = 512;  // whatever the sector size
 constexpr std::size_t kFlagsOfRecord = 0x16;
 constexpr std::size_t kAttributesOfRecord = 0x14;
 constexpr std::uint16_t kInUse = 1;
-constexpr std::uint16_t kIsDirectory = 2;
 constexpr std::uint32_t kEndOfAttributes = 0xFFFFFFFF;
 constexpr std::size_t kResidentHeader = 24;
 constexpr std::size_t kNonResidentHeader = 64;
@@ -27,12 +28,6 @@ ByteView part(ByteView bytes, std::size_t offset, std::size_t length) {
   return bytes.subspan(offset, length);
 }
 
-std::u16string text(ByteView bytes) {
-  std::u16string units;
-  for (ByteReader reader(bytes); reader.remaining() >= 2;) units.push_back(reader.u16());
-  return units;
-}
-
 RawAttribute parse_attribute(ByteView bytes) {
   RawAttribute attribute;
   ByteReader head(bytes);
@@ -43,7 +38,7 @@ RawAttribute parse_attribute(ByteView bytes) {
   const std::size_t name_offset = head.u16();
   attribute.flags = head.u16();
   attribute.instance = head.u16();
-  attribute.name = text(part(bytes, name_offset, name_units * 2));
+  attribute.name = from_utf16le(part(bytes, name_offset, name_units * 2)).value();
   if (attribute.resident) {
     const std::size_t length = head.u32();
     attribute.value = part(bytes, head.u16(), length);
@@ -82,6 +77,14 @@ std::int64_t signed_number(ByteReader& reader, std::size_t width) {
 
 }  // namespace
 
+std::uint64_t mixed(std::uint64_t digest, std::initializer_list<std::uint64_t> numbers) {
+  for (const std::uint64_t number : numbers) {
+    digest = (digest ^ number) * 0x9E3779B97F4A7C15;
+    digest ^= digest >> 29;
+  }
+  return digest;
+}
+
 UpdateSequence update_sequence(ByteView block) {
   ByteReader head = at(block, 4);
   const std::size_t offset = head.u16();
@@ -116,9 +119,9 @@ void parse_record(ByteView record, RawRecord& out) {
   out.attributes.clear();
   ByteReader head = at(record, 0x10);
   out.sequence = head.u16();
-  out.links = head.u16();
+  head.skip(2);
   std::size_t offset = head.u16();
-  out.directory = (head.u16() & kIsDirectory) != 0;
+  head.skip(2);
   const std::size_t used = head.u32();
   if (head.u32() != record.size() || used > record.size()) {
     throw FormatError("it gives itself another size");

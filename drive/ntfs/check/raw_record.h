@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,12 @@ inline constexpr std::uint32_t kData = 0x80;
 inline constexpr std::uint32_t kIndexRoot = 0x90;
 inline constexpr std::uint32_t kIndexAllocation = 0xA0;
 inline constexpr std::uint32_t kBitmap = 0xB0;
+
+inline constexpr std::uint64_t kRecordOfMft = 0;
+inline constexpr std::uint64_t kRecordOfSecure = 9;
+
+// A digest with some numbers worked into it: for sums that must cancel out.
+std::uint64_t mixed(std::uint64_t digest, std::initializer_list<std::uint64_t> numbers);
 
 // A reference to a record: its number in 48 bits, above it its sequence number.
 constexpr std::uint64_t record_number(std::uint64_t reference) {
@@ -65,8 +72,6 @@ struct RawAttribute {
 struct RawRecord {
   std::uint64_t number = 0;
   std::uint16_t sequence = 0;
-  std::uint16_t links = 0;
-  bool directory = false;
   std::uint64_t base = 0;  // reference of the record that this one continues; 0: of none
   std::vector<RawAttribute> attributes;
 

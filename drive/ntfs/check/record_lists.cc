@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/utf16.h"
 #include "drive/ntfs/check/finding.h"
 
 namespace driveprep::ntfs::check {
@@ -12,13 +13,7 @@ constexpr std::size_t kListEntry = 26;  // bytes before the name
 
 std::uint64_t digest(std::uint32_t type, std::u16string_view name, std::uint64_t first_vcn,
                      std::uint64_t record, std::uint16_t instance) {
-  std::uint64_t value = std::hash<std::u16string_view>()(name);
-  for (const std::uint64_t part :
-       {std::uint64_t{type}, first_vcn, record, std::uint64_t{instance}}) {
-    value = (value ^ part) * 0x9E3779B97F4A7C15;
-    value ^= value >> 29;
-  }
-  return value;
+  return mixed(std::hash<std::u16string_view>()(name), {type, first_vcn, record, instance});
 }
 
 }  // namespace
@@ -37,10 +32,7 @@ void RecordLists::add_list(std::uint64_t base, ByteView list) {
         offset + 2 * units > length) {
       throw FormatError("its list of attributes is malformed");
     }
-    std::u16string name;
-    for (ByteReader text(list.subspan(offset, 2 * units)); text.remaining() >= 2;) {
-      name.push_back(text.u16());
-    }
+    const std::u16string name = from_utf16le(list.subspan(offset, 2 * units)).value();
     balance_[record_number(base)] += digest(type, name, first_vcn, record, instance);
     list = list.subspan(length);
   }

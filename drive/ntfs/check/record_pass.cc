@@ -10,8 +10,6 @@ namespace driveprep::ntfs::check {
 namespace {
 
 constexpr std::size_t kWindow = kMiB;
-constexpr std::uint64_t kRecordOfMft = 0;
-constexpr std::uint64_t kRecordOfSecure = 9;
 constexpr std::size_t kSecurityId = 52;  // in $STANDARD_INFORMATION, where that is long enough
 constexpr const char16_t* kOfNames = u"$I30";
 

@@ -13,7 +13,6 @@ constexpr std::uint64_t kLargest = 64 * kMiB;
 }  // namespace
 
 void StoredAttribute::add(const RawAttribute& attribute, const std::vector<ClusterSpan>& spans) {
-  present_ = true;
   if (attribute.resident) {
     resident_.assign(attribute.value.begin(), attribute.value.end());
     size_ = resident_.size();

@@ -15,7 +15,6 @@ class StoredAttribute {
  public:
   // `spans`: cluster_spans() of the attribute; none for a resident one.
   void add(const RawAttribute& attribute, const std::vector<ClusterSpan>& spans);
-  bool present() const { return present_; }
   std::uint64_t size() const { return size_; }  // bytes
   // Throws FormatError where the attribute has a hole or ends too early.
   void read(library::Storage& volume, std::uint32_t cluster_size, std::uint64_t offset,
@@ -29,7 +28,6 @@ class StoredAttribute {
     std::uint64_t count = 0;
   };
 
-  bool present_ = false;
   std::uint64_t size_ = 0;
   Bytes resident_;
   std::vector<Piece> pieces_;  // by vcn
