@@ -4,14 +4,13 @@
 #include "drive/ntfs/check/finding.h"
 #include "drive/ntfs/check/record_pass.h"
 #include "drive/ntfs/check/system_files.h"
+#include "drive/ntfs/file_pieces.h"
 
 namespace driveprep::ntfs {
 namespace {
 
 using check::demand;
 using check::Inconsistency;
-
-constexpr std::size_t kWindow = kMiB;
 
 class Consistency {
  public:
@@ -69,20 +68,14 @@ class Consistency {
                   : std::min(first + count, next->second);
       return false;
     });
-    block::AlignedBuffer window(kWindow);
     std::uint64_t bit = 0;
-    for (const ByteRange& range : bitmap.ranges) {
-      for (std::uint64_t done = 0;
-           done < range.length && bit < geometry_.total_clusters && !wrong;) {
-        const std::size_t length = std::min<std::uint64_t>(kWindow, range.length - done);
-        volume_.read(range.offset + done, window.span().first(length));
-        const std::uint64_t bits =
-            std::min<std::uint64_t>(length * 8, geometry_.total_clusters - bit);
-        if (!scanner.feed(bit, window.span(), bits)) break;
-        bit += bits;
-        done += length;
-      }
-    }
+    read_pieces(volume_, bitmap, (geometry_.total_clusters + 7) / 8, [&](ByteView piece) {
+      const std::uint64_t bits =
+          std::min<std::uint64_t>(piece.size() * 8, geometry_.total_clusters - bit);
+      const bool same = scanner.feed(bit, piece, bits);
+      bit += bits;
+      return same;
+    });
     if (!wrong) scanner.finish();
     if (!wrong && next != owned.end()) wrong = next->first;
     demand(!wrong, "$Bitmap and the files do not agree on whether cluster " +

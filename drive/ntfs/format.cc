@@ -16,6 +16,7 @@
 #include "base/subprocess.h"
 #include "drive/block/aligned_buffer.h"
 #include "drive/ntfs/bit_runs.h"
+#include "drive/ntfs/file_pieces.h"
 #include "drive/ntfs/volume_reader.h"
 
 namespace driveprep::ntfs {
@@ -164,18 +165,14 @@ std::vector<ByteRange> used_clusters(const ImageDevice& image, const Geometry& g
     used.push_back({first * geometry.cluster_size, count * geometry.cluster_size});
     return true;
   });
-  block::AlignedBuffer buffer(kMiB);
   std::uint64_t bit = 0;
-  for (const ByteRange& range : bitmap->ranges) {
-    for (std::uint64_t done = 0; done < range.length && bit < geometry.total_clusters;) {
-      const std::uint64_t length = std::min<std::uint64_t>(buffer.size(), range.length - done);
-      image.read(range.offset + done, buffer.span().first(length));
-      const std::uint64_t bits = std::min(length * 8, geometry.total_clusters - bit);
-      scanner.feed(bit, buffer.span(), bits);
-      bit += bits;
-      done += length;
-    }
-  }
+  read_pieces(image, *bitmap, (geometry.total_clusters + 7) / 8, [&](ByteView piece) {
+    const std::uint64_t bits =
+        std::min<std::uint64_t>(piece.size() * 8, geometry.total_clusters - bit);
+    scanner.feed(bit, piece, bits);
+    bit += bits;
+    return true;
+  });
   scanner.finish();
   return used;
 }

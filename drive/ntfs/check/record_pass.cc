@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
-#include "drive/block/aligned_buffer.h"
 #include "drive/ntfs/check/descriptor.h"
 #include "drive/ntfs/check/finding.h"
+#include "drive/ntfs/file_pieces.h"
 
 namespace driveprep::ntfs::check {
 namespace {
 
-constexpr std::size_t kWindow = kMiB;
 constexpr std::size_t kSecurityId = 52;  // in $STANDARD_INFORMATION, where that is long enough
 constexpr const char16_t* kOfNames = u"$I30";
 
@@ -30,21 +29,17 @@ RecordPass::RecordPass(const block::ReadableDevice& volume, library::Storage& pi
       gathered_(mft.size / geometry.record_size) {}
 
 void RecordPass::run(const std::atomic<bool>* stop) {
-  block::AlignedBuffer window(kWindow);
+  const std::uint64_t records = mft_.valid_length / geometry_.record_size;
   std::uint64_t number = 0;
-  const std::uint64_t written = mft_.valid_length / geometry_.record_size;
-  for (const ByteRange& range : mft_.ranges) {
-    for (std::uint64_t done = 0; done < range.length && number < written;) {
-      if (stop != nullptr && *stop) return;
-      const std::size_t length = std::min<std::uint64_t>(kWindow, range.length - done);
-      volume_.read(range.offset + done, window.span().first(length));
-      for (std::size_t at = 0; at < length && number < written; at += geometry_.record_size) {
-        look_at(number++, window.span().subspan(at, geometry_.record_size));
-      }
-      done += length;
+  bool stopped = false;
+  read_pieces(volume_, mft_, records * geometry_.record_size, [&](MutableByteView piece) {
+    for (std::size_t at = 0; at < piece.size(); at += geometry_.record_size) {
+      look_at(number++, piece.subspan(at, geometry_.record_size));
     }
-  }
-  demand(number == written, "$MFT has fewer clusters than records");
+    stopped = stop != nullptr && *stop;
+    return !stopped;
+  });
+  demand(stopped || number == records, "$MFT has fewer clusters than records");
 }
 
 void RecordPass::look_at(std::uint64_t number, MutableByteView record) {

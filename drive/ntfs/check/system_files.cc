@@ -6,13 +6,12 @@
 #include <set>
 #include <utility>
 
-#include "drive/block/aligned_buffer.h"
 #include "drive/ntfs/check/finding.h"
+#include "drive/ntfs/file_pieces.h"
 
 namespace driveprep::ntfs::check {
 namespace {
 
-constexpr std::size_t kWindow = kMiB;
 constexpr std::uint64_t kSmall = 4 * kMiB;    // no file that is read whole is larger
 constexpr std::size_t kDefinition = 160;      // bytes of an entry of $AttrDef
 constexpr std::size_t kDefinitionType = 128;  // behind its name
@@ -25,22 +24,14 @@ FileInfo find(VolumeReader& reader, const std::u16string& name, const std::strin
   return *file;
 }
 
-// Calls `look` for one piece of the file after the other, all but the last of `kWindow`.
-void read_pieces(const block::ReadableDevice& volume, const FileInfo& file,
-                 const std::function<void(ByteView)>& look) {
+// Calls `look` for one piece after the other of all its data, wherever that is.
+void look_through(const block::ReadableDevice& volume, const FileInfo& file,
+                  const std::function<void(ByteView)>& look) {
   if (file.resident) return look(file.content);
-  block::AlignedBuffer window(kWindow);
-  std::uint64_t left = file.size;
-  for (const ByteRange& range : file.ranges) {
-    for (std::uint64_t done = 0; done < range.length && left > 0;) {
-      const std::size_t length = std::min<std::uint64_t>(kWindow, range.length - done);
-      volume.read(range.offset + done, window.span().first(length));
-      const std::size_t used = std::min<std::uint64_t>(length, left);
-      look(window.span().first(used));
-      left -= used;
-      done += length;
-    }
-  }
+  read_pieces(volume, file, file.size, [&](ByteView piece) {
+    look(piece);
+    return true;
+  });
 }
 
 Bytes read_whole(const block::ReadableDevice& volume, VolumeReader& reader,
@@ -48,8 +39,8 @@ Bytes read_whole(const block::ReadableDevice& volume, VolumeReader& reader,
   const FileInfo file = find(reader, name, shown);
   demand(file.size <= kSmall, shown + " is larger than it can be");
   Bytes content;
-  read_pieces(volume, file,
-              [&](ByteView piece) { content.insert(content.end(), piece.begin(), piece.end()); });
+  look_through(volume, file,
+               [&](ByteView piece) { content.insert(content.end(), piece.begin(), piece.end()); });
   demand(content.size() == file.size, shown + " has not all its clusters");
   return content;
 }
@@ -133,7 +124,7 @@ void check_definitions(const block::ReadableDevice& volume, VolumeReader& reader
 void check_log(const block::ReadableDevice& volume, VolumeReader& reader) {
   bool used = false;
   bool first = true;
-  read_pieces(volume, find(reader, u"$LogFile", "$LogFile"), [&](ByteView piece) {
+  look_through(volume, find(reader, u"$LogFile", "$LogFile"), [&](ByteView piece) {
     if (std::exchange(first, false)) used = as_text(piece).starts_with("RSTR");
     demand(
         used || std::ranges::all_of(piece, [](std::byte byte) { return byte == std::byte{0xFF}; }),
